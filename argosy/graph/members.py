@@ -114,4 +114,4 @@ class Members:
 
     def _line_to(self, row: ShardRow) -> Line:
         breaker = Breaker(self._failures_max, self._pause_s, self._pause_s)
-        return Line(row.member, self._connect(row.member), breaker, self._clock, self)
+        return Line(row.member, self._connect.to(row.member), breaker, self._clock, self)

@@ -68,7 +68,7 @@ class Seed:
         return members
 
     async def _identify(self, endpoint: str, until_s: float) -> uuid.UUID:
-        transport = self._connect(Member(NOBODY, endpoint))
+        transport = self._connect.to(Member(NOBODY, endpoint))
         try:
             while True:
                 try:

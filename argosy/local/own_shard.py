@@ -11,6 +11,7 @@ Rules:
 import asyncio
 import contextlib
 import socket
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, cast
@@ -97,8 +98,7 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
         own = Member(engine.member_id, f"unix:{shard_socket(settings)}")
         if not await settle_own(Directory(pool), own):
             log.warning(telemetry.STORE_WARNING, warning=_NOT_KNOWN.format(folder=settings.shard_folder))
-        here = cast(Transport, _Here(shard))
-        yield lambda member: here if member.member_id == own.member_id else over_grpc(member)
+        yield _ConnectHere(own.member_id, cast(Transport, _Here(shard)), over_grpc)
     finally:
         measuring.cancel()
         await asyncio.gather(measuring, return_exceptions=True)
@@ -108,6 +108,18 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
 
 def _is_wanted(settings: Settings) -> bool:
     return not settings.graph_service_endpoints and has_extra("graph")
+
+
+class _ConnectHere:
+    """Reaches the shard of this process without a connection, and others over gRPC."""
+
+    def __init__(self, own_id: uuid.UUID, here: Transport, elsewhere: Connect) -> None:
+        self._own_id = own_id
+        self._here = here
+        self._elsewhere = elsewhere
+
+    def to(self, member: Member) -> Transport:
+        return self._here if member.member_id == self._own_id else self._elsewhere.to(member)
 
 
 class _Here:

@@ -58,7 +58,7 @@ async def open_gateway(
     opened: list[Members] = []
 
     async def open_one() -> Graphs:
-        opened.append(Members(directory, shards.connect, settings, clock))
+        opened.append(Members(directory, shards, settings, clock))
         await opened[-1].refresh()
         return Graphs(directory, opened[-1], settings, clock)
 

@@ -89,7 +89,7 @@ class MemoryShards:
     def members(self) -> list[Member]:
         return [Member(folder.member_id, endpoint) for endpoint, folder in self.folders.items()]
 
-    def connect(self, member: Member) -> Transport:
+    def to(self, member: Member) -> Transport:
         return MemoryShard(self, member)
 
     def endpoint_of(self, member_id: uuid.UUID) -> str:

@@ -93,7 +93,7 @@ async def test_graphs_that_are_known_are_read_while_postgres_is_away(
     proxy = PostgresProxy(graph_dsn)
     await proxy.allow()
     pool, clock = Pool(proxy.dsn, 2, 1.0), HandClock()
-    members = Members(Directory(pool), shards.connect, settings, clock)
+    members = Members(Directory(pool), shards, settings, clock)
     graphs = Graphs(Directory(pool), members, settings, clock)
     await graphs.create("acme", "crm")
     await graphs.create("acme", "gone")
@@ -116,9 +116,7 @@ async def test_while_postgres_is_away_another_life_than_the_remembered_one_may_b
     proxy = PostgresProxy(graph_dsn)
     await proxy.allow()
     pool = Pool(proxy.dsn, 2, 1.0)
-    stale = Graphs(
-        Directory(pool), Members(Directory(pool), shards.connect, settings, HandClock()), settings, HandClock()
-    )
+    stale = Graphs(Directory(pool), Members(Directory(pool), shards, settings, HandClock()), settings, HandClock())
     other = await open_gateway()
     await stale.create("acme", "crm")
     await other.drop("acme", "crm")
@@ -156,7 +154,7 @@ async def test_a_graph_that_is_meant_is_never_another_one_of_its_name(
 async def test_a_fleet_without_shards_says_which_setting_it_lacks(
     directory: Directory, shards: MemoryShards, settings: Settings
 ) -> None:
-    nobody = Members(Directory(_Nothing()), shards.connect, settings, HandClock())
+    nobody = Members(Directory(_Nothing()), shards, settings, HandClock())
     with pytest.raises(SettingError, match="GRAPH_SERVICE_ENDPOINTS"):
         await Graphs(directory, nobody, settings, HandClock()).create("acme", "crm")
 

@@ -24,7 +24,7 @@ HOUR_S = 3_600.0
 async def role(
     directory: Directory, shards: MemoryShards, settings: Settings, clock: AheadClock
 ) -> AsyncIterator[Dropping]:
-    members = Members(directory, shards.connect, settings, clock)
+    members = Members(directory, shards, settings, clock)
     yield Dropping(directory, members, clock, share_s=10.0)
     await members.close()
 

@@ -52,7 +52,7 @@ async def test_a_new_graph_whose_shard_is_away_goes_to_the_next_by_its_name_and_
     ids = [each.member_id for each in shards.members]
     away = place(ids, "acme", "crm")
     shards.down.add(shards.endpoint_of(away))
-    members = Members(directory, shards.connect, settings, SystemClock())
+    members = Members(directory, shards, settings, SystemClock())
     await members.refresh()
     await members.look()
 
@@ -68,7 +68,7 @@ async def test_a_new_graph_whose_shard_is_away_goes_to_the_next_by_its_name_and_
 async def test_a_new_graph_waits_for_its_shard_when_none_answers(
     directory: Directory, shards: MemoryShards, settings: Settings
 ) -> None:
-    members = Members(directory, shards.connect, settings, HandClock())
+    members = Members(directory, shards, settings, HandClock())
     shards.down |= set(shards.folders)
     await members.refresh()
     await members.look()
@@ -143,7 +143,7 @@ async def test_a_graph_made_again_stays_empty_whatever_comes_late(
     await stale.of("acme", "crm").apply([ADA])
     await other.drop("acme", "crm")
     await other.create("acme", "crm")
-    shard = shards.connect(next(each for each in shards.members if each.member_id == former.shard))
+    shard = shards.to(next(each for each in shards.members if each.member_id == former.shard))
 
     await shard.drop(former.ref, deadline_s=1.0)
 
@@ -218,7 +218,7 @@ async def test_a_graph_that_is_asked_for_lives_on_however_often_it_is_read(
     directory: Directory, shards: MemoryShards, settings: Settings, graph_dsn: str
 ) -> None:
     clock = HandClock()
-    members = Members(directory, shards.connect, settings, clock)
+    members = Members(directory, shards, settings, clock)
     graphs = Graphs(directory, members, settings, clock)
     await graphs.create("acme", "crm", ttl_s=600)
     await graphs.create("acme", "crm", ttl_s=600)

@@ -93,7 +93,7 @@ async def test_every_name_has_one_graph_or_none(
     await asyncio.gather(*map(gateway, chances))
 
     shards.faults.clear()
-    members = Members(directory, shards.connect, settings, SystemClock())
+    members = Members(directory, shards, settings, SystemClock())
     await Dropping(directory, members, SystemClock(), share_s=10.0).tick(await term_of(graph_dsn, "graphs"))
     after = await open_gateway()
     for name in NAMES:

@@ -33,14 +33,14 @@ def unseeded() -> MemoryShards:
 
 @pytest.fixture
 async def members(directory: Directory, shards: MemoryShards, settings: Settings) -> AsyncIterator[Members]:
-    members = Members(directory, shards.connect, settings, SystemClock())
+    members = Members(directory, shards, settings, SystemClock())
     await members.refresh()
     yield members
     await members.close()
 
 
 async def settle(directory: Directory, shards: MemoryShards, endpoints: list[str], within_s: float = 0.0) -> None:
-    await Seed(directory, shards.connect, HandClock()).settle(endpoints, within_s)
+    await Seed(directory, shards, HandClock()).settle(endpoints, within_s)
 
 
 async def endpoints_of(directory: Directory) -> set[str]:
@@ -160,7 +160,7 @@ async def test_one_that_is_away_is_looked_at_each_second_and_its_return_is_told(
     directory: Directory, shards: MemoryShards, settings: Settings
 ) -> None:
     clock, away = HandClock(), shards.folders["two"].member_id
-    members = Members(directory, shards.connect, settings.model_copy(update={"graph_watch_s": 60.0}), clock)
+    members = Members(directory, shards, settings.model_copy(update={"graph_watch_s": 60.0}), clock)
     back: list[tuple[uuid.UUID, float]] = []
     members.follow(lambda member_id: back.append((member_id, clock.now_s)))
     shards.down.add("two")
@@ -233,7 +233,7 @@ async def test_a_process_opens_and_closes_all_of_it(
     pool = Pool(graph_dsn, 2, 30.0)
     configured = settings.model_copy(update={"graph_service_endpoints": tuple(ENDPOINTS)})
 
-    async with open_graphs(configured, pool, unseeded.connect) as graphs:
+    async with open_graphs(configured, pool, unseeded) as graphs:
         row = await graphs.create("acme", "crm")
 
     assert row.shard in {each.member_id for each in unseeded.members}
@@ -246,7 +246,7 @@ async def test_without_a_shard_no_graph_is_made(
 ) -> None:
     pool = Pool(graph_dsn, 2, 30.0)
 
-    async with open_graphs(settings, pool, unseeded.connect) as graphs:
+    async with open_graphs(settings, pool, unseeded) as graphs:
         with pytest.raises(SettingError, match="GRAPH_SERVICE_ENDPOINTS"):
             await graphs.create("acme", "crm")
 

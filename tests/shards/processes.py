@@ -64,12 +64,12 @@ class ShardProcess:
         """A caller that has found out which member the shard is."""
         keys = load_keys("", self.folder)
         connect = GrpcConnect(keys.shards, SystemClock(), config.load({}))
-        asking = connect(Member(NOBODY, endpoint or self.endpoint))
+        asking = connect.to(Member(NOBODY, endpoint or self.endpoint))
         try:
             member_id = await asking.identify(deadline_s=S)
         finally:
             await asking.close()
-        transport = connect(Member(member_id, endpoint or self.endpoint))
+        transport = connect.to(Member(member_id, endpoint or self.endpoint))
         try:
             yield transport
         finally:

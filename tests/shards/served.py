@@ -53,7 +53,7 @@ class Served:
     ) -> GrpcTransport:
         """Return a transport to this shard, closed with it; what is given differs from what would work."""
         connect = GrpcConnect(key, clock or SystemClock(), settings_of(**settings))
-        opened = connect(Member(member_id or self.engine.member_id, address or self.address))
+        opened = connect.to(Member(member_id or self.engine.member_id, address or self.address))
         self._opened.append(opened)
         return opened
 
@@ -70,7 +70,7 @@ async def shard_over_grpc(engine: Engine, **settings: Any) -> AsyncIterator[Grpc
         set_to, clock = settings_of(**settings), SystemClock()
         server = ShardServer(shard, engine.member_id, KEY, clock, set_to)
         await server.start()
-        transport = GrpcConnect(KEY, clock, set_to)(Member(engine.member_id, server.address))
+        transport = GrpcConnect(KEY, clock, set_to).to(Member(engine.member_id, server.address))
         try:
             yield transport
         finally:

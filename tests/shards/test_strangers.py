@@ -43,7 +43,7 @@ async def stranger() -> AsyncIterator[tuple[Stranger, GrpcTransport]]:
     server = grpc.aio.server(handlers=[stranger])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    transport = GrpcConnect(KEY, SystemClock(), settings_of())(Member(ref.incarnation, f"127.0.0.1:{port}"))
+    transport = GrpcConnect(KEY, SystemClock(), settings_of()).to(Member(ref.incarnation, f"127.0.0.1:{port}"))
     yield stranger, transport
     await transport.close()
     await server.stop(0)
@@ -161,7 +161,7 @@ async def test_a_callee_that_never_answers_is_left_at_the_deadline(stranger: Str
 
 
 async def test_nobody_at_the_address_is_said_at_once() -> None:
-    transport = GrpcConnect(KEY, SystemClock(), settings_of())(Member(new_ref().incarnation, "127.0.0.1:1"))
+    transport = GrpcConnect(KEY, SystemClock(), settings_of()).to(Member(new_ref().incarnation, "127.0.0.1:1"))
 
     with pytest.raises(ShardUnavailableError):
         await transport.apply(new_ref(), [person("ada")], key=None, token=None, source=NO_SOURCE, deadline_s=S)

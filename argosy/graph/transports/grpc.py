@@ -85,7 +85,7 @@ class GrpcConnect:
         tls = read_tls(settings.shard_tls_cert, settings.shard_tls_key, settings.shard_tls_ca)
         self._credentials = channel_credentials(tls)
 
-    def __call__(self, member: Member) -> "GrpcTransport":
+    def to(self, member: Member) -> "GrpcTransport":
         caller = Caller(
             shard_target(member.endpoint),
             self._key,
