@@ -22,6 +22,10 @@ _BUSY_MS: Final = 5_000
 FORMAT: Final = 1
 
 
+class FileDamagedError(GraphFileError):
+    """No later try can use the file: it is no database, or not that of a graph."""
+
+
 def open_file(path: Path, *, is_new: bool = False) -> apsw.Connection:
     """Open a file in which every commit is on disk before it returns. One that is not there is made if it is to be new;
     otherwise that raises GraphFileError.
@@ -68,6 +72,8 @@ def told() -> Iterator[None]:
         yield
     except apsw.InterruptError as error:
         raise GraphDeadlineError("the read was stopped at its deadline") from error
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise FileDamagedError(f"the graph's file is damaged: {error}") from error
     except apsw.Error as error:
         raise GraphFileError(f"the graph's file: {error}") from error
 

@@ -28,6 +28,8 @@ _SQL: Final = load_statements("argosy.shards.engines", "folder")
 _DROPPED_MAX: Final = 1_000_000
 # The log of writes goes first: alone, it would be taken for that of a file which is made later.
 _PARTS: Final = ("-wal", "-shm", "")
+_HEX: Final = "[0-9a-f]"
+_INCARNATION: Final = _HEX * 32
 
 
 class Folder:
@@ -54,10 +56,10 @@ class Folder:
 
     def paths_named(self, name: GraphName) -> list[Path]:
         """Return the files of a graph: one for each incarnation that is here."""
-        return sorted(self._room(name).glob(f"{_digest(name)}-*.db"))
+        return sorted(self._room(name).glob(f"{_digest(name)}-{_INCARNATION}.db"))
 
     def paths(self) -> Iterator[Path]:
-        return iter(sorted(self._root.glob("??/*.db")))
+        return iter(sorted(self._root.glob(f"{_HEX * 2}/{_HEX * 32}-{_INCARNATION}.db")))
 
     def is_dropped(self, incarnation: uuid.UUID, generation: int) -> bool:
         """Whether the graph was dropped here as it was in this generation, or in a later one."""
@@ -107,6 +109,11 @@ class Folder:
             self.remove(uuid.UUID(bytes=incarnation), self._root / file)
         for unfinished in self._root.glob("??/*.new*"):
             unfinished.unlink()
+
+
+def incarnation_of(path: Path) -> uuid.UUID:
+    """Return the incarnation that a graph's file is named by."""
+    return uuid.UUID(hex=path.stem[-32:])
 
 
 def remove_file(path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple, Self
 
 import apsw
 
-from argosy.errors import GraphFileError, WrongOwnerError
+from argosy.errors import WrongOwnerError
 from argosy.graph.facts import GraphRef, GraphState, Stats
+from argosy.shards.engines.connection import FileDamagedError
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "schema")
@@ -28,11 +29,13 @@ class Meta(NamedTuple):
 
     @classmethod
     def read(cls, connection: apsw.Connection) -> Self:
-        row = connection.execute(_SQL["read_meta"]).fetchone()
-        if row is None:
-            raise GraphFileError("the graph's file says nothing of a graph")
-        tenant, graph, incarnation, generation, state, *rest = row
-        return cls(tenant, graph, uuid.UUID(bytes=incarnation), generation, GraphState(state), *rest)
+        """Raises FileDamagedError."""
+        try:
+            (row,) = connection.execute(_SQL["read_meta"])
+            tenant, graph, incarnation, generation, state, *rest = row
+            return cls(tenant, graph, uuid.UUID(bytes=incarnation), generation, GraphState(state), *rest)
+        except (apsw.SQLError, TypeError, ValueError) as error:  # no such table, no row, or no such values
+            raise FileDamagedError("the graph's file says nothing of a graph") from error
 
     def check(self, ref: GraphRef) -> None:
         """Raise WrongOwnerError unless the file is of the graph that a call means, in its generation."""

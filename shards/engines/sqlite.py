@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
+import structlog
+
+from argosy import telemetry
 from argosy.errors import GraphFileError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef, GraphState, Stats
-from argosy.shards.engines.connection import new_file, open_file, told
+from argosy.shards.engines.connection import FileDamagedError, new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
 from argosy.shards.engines.filler import Filler
 from argosy.shards.engines.finder import Finder
-from argosy.shards.engines.folder import Folder, remove_file, sync_folder
+from argosy.shards.engines.folder import Folder, incarnation_of, remove_file, sync_folder
 from argosy.shards.engines.meta import Meta, stats_of, wal_size_bytes
 from argosy.shards.engines.restore import Restore
 from argosy.shards.engines.sqlite_graph import SqliteGraph
@@ -21,6 +24,7 @@ from argosy.shards.engines.text import TextIndex
 from argosy.shards.engines.vectors import VectorMemory, Vectors
 from argosy.statements import load_statements
 
+log = structlog.get_logger()
 _SQL = load_statements("argosy.shards.engines", "schema")
 
 
@@ -73,7 +77,12 @@ class SqliteEngine:
                 return
             if self._folder.is_leaving(ref.incarnation):
                 return
-            graph = self._open(ref)
+            try:
+                graph = self._open(ref)
+            except FileDamagedError:  # nobody will ever know its generation: the call's has to do
+                self._folder.drop(ref, path)
+                self._folder.remove(ref.incarnation, path)
+                return
             if graph.meta.generation > ref.generation:
                 raise WrongOwnerError(f"the graph is here in generation {graph.meta.generation}")
             self._folder.drop(ref, path)
@@ -103,7 +112,16 @@ class SqliteEngine:
     def list(self) -> list[tuple[GraphName, Stats]]:
         found = []
         for path in self._folder.paths():
-            meta = _read_meta(path)
+            try:
+                meta = _read_meta(path)
+            except GraphFileError as error:
+                log.error(
+                    telemetry.SHARD_FILE_UNREADABLE,
+                    file=str(path),
+                    error=str(error),
+                    consequence="its graph cannot be used, and is not listed; it can be dropped if the file is damaged",
+                )
+                continue
             if meta is not None and not self._folder.is_dropped(meta.incarnation, meta.generation):
                 found.append((GraphName(meta.tenant, meta.graph), stats_of(meta, path)))
         return found
@@ -124,7 +142,11 @@ class SqliteEngine:
             if not path.exists():
                 raise WrongOwnerError("the graph is not here")
             connections = Connections(path, self._opened)
-            graph = SqliteGraph(connections, Finder(connections, self._vectors, self._filler), self._horizon_ms)
+            try:
+                graph = SqliteGraph(connections, Finder(connections, self._vectors, self._filler), self._horizon_ms)
+            except GraphFileError:
+                self._opened.forget(connections)
+                raise
             if self._folder.is_dropped(ref.incarnation, graph.meta.generation):
                 raise WrongOwnerError("the graph was dropped")
             self._graphs[life] = graph
@@ -160,7 +182,9 @@ class SqliteEngine:
             raise GraphFileError("the graph is still read as it was when it was dropped")
         path = self._folder.path_of(ref)
         for other in self._folder.paths_named(GraphName(ref.tenant, ref.graph)):
-            meta = None if other == path else _read_meta(other)
+            if other == path or self._folder.is_leaving(incarnation_of(other)):
+                continue
+            meta = _read_meta(other)
             if meta is not None and not self._folder.is_dropped(meta.incarnation, meta.generation):
                 raise WrongOwnerError("another life of the graph is here")
         return not path.exists()

@@ -109,6 +109,9 @@ async def test_a_graph_whose_file_is_damaged_is_alone_with_that(two: list[Shard]
     (unusable,) = [each for each in said if each["event"] == telemetry.GRAPH_FILE_UNUSABLE]
     assert (unusable["graph"], unusable["endpoint"]) == (damaged.graph, two[0].member.endpoint)
     assert "not a database" in unusable["error"]
+    await served.drop("acme", damaged.graph)
+    await served.create("acme", damaged.graph)
+    assert await served.of("acme", damaged.graph).get_nodes(["ada"]) == [None]
 
 
 async def _until_asked(graphs: Graphs, graph: str) -> list[Node | None]:

@@ -94,6 +94,39 @@ def test_a_strange_file_concerns_its_graph_alone(tmp_path: Path, ref: GraphRef, 
     with pytest.raises(ShardUnavailableError):
         engine.graph(ref)
     assert apply(engine, other, person("ada")).version == 1
+    assert [name.graph for name, _ in engine.list()] == ["other"]
+    engine.close()
+
+
+@pytest.mark.parametrize("text", [b"", b"not a database" * 1_000])
+def test_a_graph_with_a_strange_file_can_be_dropped_and_made_again(tmp_path: Path, ref: GraphRef, text: bytes) -> None:
+    next(tmp_path.glob("??/*.db")).write_bytes(text)
+    engine = open_sqlite(tmp_path)
+    with pytest.raises(ShardUnavailableError):
+        engine.graph(ref)
+
+    engine.drop(ref)
+    engine.drop(ref)
+
+    with pytest.raises(WrongOwnerError):
+        engine.create(ref)
+    engine.create(again := new_ref())
+    assert apply(engine, again, person("bob")).version == 1
+    assert engine.open_count == 1
+    engine.close()
+
+
+def test_a_file_that_cannot_be_read_for_now_is_not_dropped(tmp_path: Path, ref: GraphRef) -> None:
+    path = next(tmp_path.glob("??/*.db"))
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", 99)
+    connection.close()
+    engine = open_sqlite(tmp_path)
+
+    with pytest.raises(ShardUnavailableError, match="newer version"):
+        engine.drop(ref)
+
+    assert path.exists()
     engine.close()
 
 
