@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from argosy.errors import (
     GraphDeadlineError,
     GraphInputError,
+    InternalError,
     KeyMismatchError,
     OutcomeUnknownError,
     ShardBusyError,
@@ -61,8 +62,8 @@ class Folder:
 
 @dataclass
 class Fault:
-    """What happens once to the next call of a method: it is cut off, hangs until it may go on, finds no room, or is not
-    answered until its deadline, which is now.
+    """What happens once to the next call of a method: it is cut off, hangs until it may go on, finds no room, is not
+    answered until its deadline, which is now, or fails in a way that nobody foresaw.
 
     is_after: that is so once it took effect.
     """
@@ -72,6 +73,7 @@ class Fault:
     hangs: bool = False
     is_busy: bool = False
     is_silent: bool = False
+    is_bug: bool = False
 
 
 class MemoryShards:
@@ -248,6 +250,8 @@ class MemoryShard(Transport):
             raise ShardBusyError("no room")
         if fault.is_silent:
             raise ShardSilentError("not in time")
+        if fault.is_bug:
+            raise InternalError("OSError: [Errno 5] Input/output error")
         if not fault.hangs:
             raise OutcomeUnknownError("cut off") if is_write else ShardUnavailableError("cut off")
         self._shards.hanging.set()

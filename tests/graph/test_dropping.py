@@ -13,7 +13,7 @@ from argosy.graph.members import Members
 from argosy.store.graph import Directory
 from argosy.store.pool import connect
 from argosy.workers.maintenance.dropping import Dropping
-from tests.graph.memory_shards import MemoryShards
+from tests.graph.memory_shards import Fault, MemoryShards
 from tests.harness.hand_clock import AheadClock
 from tests.maintenance.term import term_of
 
@@ -71,6 +71,23 @@ async def test_a_drop_that_met_a_shard_that_was_down_is_carried_on(
     assert "wait until their shard answers" in first.outcome
     assert await directory.dropped(uuid.UUID(int=0), 100) == []
     assert all(folder.files == {} for folder in shards.folders.values())
+
+
+async def test_a_drop_that_fails_in_any_way_fails_no_other_one_and_is_tried_again(
+    graphs: Graphs, shards: MemoryShards, role: Dropping, directory: Directory, graph_dsn: str
+) -> None:
+    names = [f"over-{number}" for number in range(10)]
+    for each in names:
+        await graphs.create("acme", each, ttl_s=HOUR_S)
+    await expire(graph_dsn, *names)
+    shards.faults.append(Fault("drop", is_bug=True))
+    term = await term_of(graph_dsn, role.name)
+
+    first, second = await role.tick(term), await role.tick(term)
+
+    assert first.outcome == "10 graphs expired, 9 dropped; 1 could not be dropped"
+    assert second.outcome == "0 graphs expired, 1 dropped"
+    assert await directory.dropped(uuid.UUID(int=0), 100) == []
 
 
 async def test_a_leader_whose_term_is_over_marks_nothing(

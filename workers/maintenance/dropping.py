@@ -2,25 +2,49 @@
 
 A graph whose session was forgotten is marked with it (role retention), one that expired here. What is marked nobody
 finds; its data go from its shard in any order, whoever leads, because shard and row both compare the incarnation. One
-that is on a shard that does not answer waits, and keeps no other one waiting.
+that is on a shard that does not answer waits, and keeps no other one waiting; nor does one whose drop fails in another
+way, which is tried again with the next tick.
 """
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Sequence
+from enum import Enum
 from typing import Final
 
+import structlog
+
+from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError, WrongOwnerError
+from argosy.errors import (
+    ArgosyError,
+    GraphDeadlineError,
+    OutcomeUnknownError,
+    ShardUnavailableError,
+    StoreUnavailableError,
+    WrongOwnerError,
+)
 from argosy.graph.facts import NOBODY
 from argosy.graph.lives import Lives
 from argosy.graph.members import Members
 from argosy.store.graph import Directory, GraphRow
 from argosy.workers.maintenance.role import Ticked
 
+log = structlog.get_logger()
+
 BATCH_MAX: Final = 200
 _AT_ONCE: Final = 8
 _DROP_S: Final = 10.0  # for one graph
+_AWAY: Final = (WrongOwnerError, ShardUnavailableError, OutcomeUnknownError, GraphDeadlineError)
+
+
+class _Drop(Enum):
+    """What a drop came to."""
+
+    DONE = "dropped"
+    WAITS = "wait until their shard answers"
+    FAILED = "could not be dropped"
 
 
 class Dropping:
@@ -39,28 +63,41 @@ class Dropping:
     async def tick(self, term: int) -> Ticked:
         until_s = self._clock.monotonic_s() + self._share_s
         await self._members.refresh()
-        expired = gone = waiting = 0
+        expired, came_to = 0, Counter[_Drop]()
         has_more = True
         while has_more and self._clock.monotonic_s() < until_s:
             newly = await self._directory.expire(self.name, term, BATCH_MAX)
             rows = await self._directory.dropped(self._after, BATCH_MAX)
-            dropped = await self._drop(rows, until_s)
-            expired, gone, waiting = expired + newly, gone + dropped, waiting + len(rows) - dropped
+            came_to.update(await self._drop(rows, until_s))
+            expired += newly
             has_more = len(rows) == BATCH_MAX or newly == BATCH_MAX
             self._after = rows[-1].incarnation if len(rows) == BATCH_MAX else NOBODY
-        words = f"; {waiting} wait until their shard answers" if waiting else ""
-        return Ticked(f"{expired} graphs expired, {gone} dropped{words}", has_more)
+        words = [f"; {came_to[each]} {each.value}" for each in (_Drop.WAITS, _Drop.FAILED) if came_to[each]]
+        return Ticked(f"{expired} graphs expired, {came_to[_Drop.DONE]} dropped{''.join(words)}", has_more)
 
-    async def _drop(self, rows: Sequence[GraphRow], until_s: float) -> int:
-        """Drop these graphs; how many are gone."""
+    async def _drop(self, rows: Sequence[GraphRow], until_s: float) -> list[_Drop]:
+        """Drop these graphs. Raises StoreUnavailableError."""
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def drop(row: GraphRow) -> bool:
+        async def drop(row: GraphRow) -> _Drop:
             async with room:
                 try:
                     await self._lives.end(row, min(self._clock.monotonic_s() + _DROP_S, until_s))
-                except (WrongOwnerError, ShardUnavailableError, OutcomeUnknownError, GraphDeadlineError):
-                    return False
-                return True
+                except StoreUnavailableError:
+                    raise
+                except _AWAY:
+                    return _Drop.WAITS
+                except ArgosyError as error:
+                    log.error(
+                        telemetry.GRAPH_DROP_FAILED,
+                        tenant=row.tenant,
+                        graph=row.graph,
+                        incarnation=str(row.incarnation),
+                        shard=str(row.shard),
+                        error=f"{type(error).__name__}: {error}",
+                        consequence="nobody finds it; its data stay where they are until a later tick drops them",
+                    )
+                    return _Drop.FAILED
+                return _Drop.DONE
 
-        return sum(await asyncio.gather(*map(drop, rows)))
+        return await asyncio.gather(*map(drop, rows))
