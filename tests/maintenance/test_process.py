@@ -151,6 +151,20 @@ async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
     }
 
 
+@on_postgres
+async def test_a_shard_that_it_cannot_reach_is_shown(fleet: Fleet, client: Client) -> None:
+    await execute(
+        fleet, "INSERT INTO shards (member_id, endpoint) VALUES (gen_random_uuid(), 'unix:' || $1)", "/nowhere"
+    )
+
+    process = start(fleet)
+
+    async with asyncio.timeout(15):
+        while process.metric("argosy_engine_calls_total") < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert process.metric("argosy_engine_shard_up") == 0
+
+
 async def test_what_ended_long_ago_goes_from_the_log_and_from_postgres_and_never_runs_again(
     fleet: Fleet, client: Client
 ) -> None:

@@ -96,7 +96,8 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
     ops = OpsServer(settings.metrics_host, settings.metrics_port, _Candidates(leaders))
     ops.start()
     life = Life(settings, dsn, pool, clock, worker_id)
-    tasks = [asyncio.create_task(work) for work in (life.run(ops.port), *(leader.run() for leader in leaders))]
+    running = (life.run(ops.port), members.watch(), *(leader.run() for leader in leaders))
+    tasks = [asyncio.create_task(work) for work in running]
     log.info(
         telemetry.MAINTENANCE_STARTED,
         worker_id=str(worker_id),
