@@ -133,12 +133,8 @@ LOOP_FAILING = Gauge("argosy_loop_failing", "1 while the last round of a loop fa
 SHARD_UP = Gauge("argosy_engine_shard_up", "1 while a shard answered when it was asked last", ["endpoint"])
 SHARD_CALLS = Counter("argosy_engine_calls", "Calls to a shard, by what came of them", ["endpoint", "outcome"])
 SHARD_RETRIES = Counter("argosy_engine_retries", "Calls to a shard that were made again", ["endpoint"])
-SHARD_RETRIES_HASTENED = Counter(
-    "argosy_engine_retries_hastened", "Waits of turns that ended early because a shard was back"
-)
-SHARD_BREAKER_OPENED = Counter(
-    "argosy_engine_breaker_opened", "Times a shard was not asked any more for a while", ["endpoint"]
-)
+SHARD_RETRIES_HASTENED = Counter("argosy_engine_retries_hastened", "Waits of turns that a shard's return ended early")
+SHARD_BREAKER_OPENED = Counter("argosy_engine_breaker_opened", "Times a shard was left alone for a while", ["endpoint"])
 GRAPH_LOOKUPS = Counter("argosy_graph_lookups", "Looks at where a graph is: in memory, Postgres, or again", ["where"])
 EMBEDDER_S = Histogram("argosy_embedder_seconds", "Time of a call of EMBEDDER", ["outcome"], buckets=_LATENCY_S)
 
