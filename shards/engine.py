@@ -147,7 +147,8 @@ class Engine(Protocol):
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
         """Make a graph of what `export` gave. Raises GraphInputError, and leaves nothing, unless it is whole."""
 
-    def list(self) -> list[tuple[GraphName, Stats]]: ...
+    def list(self, interrupt: Interrupt) -> list[tuple[GraphName, Stats]]:
+        """The graphs whose files can be read. Raises GraphDeadlineError when it is interrupted."""
 
     @property
     def open_count(self) -> int: ...

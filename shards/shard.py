@@ -168,7 +168,7 @@ class Shard:
 
     async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
         deadline = Deadline(self._clock, deadline_s)
-        return await self._threads.run(lambda _: self._engine.list(), deadline)
+        return await self._threads.run(self._engine.list, deadline)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
         deadline = self._deadline(ref, deadline_s)

@@ -30,6 +30,7 @@ _DROPPED_MAX: Final = 1_000_000
 _PARTS: Final = ("-wal", "-shm", "")
 _HEX: Final = "[0-9a-f]"
 _INCARNATION: Final = _HEX * 32
+_FILES: Final = f"{_HEX * 2}/{_HEX * 32}-{_INCARNATION}.db"
 
 
 class Folder:
@@ -58,8 +59,13 @@ class Folder:
         """Return the files of a graph: one for each incarnation that is here."""
         return sorted(self._room(name).glob(f"{_digest(name)}-{_INCARNATION}.db"))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no graphs."""
+        return next(self._root.glob(_FILES), None) is None
+
     def paths(self) -> Iterator[Path]:
-        return iter(sorted(self._root.glob(f"{_HEX * 2}/{_HEX * 32}-{_INCARNATION}.db")))
+        return iter(sorted(self._root.glob(_FILES)))
 
     def is_dropped(self, incarnation: uuid.UUID, generation: int) -> bool:
         """Whether the graph was dropped here as it was in this generation, or in a later one."""

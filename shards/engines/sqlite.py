@@ -10,8 +10,9 @@ from weakref import WeakValueDictionary
 import structlog
 
 from argosy import telemetry
-from argosy.errors import GraphFileError, WrongOwnerError
+from argosy.errors import GraphDeadlineError, GraphFileError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef, GraphState, Stats
+from argosy.shards.engine import Interrupt
 from argosy.shards.engines.connection import FileDamagedError, new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
 from argosy.shards.engines.filler import Filler
@@ -54,6 +55,11 @@ class SqliteEngine:
     @property
     def member_id(self) -> uuid.UUID:
         return self._folder.member_id
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the folder has no graphs."""
+        return self._folder.is_empty
 
     @property
     def open_count(self) -> int:
@@ -109,9 +115,11 @@ class SqliteEngine:
         if not is_missing or not self._make(ref, lines):
             raise WrongOwnerError("the graph is here")
 
-    def list(self) -> list[tuple[GraphName, Stats]]:
+    def list(self, interrupt: Interrupt) -> list[tuple[GraphName, Stats]]:
         found = []
         for path in self._folder.paths():
+            if interrupt():
+                raise GraphDeadlineError("the graphs could not all be listed before the deadline")
             try:
                 meta = _read_meta(path)
             except GraphFileError as error:

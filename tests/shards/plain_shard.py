@@ -140,7 +140,7 @@ class PlainShard:
         return await self.apply(ref, loaded, key=None, token=None, source=source, deadline_s=deadline_s)
 
     async def list(self, *, deadline_s: float) -> list[tuple[GraphName, Stats]]:
-        return list(self._engine.list())
+        return list(self._engine.list(never))
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
         return self._engine.graph(ref).stats()

@@ -41,7 +41,7 @@ def test_a_drop_that_was_cut_off_is_finished_when_the_folder_is_opened(tmp_path:
 
     engine = open_sqlite(tmp_path)
 
-    assert (engine.list(), files(tmp_path)) == ([], [])
+    assert (engine.list(never), files(tmp_path)) == ([], [])
     with pytest.raises(WrongOwnerError):
         engine.create(ref)
     engine.close()
@@ -94,7 +94,7 @@ def test_a_strange_file_concerns_its_graph_alone(tmp_path: Path, ref: GraphRef, 
     with pytest.raises(ShardUnavailableError):
         engine.graph(ref)
     assert apply(engine, other, person("ada")).version == 1
-    assert [name.graph for name, _ in engine.list()] == ["other"]
+    assert [name.graph for name, _ in engine.list(never)] == ["other"]
     engine.close()
 
 
@@ -113,6 +113,16 @@ def test_a_graph_with_a_strange_file_can_be_dropped_and_made_again(tmp_path: Pat
     engine.create(again := new_ref())
     assert apply(engine, again, person("bob")).version == 1
     assert engine.open_count == 1
+    engine.close()
+
+
+def test_a_list_stops_when_it_has_to(tmp_path: Path, ref: GraphRef) -> None:
+    engine = open_sqlite(tmp_path)
+    engine.create(new_ref(graph="other"))
+    asked = iter([False])
+
+    with pytest.raises(GraphDeadlineError):
+        engine.list(lambda: next(asked, True))
     engine.close()
 
 

@@ -15,7 +15,7 @@ from argosy.graph.messages import graph_to_pb, op_to_pb
 from argosy.rpc import shard_pb2 as pb
 from argosy.rpc.call_signing import CALL_HEADER, CHALLENGE_HEADER, REQUESTS, Codes, Opening, call_key, header_of
 from argosy.shards.engine import Engine
-from tests.shards.engines import NO_SOURCE, new_ref, person
+from tests.shards.engines import NO_SOURCE, never, new_ref, person
 from tests.shards.raw_calls import OK, REFUSED, recorded, send, status_of
 from tests.shards.served import KEY, ClockApart, S, Served, serving
 
@@ -28,7 +28,7 @@ async def served(engine: Engine) -> AsyncIterator[Served]:
 
 async def test_a_valid_call_is_heard(served: Served, ref: GraphRef) -> None:
     assert await status_of(served, recorded(served, "Drop", pb.DropRequest(graph=graph_to_pb(ref)))) is OK
-    assert served.engine.list() == []
+    assert served.engine.list(never) == []
 
 
 async def test_a_stale_call_is_refused(served: Served, ref: GraphRef) -> None:
@@ -40,7 +40,7 @@ async def test_a_stale_call_is_refused(served: Served, ref: GraphRef) -> None:
 
         assert status is REFUSED
         assert "clock" in details
-    assert len(served.engine.list()) == 1
+    assert len(served.engine.list(never)) == 1
 
 
 async def test_an_altered_call_is_refused(served: Served, ref: GraphRef) -> None:
@@ -62,14 +62,14 @@ async def test_an_altered_call_is_refused(served: Served, ref: GraphRef) -> None
     ]
 
     assert [await status_of(served, call) for call in altered] == [REFUSED] * len(altered)
-    assert len(served.engine.list()) == 2
+    assert len(served.engine.list(never)) == 2
 
 
 async def test_a_call_signed_with_another_secret_is_refused(served: Served, ref: GraphRef) -> None:
     drop = recorded(served, "Drop", pb.DropRequest(graph=graph_to_pb(ref)), key=b"o" * 32)
 
     assert await status_of(served, drop) is REFUSED
-    assert len(served.engine.list()) == 1
+    assert len(served.engine.list(never)) == 1
 
 
 async def test_a_caller_with_another_secret_is_told_so(served: Served, ref: GraphRef) -> None:
@@ -79,7 +79,7 @@ async def test_a_caller_with_another_secret_is_told_so(served: Served, ref: Grap
         await foreign.drop(ref, deadline_s=S)
     with pytest.raises(ShardUnavailableError, match="another secret"):
         await foreign.query(ref, "RETURN 1", {}, row_limit=1, deadline_s=S)
-    assert len(served.engine.list()) == 1
+    assert len(served.engine.list(never)) == 1
 
 
 async def test_a_call_for_another_folder_changes_nothing(served: Served, ref: GraphRef) -> None:
@@ -113,7 +113,7 @@ async def test_a_replayed_create_does_not_bring_back_what_was_dropped(served: Se
 
     assert await status_of(served, create) is grpc.StatusCode.FAILED_PRECONDITION
 
-    assert served.engine.list() == []
+    assert served.engine.list(never) == []
 
 
 async def test_a_replayed_write_changes_nothing(served: Served, ref: GraphRef) -> None:

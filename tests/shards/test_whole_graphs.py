@@ -137,7 +137,7 @@ def test_what_is_no_whole_graph_leaves_nothing(
 
     with pytest.raises(WrongOwnerError):
         engine.graph(copy)
-    assert len(engine.list()) == 1
+    assert len(engine.list(never)) == 1
     engine.restore(copy, lines)
 
 
@@ -171,7 +171,7 @@ def test_a_graph_that_is_read_while_it_is_dropped_goes_when_that_ends(engine: En
 
     engine.drop(ref)
 
-    assert engine.list() == []
+    assert engine.list(never) == []
     again = ref._replace(incarnation=uuid.uuid4())
     engine.create(again)
     with pytest.raises(WrongOwnerError):
