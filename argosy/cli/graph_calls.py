@@ -6,7 +6,7 @@ They seed no members, and wait for none. Every function returns what is shown, a
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -15,6 +15,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
+from argosy.graph.orphans import Orphan, Orphans
 from argosy.graph.transports.grpc import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import live_server
@@ -53,6 +54,15 @@ async def shards(opened: Opened) -> list[Shown]:
     await opened.members.refresh()
     await opened.members.look()
     return [await _shown_shard(opened, *each) for each in await opened.directory.count()]
+
+
+async def orphans(opened: Opened) -> list[Orphan]:
+    return await _orphans(opened).find()
+
+
+async def drop_orphans(opened: Opened, found: Sequence[Orphan]) -> int:
+    """Drop these orphans; how many are gone."""
+    return len([gone async for gone in _orphans(opened).drop(found)])
 
 
 async def graphs(opened: Opened, tenant: str, after: str, limit: int) -> list[Shown]:
@@ -97,6 +107,23 @@ async def restore(opened: Opened, tenant: str, graph: str, source: Path, timeout
                 yield line
 
     return _shown(await opened.graphs.restore(tenant, graph, lines(), deadline_s=timeout_s))
+
+
+def shown_orphan(orphan: Orphan) -> Shown:
+    return {
+        "tenant": orphan.ref.tenant,
+        "graph": orphan.ref.graph,
+        "shard": str(orphan.shard.member_id),
+        "endpoint": orphan.shard.endpoint,
+        "incarnation": str(orphan.ref.incarnation),
+        "nodes": orphan.stats.node_count,
+        "edges": orphan.stats.edge_count,
+        "size_bytes": orphan.stats.size_bytes,
+    }
+
+
+def _orphans(opened: Opened) -> Orphans:
+    return Orphans(opened.directory, opened.members, SystemClock())
 
 
 async def _shown_shard(opened: Opened, shard: Any, graph_count: int) -> Shown:

@@ -33,6 +33,26 @@ def list_shards() -> None:
     show(_run(graph_calls.shards))
 
 
+@shards_app.command()
+def orphans(
+    drop: Annotated[bool, typer.Option("--drop", help="Drop them, with all that they have.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
+) -> None:
+    """Show the graphs that shards have and the database does not know, as after it was restored from a backup."""
+    from argosy.cli import graph_calls
+
+    found = _run(graph_calls.orphans)
+    show([graph_calls.shown_orphan(each) for each in found])
+    if not (drop and found):
+        return
+    if not yes:
+        typer.confirm(
+            f"All of these {len(found)} graphs will be gone. Nothing brings them back. Go on", abort=True, err=True
+        )
+    gone = _run(lambda opened: graph_calls.drop_orphans(opened, found))
+    typer.echo(f"{gone} dropped", err=True)
+
+
 @app.command("list")
 def list_graphs(
     tenant: Tenant = TENANT,

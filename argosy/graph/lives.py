@@ -26,10 +26,12 @@ class Lives:
             await line.ask(
                 lambda shard, left_s: shard.create(row.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
             )
-        except WrongOwnerError:
+        except WrongOwnerError as error:
             now = await self._directory.find(row.tenant, row.graph)
             if now is not None and now.incarnation == row.incarnation:
-                raise
+                raise WrongOwnerError(
+                    f"{error}: `argosy shards orphans` shows what the database does not know"
+                ) from error
             return None
         return await self._directory.activate(row)
 

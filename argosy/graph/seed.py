@@ -7,6 +7,7 @@ of them become members together. From then on the table counts, and where the se
 import asyncio
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -83,12 +84,18 @@ class Seed:
             await transport.close()
 
 
-async def settle_own(directory: Directory, own: Member) -> bool:
+async def settle_own(directory: Directory, own: Member, graphs_in: Path | None) -> bool:
     """Make a shard that its fleet brings itself the first member, or note where it answers now.
 
-    Return whether it is a member then. It is none where others are and do not include its folder: the disk is new, or
-    another database's. Raises StoreUnavailableError.
+    graphs_in: its folder, if that has graphs. Return whether it is a member then. It is none where others are and do
+    not include its folder: the disk is new, or another database's. Raises StoreUnavailableError, and SettingError when
+    it would be the first member and has graphs: they are another database's, which this one would take for orphans.
     """
+    if graphs_in is not None and not await directory.shards():
+        raise SettingError(
+            f"{graphs_in} has graphs of which this database knows nothing: start with the database that they were made "
+            "with, or move the folder away to begin without them"
+        )
     if await directory.seed([own]):
         return True
     if own.member_id not in {row.member_id for row in await directory.shards()}:

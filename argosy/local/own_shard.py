@@ -2,7 +2,8 @@
 
 Rules:
 - There is one unless GRAPH_SERVICE_ENDPOINTS names others, or argosy[graph] is not installed.
-- It is the first member, and from then on the table of members counts. While that has others and does not know this
+- It is the first member, and from then on the table of members counts. A folder that has graphs is no first member:
+  they are another database's, and nobody here knows their names. While that has others and does not know this
   folder, the shard is not started: no graph would be looked for in it.
 - Both have the same folder, as the same member, so a data folder may go from one to the other. Only `argosy up` serves
   it at the member's endpoint: what argosy.Argosy has, no other process reaches.
@@ -49,7 +50,7 @@ async def prepare_shard(settings: Settings, dsn: str, clock: Clock, warn: Callab
     """Make the shard a member before it is started, and return where it is to serve; None when there is to be none.
 
     warn: called when the database does not know the folder. Raises SettingError when another process has the folder,
-    or it cannot be used, and StoreUnavailableError.
+    it cannot be used, or it has graphs and the database knows no shard; and StoreUnavailableError.
     """
     if not _is_wanted(settings):
         return None
@@ -64,12 +65,13 @@ async def prepare_shard(settings: Settings, dsn: str, clock: Clock, warn: Callab
             if clock.monotonic_s() >= until_s:
                 raise
         await clock.sleep(_LOOK_S)
+    graphs_in = None if folder.is_empty else settings.shard_folder
     folder.close()
     path = shard_socket(settings)
     settings.argosy_data_dir.mkdir(parents=True, exist_ok=True)
     make_private(path.parent)
     async with open_pool(settings, dsn) as pool:
-        if await settle_own(Directory(pool), Member(folder.member_id, f"unix:{path}")):
+        if await settle_own(Directory(pool), Member(folder.member_id, f"unix:{path}"), graphs_in):
             return path
     warn(_NOT_KNOWN.format(folder=settings.shard_folder))
     return None
@@ -96,7 +98,8 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
     measuring = asyncio.create_task(keep_measured(shard, clock), name="shard-measure")
     try:
         own = Member(engine.member_id, f"unix:{shard_socket(settings)}")
-        if not await settle_own(Directory(pool), own):
+        graphs_in = None if engine.is_empty else settings.shard_folder
+        if not await settle_own(Directory(pool), own, graphs_in):
             log.warning(telemetry.STORE_WARNING, warning=_NOT_KNOWN.format(folder=settings.shard_folder))
         yield _ConnectHere(own.member_id, cast(Transport, _Here(shard)), over_grpc)
     finally:

@@ -107,6 +107,12 @@ class Directory:
     async def find(self, tenant: str, graph: str) -> GraphRow | None:
         return _row(await self._pool.fetchrow(_SQL["find_graph"], tenant, graph))
 
+    async def unknown(self, refs: Sequence[GraphRef]) -> builtins.list[GraphRef]:
+        """Return those of these graphs that have no row with this incarnation, whatever its state."""
+        tenants, graphs, incarnations = zip(*(ref[:3] for ref in refs), strict=True) if refs else ((), (), ())
+        rows = await self._pool.fetch(_SQL["unknown_graphs"], tenants, graphs, incarnations)
+        return [refs[row[0] - 1] for row in rows]
+
     async def list(self, tenant: str, after: str, limit: int) -> builtins.list[GraphRow]:
         """Return at most `limit` graphs of a tenant after a name, in the order of the bytes of their names."""
         return _rows(await self._pool.fetch(_SQL["list_graphs"], tenant, after, limit))

@@ -21,6 +21,15 @@ UPDATE shards SET endpoint = $2 WHERE member_id = $1 AND NOT EXISTS (SELECT 1 FR
 SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
 FROM graphs WHERE tenant = $1 AND graph = $2
 
+-- name: unknown_graphs
+-- Those of some lives of graphs that have no row.
+SELECT asked.number FROM unnest($1::text[], $2::text[], $3::uuid[]) WITH ORDINALITY AS asked (tenant, graph, incarnation, number)
+WHERE NOT EXISTS (
+  SELECT 1 FROM graphs AS g
+  WHERE g.tenant = asked.tenant AND g.graph = asked.graph AND g.incarnation = asked.incarnation
+)
+ORDER BY asked.number
+
 -- name: list_graphs
 -- A tenant's graphs after a name, in the order of names, but for those that are being dropped.
 SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at

@@ -124,7 +124,7 @@ class SqliteEngine:
                 meta = _read_meta(path)
             except GraphFileError as error:
                 log.error(
-                    telemetry.SHARD_FILE_UNREADABLE,
+                    telemetry.GRAPH_FILE_UNUSABLE,
                     file=str(path),
                     error=str(error),
                     consequence="its graph cannot be used, and is not listed; it can be dropped if the file is damaged",

@@ -12,6 +12,7 @@ import pytest
 
 from argosy import config
 from argosy.clock import SystemClock
+from argosy.errors import WrongOwnerError
 from argosy.graph.facts import Member
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
@@ -116,6 +117,28 @@ async def test_a_graph_is_copied_dropped_and_restored(fleet: Fleet, tmp_path: Pa
     (ada,) = await fleet.graphs.of("default", "crm").get_nodes(["ada"])
     assert ada is not None
     assert json.loads(ada.props) == {"big": BIG}
+
+
+async def test_what_the_database_has_lost_is_shown_and_goes_when_it_is_told_to(
+    fleet: Fleet, directory: Directory
+) -> None:
+    lost = await fleet.graphs.create("default", "lost")
+    kept = await fleet.graphs.create("default", "kept")
+    await directory.mark_dropped("default", "lost")
+    await directory.delete(lost)  # as if the database were older than the graph
+
+    with pytest.raises(WrongOwnerError, match="argosy shards orphans"):
+        await fleet.graphs.create("default", "lost")
+    (shown,) = await fleet.argosy("shards", "orphans")
+    (dropped,) = await fleet.argosy("shards", "orphans", "--drop", "--yes")
+
+    assert (shown["graph"], shown["incarnation"]) == ("lost", str(lost.incarnation))
+    assert shown == dropped
+    again = await fleet.graphs.create("default", "lost")
+    assert again.incarnation != lost.incarnation
+    assert await fleet.graphs.of("default", "lost").get_nodes(["ada"]) == [None]
+    assert await fleet.argosy("shards", "orphans") == []
+    assert (await fleet.graphs.find("default", "kept")).incarnation == kept.incarnation
 
 
 async def test_a_shard_that_does_not_answer_is_shown_as_such(fleet: Fleet) -> None:

@@ -94,11 +94,11 @@ async def test_one_shard_under_two_endpoints_is_refused(directory: Directory, un
 
 async def test_a_shard_that_a_fleet_brings_is_the_first_member_and_may_move(directory: Directory) -> None:
     first, other = uuid.uuid4(), uuid.uuid4()
-    assert await settle_own(directory, Member(first, "one"))
+    assert await settle_own(directory, Member(first, "one"), None)
 
-    assert await settle_own(directory, Member(first, "moved"))
-    assert await settle_own(directory, Member(first, "moved"))
-    assert not await settle_own(directory, Member(other, "two"))
+    assert await settle_own(directory, Member(first, "moved"), None)
+    assert await settle_own(directory, Member(first, "moved"), None)
+    assert not await settle_own(directory, Member(other, "two"), None)
 
     assert [row.member for row in await directory.shards()] == [Member(first, "moved")]
 
@@ -218,7 +218,7 @@ async def test_a_member_that_moves_gets_a_new_line_and_is_shown_where_it_is(
     before = await members.line(folder.member_id)
     shards.folders["elsewhere"] = folder
 
-    await settle_own(directory, Member(folder.member_id, "elsewhere"))
+    await settle_own(directory, Member(folder.member_id, "elsewhere"), None)
     await members.refresh()
     await members.look()
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import stat
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from argosy import config
 from argosy.clock import SystemClock
 from argosy.config import Settings
+from argosy.errors import SettingError
+from argosy.graph.facts import GraphRef, Member
 from argosy.local.own_shard import prepare_shard, shard_socket
+from argosy.shards.opened import open_engine
 from argosy.store.graph import Directory
 
 
@@ -49,6 +53,21 @@ async def test_a_folder_of_which_the_database_knows_nothing_is_no_member(
 
     assert [str(folder / "two") in each for each in said] == [True]
     assert len(await directory.shards()) == 1
+
+
+async def test_a_folder_with_graphs_is_not_the_first_member_of_a_database_that_knows_none(
+    directory: Directory, graph_dsn: str, folder: Path
+) -> None:
+    settings = settings_of(folder)
+    engine = open_engine(settings, is_own_process=False)
+    engine.create(GraphRef("acme", "crm", uuid.uuid4(), 1))
+    engine.close()
+
+    with pytest.raises(SettingError, match="has graphs of which this database knows nothing"):
+        await prepare_shard(settings, graph_dsn, SystemClock(), refuse)
+    assert await directory.shards() == []
+    await directory.seed([Member(engine.member_id, "as-it-was")])
+    assert await prepare_shard(settings, graph_dsn, SystemClock(), refuse), "its own database knows it"
 
 
 async def test_a_long_path_gets_a_short_socket_in_a_folder_of_this_user_alone(

@@ -1,0 +1,63 @@
+"""Orphans: graphs that a shard has and of which the directory does not know this life.
+
+A graph's row is written before its file is made, and goes after its file. So what a shard has listed, and the directory
+does not know afterwards, is of another history of the database: of one that was lost since a backup, or of another
+database. Nobody can ask such a graph, and while it is there no other one gets its name. Nothing drops it by itself.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple
+
+from argosy.clock import Clock
+from argosy.graph.facts import GraphRef, Stats
+from argosy.graph.line import Again
+from argosy.graph.members import Members
+from argosy.store.graph import Directory, ShardRow
+
+_LIST_S: Final = 600.0  # a shard opens the file of each graph for it, in a third of a millisecond
+_DROP_S: Final = 30.0
+_AT_ONCE: Final = 1_000  # that the directory is asked for with one statement
+
+
+class Orphan(NamedTuple):
+    shard: ShardRow
+    ref: GraphRef
+    stats: Stats
+
+
+class Orphans:
+    """The orphans of all members. Raises ShardUnavailableError when one of them does not answer."""
+
+    def __init__(self, directory: Directory, members: Members, clock: Clock) -> None:
+        self._directory = directory
+        self._members = members
+        self._clock = clock
+
+    async def find(self) -> list[Orphan]:
+        await self._members.refresh()
+        await self._members.look()  # nothing is asked where another folder answers
+        return [orphan for shard in await self._directory.shards() for orphan in await self._of(shard)]
+
+    async def drop(self, orphans: Sequence[Orphan]) -> AsyncIterator[Orphan]:
+        """Drop those that the directory does not know now either, and yield each one that is gone."""
+        for orphan in orphans:
+            if await self._directory.unknown([orphan.ref]):
+                await self._drop(orphan)
+                yield orphan
+
+    async def _drop(self, orphan: Orphan) -> None:
+        line = await self._members.line(orphan.shard.member_id)
+        until_s = self._clock.monotonic_s() + _DROP_S
+        await line.ask(
+            lambda shard, left_s: shard.drop(orphan.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
+        )
+
+    async def _of(self, shard: ShardRow) -> list[Orphan]:
+        line = await self._members.line(shard.member_id)
+        until_s = self._clock.monotonic_s() + _LIST_S
+        graphs = await line.ask(lambda asked, left_s: asked.list(deadline_s=left_s), until_s, Again.ALWAYS)
+        listed = {GraphRef(*name, stats.incarnation, stats.generation): stats for name, stats in graphs}
+        refs = list(listed)
+        parts = [refs[begin : begin + _AT_ONCE] for begin in range(0, len(refs), _AT_ONCE)]
+        unknown = [ref for part in parts for ref in await self._directory.unknown(part)]
+        return [Orphan(shard, ref, listed[ref]) for ref in unknown]
