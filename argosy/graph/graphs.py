@@ -161,8 +161,7 @@ class Graphs:
     def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
         """Return the graph of this name, to be asked. It is looked up with each call.
 
-        incarnation: then only while it is that one: for a graph of the same name that was made later, calls raise
-        GraphNotFoundError.
+        incarnation: then only while it is that one: for one that was made later, calls raise GraphNotFoundError.
         """
         return BoundGraph(self, GraphName(tenant, graph), incarnation)
 
