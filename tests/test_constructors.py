@@ -73,8 +73,11 @@ def _names_made(module: ast.Module) -> Iterator[str]:
     for node in module.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Callable["):
             yield from map(ast.unparse, node.targets)
-        is_protocol = isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
-        if is_protocol and any(isinstance(each, ast.FunctionDef) and each.name == "__call__" for each in node.body):
+        if (
+            isinstance(node, ast.ClassDef)
+            and "Protocol" in map(ast.unparse, node.bases)
+            and any(isinstance(each, ast.FunctionDef) and each.name == "__call__" for each in node.body)
+        ):
             yield node.name
 
 
