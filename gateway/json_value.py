@@ -40,7 +40,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[Any], what: str, misfit_cod
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("invalid_json", f"{what}: {error}") from None
     except RecursionError:
-        raise Problem("invalid_json", f"{what} is nested deeper than {NESTING_MAX}") from None
+        raise Problem("invalid_json", f"{what} is nested too deep") from None
 
 
 def canonical(value: Any) -> bytes:

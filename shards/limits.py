@@ -8,7 +8,7 @@ import msgspec
 from argosy.config import Settings
 from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
 from argosy.graph.facts import DEPTH_MAX, Edge, GraphRef, Node, WriteKey
-from argosy.graph.ops import DIMENSION_MAX, Op, check_ops, encode_ops, fault_of_name
+from argosy.graph.ops import DIMENSION_MAX, Op, check_ops, encode_ops, fault_of_json, fault_of_name
 
 # Larger batches are read and checked in a thread: they would hold up the calls of others.
 INLINE_OPS_MAX: Final = 64
@@ -62,14 +62,16 @@ class Limits(NamedTuple):
             raise GraphInputError(f"depth: 1 to {DEPTH_MAX}, not {depth}")
 
     def check_query(self, cypher: str, params: dict[str, Any]) -> None:
-        """Raises CypherError for more than may be asked, GraphInputError for parameters that are no JSON."""
+        """Raises CypherError for more than may be asked, GraphInputError for parameters that break a rule."""
         try:
-            size_bytes, params_size_bytes = len(cypher.encode()), len(_encode(params))
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-            raise GraphInputError(f"the query or its parameters cannot be written down: {error}") from error
+            size_bytes = len(cypher.encode())
+        except UnicodeEncodeError as error:
+            raise GraphInputError("the query is no valid Unicode") from error
+        if fault := fault_of_json(params):
+            raise GraphInputError(f"params: {fault}")
         if not cypher.strip():
             raise CypherError("the query is empty")
-        for what, size in (("a query", size_bytes), ("parameters of a query", params_size_bytes)):
+        for what, size in (("a query", size_bytes), ("parameters of a query", len(_encode(params)))):
             if size > self.query_size_bytes_max:
                 raise CypherError(f"{what} may have {self.query_size_bytes_max} bytes, not {size}")
 

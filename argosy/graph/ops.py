@@ -15,6 +15,7 @@ Rules:
 - A batch is applied whole or not at all. A condition that does not hold refuses its batch.
 - A version is the number of the batch that wrote a node or an edge last: 1, 2, … in each graph.
 - Integers have 64 bits with a sign; a number with a point or an exponent is a double.
+- Props are nested NESTING_MAX deep at most, themselves counted.
 - Names (ids, labels, types, names of vectors) are any text of 1 to NAME_LENGTH_MAX characters, without control
   characters. As UTF-8 that is at most four times as many bytes, which an index of Postgres, an address and a message
   can have.
@@ -23,6 +24,7 @@ Rules:
 import math
 from array import array
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +34,9 @@ from argosy.errors import GraphInputError
 NAME_LENGTH_MAX: Final = 512
 OPS_MAX: Final = 10_000  # in one batch
 PROPS_SIZE_BYTES_MAX: Final = 1_048_576  # of one node or edge
+# Of props and of a query's parameters. What a turn records of an answer may be nested 100 deep (workflow/payload.py):
+# that leaves room for what is around props there, and for what a workflow makes of them.
+NESTING_MAX: Final = 64
 VECTORS_MAX: Final = 8  # of one node
 DIMENSION_MAX: Final = 4_096
 INT_MIN: Final = -(2**63)
@@ -148,22 +153,33 @@ def fault_of_json(props: Props, size_bytes_max: float = math.inf) -> str:
     try:
         size = len(_encode(props))
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
-        return f"props cannot be JSON: {error}"
+        return f"cannot be JSON: {error}"
     if size > size_bytes_max:
-        return f"props have at most {size_bytes_max} bytes as JSON, not {size}"
-    left: list[Any] = [props]
-    while left:
-        value = left.pop()
-        if isinstance(value, dict):
-            if bad := [key for key in value if not isinstance(key, str)]:
-                return f"a key of props is a text, not {bad[0]!r}"
-            left.extend(value.values())
-        elif isinstance(value, list | tuple):
-            left.extend(value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            return f"{value} is no JSON number"
-        elif isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
-            return f"{value} does not fit into 64 bits with a sign"
+        return f"at most {size_bytes_max} bytes as JSON, not {size}"
+    level: list[Any] = [props]
+    for depth in count(1):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict | list | tuple):
+                if depth > NESTING_MAX:
+                    return f"nested deeper than {NESTING_MAX}"
+                below.extend(value.values() if isinstance(value, dict) else value)
+            if fault := _fault_of_value(value):
+                return fault
+        if not below:
+            break
+        level = below
+    return ""
+
+
+def _fault_of_value(value: Any) -> str:
+    if isinstance(value, dict):
+        bad = [key for key in value if not isinstance(key, str)]
+        return f"a key is a text, not {bad[0]!r}" if bad else ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is no JSON number"
+    if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+        return f"{value} does not fit into 64 bits with a sign"
     return ""
 
 
@@ -184,7 +200,9 @@ def _fault_of(op: Op) -> str:
         return "keep_vectors is said with vectors"
     if isinstance(op, UpsertNode | MergeProps) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
         return fault
-    return "" if isinstance(op, DeleteNode | DeleteEdge) else fault_of_json(op.props, PROPS_SIZE_BYTES_MAX)
+    if isinstance(op, DeleteNode | DeleteEdge) or not (fault := fault_of_json(op.props, PROPS_SIZE_BYTES_MAX)):
+        return ""
+    return f"props: {fault}"
 
 
 def _fault_of_vectors(vectors: dict[str, list[float]]) -> str:

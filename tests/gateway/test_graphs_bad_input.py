@@ -15,6 +15,8 @@ from tests.gateway.graph_shard import ShardOfTest, shard_served
 GRAPHS = "/v1/graphs"
 APPLY, QUERY, SEARCH, NEIGHBORS = (f"{GRAPHS}/g/{what}" for what in ("apply", "query", "search", "neighbors"))
 MERGED_EDGE = {"op": "merge_props", "src": "a", "type": "T", "dst": "b", "props": {}}
+DEEP = b"[" * 64 + b"]" * 64
+DEEP_PARAMS = b'{"cypher":"RETURN $x","params":{"x":%b}}' % DEEP
 NODE = {"op": "upsert_node", "id": "ada", "label": "Person"}
 
 
@@ -76,6 +78,7 @@ TABLE = [
     Bad("a number no double holds", 422, "invalid_graph_input", APPLY, content=raw_props(b"1e999")),
     Bad("a lone surrogate", 400, "invalid_json", APPLY, content=raw_props(b'"\\ud800 and more text"')),
     Bad("very deep lists", 400, "invalid_json", APPLY, content=raw_props(b"[" * 100_000 + b"]" * 100_000)),
+    Bad("deep lists", 422, "invalid_graph_input", APPLY, says="nested deeper", content=raw_props(DEEP)),
     Bad("props over 1 MiB", 422, "invalid_graph_input", APPLY, ops(NODE | {"props": {"x": "y" * 2**20}}), "1048576"),
     Bad("a key with a space", 422, "invalid_request", APPLY, ops(NODE) | {"idempotency_key": "a b"}),
     Bad("a vector of nothing", 422, "invalid_graph_input", APPLY, ops(NODE | {"vectors": {"v": []}})),
@@ -87,6 +90,7 @@ TABLE = [
     Bad("a query that reads files", 422, "invalid_cypher", QUERY, {"cypher": "LOAD CSV FROM '/etc/x' AS l RETURN 1"}),
     Bad("a missing parameter", 422, "invalid_cypher", QUERY, {"cypher": "MATCH (n {id: $id}) RETURN n"}, "id"),
     Bad("parameters that are none", 422, "invalid_request", QUERY, {"cypher": "RETURN 1", "params": [1]}),
+    Bad("deep parameters", 422, "invalid_graph_input", QUERY, says="nested deeper", content=DEEP_PARAMS),
     Bad("a query over its bound", 422, "invalid_cypher", QUERY, {"cypher": "RETURN 1 //" + "x" * 70_000}, "65536"),
     Bad("a query of 10 MB", 413, "payload_too_large", QUERY, {"cypher": "x" * 10_000_000}),
     Bad("a query of an unknown graph", 404, "graph_not_found", f"{GRAPHS}/nowhere/query", {"cypher": "RETURN 1"}),

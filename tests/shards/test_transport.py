@@ -5,8 +5,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -20,7 +23,7 @@ from argosy.errors import (
     WrongOwnerError,
 )
 from argosy.graph.facts import Applied, Direction, GraphName, GraphRef, Source, Token, WriteKey
-from argosy.graph.ops import MergeProps, Op, UpsertNode
+from argosy.graph.ops import NESTING_MAX, MergeProps, Op, UpsertNode
 from argosy.graph.transport import Transport
 from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
 from tests.shards.served import shard_over_grpc
@@ -163,12 +166,18 @@ async def test_graphs_have_any_other_name(transport: Transport, name: str) -> No
     assert await ids_of(transport, ref) == [name]
 
 
+def nested(depth: int) -> list[Any]:
+    """Return a list that is nested so deep."""
+    return reduce(lambda inner, _: [inner], range(depth - 1), list[Any]())
+
+
 def malformed() -> Iterator[tuple[str, list[Op]]]:
     yield "no operation", []
     yield "no number", [person("ada", n=float("nan"))]
     yield "more than 64 bits", [person("ada", n=2**63)]
     yield "no name", [person("")]
     yield "too large", [person("ada", text="x" * 1_048_577)]
+    yield "too deep", [person("ada", deep=nested(NESTING_MAX))]
     yield "in a large batch", [*(person(str(number)) for number in range(100)), person("ada", n=2**63)]
 
 
@@ -177,6 +186,19 @@ async def test_operations_that_break_a_rule_are_refused(transport: Transport, th
     with pytest.raises(GraphInputError):
         await apply(transport, there, *ops)
     assert await ids_of(transport, there) == []
+
+
+async def test_what_is_nested_has_a_bound(transport: Transport, there: GraphRef) -> None:
+    deepest = {"deep": nested(NESTING_MAX - 1)}
+    await apply(transport, there, person("ada", **deepest))
+    answer = await transport.query(there, "RETURN $deep", deepest, row_limit=1, deadline_s=S)
+
+    (ada,) = await transport.get_nodes(there, ["ada"], deadline_s=S)
+    assert ada
+    assert msgspec.json.decode(ada.props) == deepest
+    assert len(answer.rows) == 1
+    with pytest.raises(GraphInputError, match=f"nested deeper than {NESTING_MAX}"):
+        await transport.query(there, "RETURN $deep", {"deep": nested(NESTING_MAX)}, row_limit=1, deadline_s=S)
 
 
 async def test_what_is_asked_for_has_bounds(transport: Transport, there: GraphRef) -> None:

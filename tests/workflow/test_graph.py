@@ -1,6 +1,7 @@
 """ctx.graph: what is recorded of reads and writes, in which order, and what a replay sees of them."""
 
 import asyncio
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from argosy.errors import (
     WrongOwnerError,
 )
 from argosy.graph.facts import Token
+from argosy.graph.ops import NESTING_MAX
 from argosy.workflow.journal import Park
 from tests.harness.memory_graphs import SHARD, MemoryGraphs
 from tests.workflow.list_journal import ListJournal
@@ -47,6 +49,11 @@ def journal(graphs: MemoryGraphs | None, rows: list[Any] | None = None, attempt:
     made = ListJournal(rows, attempt=attempt)
     made.shards = graphs
     return made
+
+
+def nested(depth: int) -> list[Any]:
+    """Return a list that is nested so deep."""
+    return reduce(lambda inner, _: [inner], range(depth - 1), list[Any]())
 
 
 async def remember(ctx: Context) -> Any:
@@ -110,6 +117,21 @@ async def test_reads_are_recorded_and_a_replay_asks_nothing() -> None:
     assert answered[4][1] is None
     assert again == answered
     assert graphs.asked == asked
+
+
+async def test_a_turn_reads_the_deepest_props_that_there_can_be() -> None:
+    deepest = {"x": nested(NESTING_MAX - 1)}
+
+    async def flow(ctx: Context) -> Any:
+        graph = ctx.graph()
+        await graph.upsert_nodes([{**ADA, "props": deepest}])
+        around = await graph.neighbors("ada")
+        hits = await graph.search("ada")
+        return [await graph.get("ada"), around["nodes"][0], *(hit["node"] for hit in hits)]
+
+    found = await run(flow, None, journal(MemoryGraphs()))
+
+    assert [node["props"] for node in found] == [deepest] * len(found)
 
 
 async def test_what_is_recalled_says_which_turn_and_step_wrote_it() -> None:
@@ -588,6 +610,7 @@ async def test_what_is_too_large_to_record_is_written_nowhere() -> None:
         ([], "a batch has 1 to"),
         ([{**ADA, "props": {"x": float("nan")}}], "no JSON number"),
         ([{**ADA, "props": {"x": 2**63}}], "64 bits"),
+        ([{**ADA, "props": {"x": nested(NESTING_MAX)}}], "nested deeper"),
         ([{**ADA, "colour": "red"}], "colour"),
         ([{"id": "ada"}], "label"),
         (["ada"], "ops: "),
