@@ -14,7 +14,7 @@ from argosy.gateway.openapi import REF
 from argosy.gateway.parameters import INTEGER_MAX
 from argosy.gateway.problems import Problem
 from argosy.graph import ops
-from argosy.graph.facts import DEPTH_MAX, Direction
+from argosy.graph.facts import DEPTH_MAX, TYPES_MAX, Direction
 from argosy.graph.recall import BUDGET_MAX
 from argosy.names import KEY_PATTERN
 
@@ -74,10 +74,10 @@ class Vector(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class NeighborsPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What lies within `depth` edges of these nodes. types: of edges; none: any."""
+    """What lies within `depth` edges of these nodes. types: of edges, 64 at most; none: any."""
 
     ids: Annotated[list[_Name], msgspec.Meta(min_length=1)]
-    types: list[_Name] = []
+    types: Annotated[list[_Name], msgspec.Meta(extra_json_schema={"maxItems": TYPES_MAX})] = []
     direction: Direction = Direction.BOTH
     depth: Annotated[float, msgspec.Meta(ge=1, le=DEPTH_MAX, multiple_of=1)] = 1
     limit: _Limit = NODES_DEFAULT

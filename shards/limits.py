@@ -7,7 +7,7 @@ import msgspec
 
 from argosy.config import Settings
 from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
-from argosy.graph.facts import DEPTH_MAX, Edge, GraphRef, Node, WriteKey
+from argosy.graph.facts import DEPTH_MAX, TYPES_MAX, Edge, GraphRef, Node, WriteKey
 from argosy.graph.ops import DIMENSION_MAX, Op, check_ops, encode_ops, fault_of_json, fault_of_name
 
 # Larger batches are read and checked in a thread: they would hold up the calls of others.
@@ -60,6 +60,12 @@ class Limits(NamedTuple):
     def check_depth(self, depth: int) -> None:
         if not 1 <= depth <= DEPTH_MAX:
             raise GraphInputError(f"depth: 1 to {DEPTH_MAX}, not {depth}")
+
+    def check_types(self, types: Sequence[str]) -> None:
+        if len(types) > TYPES_MAX:
+            raise GraphTooLargeError(
+                f"types: at most {TYPES_MAX}, not {len(types)}: name fewer, or none, which is all of them"
+            )
 
     def check_query(self, cypher: str, params: dict[str, Any]) -> None:
         """Raises CypherError for more than may be asked, GraphInputError for parameters that break a rule."""

@@ -107,6 +107,7 @@ class Shard:
     ) -> Neighborhood:
         deadline = self._deadline(ref, deadline_s)
         self._limits.check_ids(ids)
+        self._limits.check_types(types)
         self._limits.check_depth(depth)
         self._limits.check_limit(limit)
         return await self._reads.neighbors(ref, ids, types, direction, depth, limit, deadline)

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 NOBODY: Final = uuid.UUID(int=0)
 DEPTH_MAX: Final = 8  # of a neighbourhood: beyond that it is most of a graph
+TYPES_MAX: Final = 64  # that one neighbourhood names: each of its nodes is looked up once for each of them
 
 
 class GraphName(NamedTuple):

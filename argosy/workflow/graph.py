@@ -92,7 +92,7 @@ class Graph:
         limit: int = 100,
     ) -> Coroutine[Any, Any, Shape]:
         """Return what lies within `depth` edges (of these types; none: any) of these nodes: {"nodes", "edges",
-        "is_cut"}. direction: "out", "in" or "both"; limit: of the nodes.
+        "is_cut"}. types: 64 at most; direction: "out", "in" or "both"; limit: of the nodes.
         """
         asked = {"types": list(types), "direction": _direction(direction), "depth": depth, "limit": limit}
         return self._calls.read("neighbors", {"ids": [ids] if isinstance(ids, str) else list(ids), **asked})

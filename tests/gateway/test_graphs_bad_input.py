@@ -100,6 +100,7 @@ TABLE = [
     Bad("half a limit", 422, "invalid_request", SEARCH, {"text": "ada", "limit": 1.5}),
     Bad("neighbours of nobody", 422, "invalid_request", NEIGHBORS, {"ids": []}),
     Bad("neighbours far away", 422, "invalid_request", NEIGHBORS, {"ids": ["ada"], "depth": 9}),
+    Bad("neighbours of many types", 413, "graph_too_large", NEIGHBORS, {"ids": ["ada"], "types": ["T"] * 65}, "64"),
     Bad("neighbours that way", 422, "invalid_request", NEIGHBORS, {"ids": ["ada"], "direction": "up"}),
     Bad("a search for a number", 422, "invalid_request", SEARCH, {"text": 7}),
     Bad("a vector without a name", 422, "invalid_request", SEARCH, {"vector": {"values": [1.0]}}),

@@ -22,7 +22,7 @@ from argosy.errors import (
     ShardBusyError,
     WrongOwnerError,
 )
-from argosy.graph.facts import Applied, Direction, GraphName, GraphRef, Source, Token, WriteKey
+from argosy.graph.facts import TYPES_MAX, Applied, Direction, GraphName, GraphRef, Source, Token, WriteKey
 from argosy.graph.ops import NESTING_MAX, MergeProps, Op, UpsertNode
 from argosy.graph.transport import Transport
 from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
@@ -210,6 +210,10 @@ async def test_what_is_asked_for_has_bounds(transport: Transport, there: GraphRe
         await transport.scan(there, limit=0, deadline_s=S)
     with pytest.raises(GraphInputError):
         await transport.neighbors(there, ["x"], depth=99, limit=1, deadline_s=S)
+    types = [str(number) for number in range(TYPES_MAX + 1)]
+    await transport.neighbors(there, ["x"], types=types[1:], limit=1, deadline_s=S)
+    with pytest.raises(GraphTooLargeError, match=f"types: at most {TYPES_MAX}, not {TYPES_MAX + 1}"):
+        await transport.neighbors(there, ["x"], types=types, limit=1, deadline_s=S)
 
 
 async def test_an_answer_has_a_bound(transport: Transport, there: GraphRef) -> None:
