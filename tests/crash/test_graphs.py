@@ -137,7 +137,7 @@ async def test_while_a_shard_is_down_only_the_turns_that_need_it_wait_and_they_f
     waiting = [await client.post(session, "writes", batches=2) for session in ("known", "new")]
     others = [await client.post(f"session-{number}", "steps", effects=1) for number in range(5)]
     await client.until_status(waiting, {"suspended"})
-    await client.until_status(others)
+    await client.until_status(others, {"completed"})
     await in_their_longest_pause(fleet, waiting)
     explained = (await client.get(f"/v1/turns/{waiting[0]}/explain")).json()
     await asyncio.to_thread(shard.start)
