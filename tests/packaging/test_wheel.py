@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def wheel() -> Iterator[Path]:
         source = str(folder / "source")
         passed_over = shutil.ignore_patterns(".venv*", ".git", ".*_cache", "site")
         shutil.copytree(ROOT, source, symlinks=True, ignore=passed_over)
-        command: list[str | Path] = [UV, "build", "--quiet", "--wheel", "--out-dir", folder, source]
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), source]
         subprocess.run(command, check=True, timeout=300)
         yield next(folder.glob("argosy-*.whl"))
 
