@@ -6,7 +6,10 @@ from a node. Its patterns know keys of ASCII only. So such a key is kept under a
 nodes, in edges, in parameters and in maps at any depth. The query is written anew with the same names
 (`rewriting.py`), and answers have the true ones again.
 
-- n.id is the node's id. A property of that name is seen in the node as a whole.
+- Queries make texts of keys: keys(n), toString(n). So names are looked for in every text of an answer, and the mark is
+  one that no text has by chance or on purpose: each process draws its own.
+- n.id is the node's id, and so is `id` in n {.*}, keys(n) and properties(n). A property of that name is seen in the
+  node as a whole.
 - A property that is null is, in Cypher, one that is not there.
 - What lies deeper than DEPTH_MAX lists and maps is seen as its text in JSON: the engine takes no more.
 - Whole nodes and edges are answered as operations have them: {"id", "label", "props"}, {"src", "type", "dst", "props"};
@@ -14,21 +17,21 @@ nodes, in edges, in parameters and in maps at any depth. The query is written an
 """
 
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, time
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-MARK: Final = "_argosy"
+MARK: Final = f"_{os.urandom(8).hex()}"
 DEPTH_MAX: Final = 32
 _OWN: Final = ("label", "name", "node_type", "properties", "relationships", "title", "type")
 _SHORT: Final = 64
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_HIDDEN: Final = re.compile(rf"(?:({'|'.join(_OWN)})|u((?:[0-9a-f][0-9a-f])*)){MARK}")
-_IN_TEXT: Final = re.compile(rf"\b{_HIDDEN.pattern}\b")
+_HIDDEN: Final = re.compile(rf"(?:(id|{'|'.join(_OWN)})|u((?:[0-9a-f][0-9a-f])*)){MARK}")
 _ID_PROPERTY: Final = "id" + MARK
 _VIRTUAL: Final = frozenset(("id", "title", "type"))  # what the engine adds to a node's properties
 
@@ -58,7 +61,7 @@ def hidden_name(name: str) -> str:
 
 
 def true_key(key: str) -> str:
-    """Return what `hidden_key` was given; a text that it never returns, as it is."""
+    """Return the key that the engine has under this name."""
     return _true(match) if key.endswith(MARK) and (match := _HIDDEN.fullmatch(key)) else key
 
 
@@ -88,9 +91,9 @@ def hidden(value: Any, depth: int = 0) -> Any:
 def answered(value: Any, id_of: IdOf) -> Any:
     """Return a value of the engine as the caller gets it. id_of: the id of the node with a number of the engine's."""
     if isinstance(value, str):
-        return true_key(value)  # keys(n) gives keys as strings
+        return answered_text(value)
     if isinstance(value, list | tuple):
-        return [answered(each, id_of) for each in value]
+        return [answered(each, id_of) for each in _without_id_property(value)]
     if isinstance(value, dict):
         return _answered_map(value, id_of)
     if isinstance(value, float):
@@ -113,9 +116,16 @@ def _answered_map(value: dict[str, Any], id_of: IdOf) -> dict[str, Any]:
     if "relationships" in value and "nodes" in value:
         nodes, edges = value["nodes"], value["relationships"]
         return {"nodes": [answered(each, id_of) for each in nodes], "edges": [answered(each, id_of) for each in edges]}
-    return {true_key(key): answered(each, id_of) for key, each in value.items()}
+    return {true_key(key): answered(value[key], id_of) for key in _without_id_property(value)}
+
+
+def _without_id_property(keys: Collection[Any]) -> Collection[Any]:
+    """Return keys without that of a property named id where the node's id is among them."""
+    if _ID_PROPERTY in keys and "id" in keys:
+        return [key for key in keys if key != _ID_PROPERTY]
+    return keys
 
 
 def answered_text(text: str) -> str:
-    """Return the name of a column, or an engine's message, with the true names."""
-    return _IN_TEXT.sub(_true, text)
+    """Return a text of the engine (of a value, a column or a message) with the true names."""
+    return _HIDDEN.sub(_true, text) if MARK in text else text

@@ -65,6 +65,29 @@ async def test_a_property_named_id_is_seen_in_the_node_and_does_not_hide_its_id(
     assert row == ["1", 8, {"id": "1", "label": "N", "props": {"id": 7, "x": {"id": 8}}}]
 
 
+async def test_a_property_named_id_shows_no_other_name_where_the_properties_are_asked_for() -> None:
+    async with view_of([UpsertNode("1", "N", {"id": 7, "name": "x"})]) as view:
+        [row] = await rows(view, "MATCH (n) RETURN n {.*}, properties(n), keys(n), toString(n {.name})")
+        each = await rows(view, "MATCH (n) UNWIND keys(n) AS key RETURN key, n[key]")
+
+    props = {"id": "1", "name": "x"}
+    assert row == [props, props, ["id", "name"], '{name: "x"}']
+    assert each == [["id", "1"], ["id", 7], ["name", "x"]]
+
+
+TEXTS: Final = ["title_argosy", "u6162_argosy", "id_argosy", "say name_argosy", "u_argosy", "_argosy"]
+
+
+async def test_a_text_that_looks_like_a_name_of_the_mapping_is_answered_as_it_is() -> None:
+    async with view_of([UpsertNode("1", "N", {"x": TEXTS})]) as view:
+        [row] = await rows(view, "MATCH (n) RETURN n.x, $x, properties(n), n", x=TEXTS)
+        literal = await ask(view, "RETURN 'title_argosy', 'u6162' + '_argosy' AS name")
+
+    props = {"x": TEXTS}
+    assert row == [TEXTS, TEXTS, {"id": "1"} | props, {"id": "1", "label": "N", "props": props}]
+    assert (literal.columns, literal.rows) == (["'title_argosy'", "name"], [["title_argosy", "u6162_argosy"]])
+
+
 NAMES: Final = ["日本", "We`ird", "x y", "a/b", "emoji 😀", "1st", 'quo"te', "it's", "MATCH", "x_argosy", "x" * 300]
 
 
