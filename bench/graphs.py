@@ -1,5 +1,6 @@
 """What graphs on a shard cost: calls, files, searches, and neighbours that ask too much."""
 
+import asyncio
 from pathlib import Path
 
 from bench import graph_files, graph_hostile, graph_search, shard_calls
@@ -13,6 +14,6 @@ async def measure(_: Services, folder: Path, is_quick: bool) -> list[Finding]:
     return [
         *await shard_calls.measure(folder / "calls", is_quick=is_quick),
         *await graph_files.measure(folder / "files", is_quick=is_quick),
-        *graph_search.measure(folder / "search", is_quick=is_quick),
+        *await asyncio.to_thread(graph_search.measure, folder / "search", is_quick=is_quick),
         *await graph_hostile.measure(folder / "hostile", is_quick=is_quick),
     ]

@@ -40,10 +40,16 @@ class Reads:
         self._threads = threads
         self._limits = limits
 
+    def nodes_at_hand(self, ref: GraphRef, ids: Sequence[str]) -> list[Node | None] | None:
+        """Return the nodes if that takes microseconds, else None."""
+        if len(ids) > _INLINE_IDS_MAX or (graph := self._engine.graph_at_hand(ref)) is None:
+            return None
+        found = graph.get_nodes(ref, ids)
+        self._limits.check_size(found)
+        return found
+
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], deadline: Deadline) -> list[Node | None]:
-        if len(ids) <= _INLINE_IDS_MAX and (graph := self._engine.graph_at_hand(ref)):
-            found = graph.get_nodes(ref, ids)
-            self._limits.check_size(found)
+        if (found := self.nodes_at_hand(ref, ids)) is not None:
             return found
         return await self._in_thread(ref, lambda graph, stop: self._get_nodes(graph, ref, ids, stop), deadline)
 

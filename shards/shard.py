@@ -90,9 +90,10 @@ class Shard:
         return await self._writes.apply(batch, size_bytes + len(ops) * _OP_SIZE_BYTES, deadline)
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]:
-        deadline = self._deadline(ref, deadline_s)
         self._limits.check_ids(ids)
-        return await self._reads.get_nodes(ref, ids, deadline)
+        if (found := self._reads.nodes_at_hand(ref, ids)) is not None:  # its names are those of a graph
+            return found
+        return await self._reads.get_nodes(ref, ids, self._deadline(ref, deadline_s))
 
     async def neighbors(
         self,

@@ -5,6 +5,7 @@ Exact: what arrives is equal to what was sent.
 
 import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +39,12 @@ def graph_to_pb(ref: GraphRef) -> pb.Graph:
 
 
 def graph_of_pb(graph: pb.Graph) -> GraphRef:
-    return GraphRef(graph.tenant, graph.graph, _uuid(graph.incarnation, "incarnation"), graph.generation)
+    return _ref(graph.tenant, graph.graph, graph.incarnation, graph.generation)
+
+
+@lru_cache(1_024)  # the same graphs are asked again and again, and a UUID takes as long to make as a node to read
+def _ref(tenant: str, graph: str, incarnation: bytes, generation: int) -> GraphRef:
+    return GraphRef(tenant, graph, _uuid(incarnation, "incarnation"), generation)
 
 
 def token_to_pb(token: Token) -> pb.Token:

@@ -7,7 +7,7 @@ from typing import Final
 
 import apsw
 
-from argosy.errors import GraphDeadlineError, GraphFileError, OutcomeUnknownError
+from argosy.errors import ArgosyError, GraphDeadlineError, GraphFileError, OutcomeUnknownError
 
 # Pages that a connection keeps: most graphs are smaller.
 _CACHE_KIB: Final = 2_048
@@ -65,17 +65,32 @@ def new_file(path: Path) -> Iterator[apsw.Connection]:
             connection.close()
 
 
-@contextmanager
-def told() -> Iterator[None]:
+class _Told:
+    """A class and no generator: each read passes here, and a generator costs as much as reading a node."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, apsw.Error):
+            raise told_of(error) from error
+
+
+_TOLD: Final = _Told()
+
+
+def told() -> _Told:
     """Raise errors of SQLite as errors of Argosy."""
-    try:
-        yield
-    except apsw.InterruptError as error:
-        raise GraphDeadlineError("the read was stopped at its deadline") from error
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise FileDamagedError(f"the graph's file is damaged: {error}") from error
-    except apsw.Error as error:
-        raise GraphFileError(f"the graph's file: {error}") from error
+    return _TOLD
+
+
+def told_of(error: apsw.Error) -> ArgosyError:
+    """Return an error of SQLite as an error of Argosy."""
+    if isinstance(error, apsw.InterruptError):
+        return GraphDeadlineError("the read was stopped at its deadline")
+    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+        return FileDamagedError(f"the graph's file is damaged: {error}")
+    return GraphFileError(f"the graph's file: {error}")
 
 
 @contextmanager

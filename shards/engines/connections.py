@@ -16,7 +16,7 @@ import apsw
 
 from argosy.errors import GraphDeadlineError, ShardUnavailableError, WrongOwnerError
 from argosy.shards.engine import Interrupt
-from argosy.shards.engines.connection import open_file, told
+from argosy.shards.engines.connection import open_file, told, told_of
 from argosy.shards.engines.folder import Folder
 
 # That a graph keeps open between reads. More than this read at a time only for a moment.
@@ -78,19 +78,30 @@ class Connections:
         finally:
             self._write_lock.release()
 
-    @contextmanager
-    def reading(self) -> Iterator[apsw.Connection]:
+    def reading(self) -> "_Reading":
         """Give the caller a connection of its own that reads. Errors of SQLite are told as Argosy's."""
+        return _Reading(self)
+
+    def begin_read(self) -> apsw.Connection:
+        """Take a connection that reads, until `end_read`."""
         with told():
             connection, is_new = self._take()
             try:
                 self._opened.used(self, connected=is_new)
-                yield connection
-            except apsw.InterruptError:
-                self.check()
-                raise
-            finally:
+            except BaseException:
                 self._give_back(connection)
+                raise
+            return connection
+
+    def end_read(self, connection: apsw.Connection, error: BaseException | None) -> None:
+        """Give the connection back. error: with which the read ended; one of SQLite's is raised as Argosy's."""
+        try:
+            if isinstance(error, apsw.InterruptError):
+                self.check()
+            if isinstance(error, apsw.Error):
+                raise told_of(error) from error
+        finally:
+            self._give_back(connection)
 
     def check(self) -> None:
         """Raise WrongOwnerError when the graph was dropped."""
@@ -156,6 +167,22 @@ class Connections:
     def _remove_if_unused(self) -> None:
         if self._leaving is not None and not self._reading and self._writer is None:
             self._leaving.folder.remove(self._leaving.incarnation, self.path)
+
+
+class _Reading:
+    """One read: a class and no generator, which would cost as much as reading a node."""
+
+    __slots__ = ("_connection", "_connections")
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def __enter__(self) -> apsw.Connection:
+        self._connection = self._connections.begin_read()
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._connections.end_read(self._connection, error)
 
 
 class _Leaving(NamedTuple):
