@@ -22,7 +22,7 @@ from tests.shards.views import LIMITS, Model, ask, value, view_of
 
 ROOT: Final = Path(__file__).parents[2]
 DENSE: Final = 30
-STOPPED: Final = (GraphDeadlineError, ViewLostError, CypherError)
+STOPPED: Final = (GraphDeadlineError, GraphTooLargeError, ViewLostError, CypherError)
 # Takes time and no memory.
 ENDLESS: Final = "RETURN size([i IN range(1, 9000) WHERE size([j IN range(1, 9000) WHERE i * j < 0]) > 0])"
 
