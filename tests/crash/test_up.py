@@ -78,6 +78,7 @@ async def test_up_ends_cleanly_when_it_is_told_to(idle_fleet: Fleet, client: Cli
     await client.judge()
 
 
+@pytest.mark.slow
 async def test_up_kills_a_process_that_does_not_end_after_the_time_that_the_settings_say(idle_fleet: Fleet) -> None:
     up = idle_fleet.up(DRAIN_TIMEOUT_S="0", HANDOVER_S="0.1", DRAIN_WRITE_S="0.5", GATEWAY_STOP_S="2")
     (worker,) = [each for each in up.family() if {"worker", "dispatch"} <= set(each.cmdline())]

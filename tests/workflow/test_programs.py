@@ -101,7 +101,7 @@ def _is_left(thing: object) -> bool:
 
 
 @given(program=_PROGRAMS, moments=_MOMENTS)
-@settings(_SETTINGS, max_examples=600)
+@settings(_SETTINGS, max_examples=200)
 def test_programs_see_in_every_replay_what_they_saw_at_first(
     world_loop: asyncio.AbstractEventLoop, program: bytes, moments: bytes
 ) -> None:
