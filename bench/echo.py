@@ -5,6 +5,7 @@ with the same checks answers a call that has GetNodes's messages with one node t
 """
 
 import asyncio
+import signal
 import sys
 import uuid
 from typing import Any, Final
@@ -67,11 +68,11 @@ async def _serve(port: int) -> None:
         message_size_bytes_max=settings.shard_message_size_bytes_max,
         requests_size_bytes_max=settings.shard_requests_size_bytes_max,
     )
-    echo = grpc.aio.server(interceptors=[SignedCalls(key, Callee(ECHO_ID), clock, bounds)], maximum_concurrent_rpcs=576)
+    echo = grpc.aio.server(interceptors=[SignedCalls(key, Callee(ECHO_ID), clock, bounds)])
     echo.add_generic_rpc_handlers((_Echo(),))
     echo.add_insecure_port(f"127.0.0.1:{port}")
     await echo.start()
-    asyncio.get_running_loop().add_signal_handler(15, served.stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, served.stop)
     garbage.settle()
     await served.run()
     await echo.stop(None)

@@ -1,6 +1,7 @@
-"""How often tries of an operation may fail for reasons that waiting does not always mend, however often its turn begins
-again: the shard may have been busy, and what made vectors out of order for a moment;
-but a read that asks for too much, or a function with a bug, would be tried for ever.
+"""Bounds the tries of an operation that fail for reasons that waiting does not always mend.
+
+The shard may have been busy, and what makes vectors out of order for a moment; but a read that asks for too much, or a
+function with a bug, would be tried for ever. The bound holds however often the turn begins again.
 """
 
 from typing import Final, NoReturn
@@ -13,7 +14,7 @@ _MAX: Final = 5
 
 
 class Overruns:
-    """Those of one operation. key: of the operation; kinds: the errors that are counted."""
+    """Counts the overruns of one operation. key: of the operation; kinds: the errors that are counted."""
 
     __slots__ = ("_count", "_journal", "_key", "_names")
 
