@@ -1,63 +1,31 @@
 """ctx.graph: what is recorded of reads and writes, in which order, and what a replay sees of them."""
 
 import asyncio
-from functools import reduce
 from typing import Any
 
 import pytest
 
-import argosy
 from argosy import (
     Context,
     Graph,
-    GraphAwayError,
     GraphConditionError,
     StepFailedError,
     SyncContext,
     SyncGraph,
-    step,
-    step_info,
     workflow,
 )
 from argosy.errors import (
-    ArgosyError,
     FencedError,
-    GraphDeadlineError,
-    GraphFileError,
     GraphInputError,
     GraphNameError,
     GraphNotFoundError,
-    OutcomeUnknownError,
-    ShardSilentError,
-    ShardUnavailableError,
-    StoreUnavailableError,
-    WrongOwnerError,
 )
 from argosy.graph.facts import Token
 from argosy.graph.ops import NESTING_MAX
 from argosy.workflow.journal import Park
-from tests.harness.memory_graphs import SHARD, MemoryGraphs
-from tests.workflow.list_journal import ListJournal
-from tests.workflow.running import SIZE_BYTES_MAX, BankError, run
-
-ADA = {"id": "ada", "label": "Person", "props": {"born": 1815}}
-BOB = {"id": "bob", "label": "Person"}
-OWN = "session:default/customer-1"
-
-
-def journal(graphs: MemoryGraphs | None, rows: list[Any] | None = None, attempt: int = 1) -> ListJournal:
-    made = ListJournal(rows, attempt=attempt)
-    made.shards = graphs
-    return made
-
-
-def nested(depth: int) -> list[Any]:
-    """Return a list that is nested so deep."""
-    return reduce(lambda inner, _: [inner], range(depth - 1), list[Any]())
-
-
-async def remember(ctx: Context) -> Any:
-    return await ctx.graph().upsert_nodes([ADA])
+from tests.harness.memory_graphs import MemoryGraphs
+from tests.workflow.graph_flows import ADA, BOB, OWN, journal, nested, remember
+from tests.workflow.running import SIZE_BYTES_MAX, run
 
 
 async def test_a_write_is_recorded_then_durable_then_applied_then_its_outcome_is_recorded() -> None:
@@ -329,236 +297,6 @@ async def test_versions_let_one_of_two_writers_through() -> None:
             return [first, error.failed, (await graph.get("ada"))["props"]]  # type: ignore[index]
 
     assert await run(flow, None, journal(MemoryGraphs())) == [2, 0, {"died": 1852}]
-
-
-async def test_a_shard_that_is_down_makes_the_turn_wait_and_spends_no_retries() -> None:
-    graphs = MemoryGraphs()
-    await graphs.create("default", OWN)
-    graphs.go_down(calls=40)
-    told = journal(graphs)
-
-    assert await run(remember, None, told) == 1
-    assert [kind for _, kind, *_ in told.waits] == ["retry"] * 40
-    assert 50 <= max(wait_s or 0 for *_, wait_s in told.waits) * 2 <= 60
-    assert len(graphs.sent) == 41
-    assert len({(ops, key) for _, ops, key, _ in graphs.sent}) == 1
-    assert graphs.graphs["default", OWN].version == 1
-    assert [kind for kind, _ in told.outcomes()].count("step.intended") == 1
-
-
-async def test_a_wait_for_a_shard_goes_on_in_the_next_attempt_with_what_is_recorded() -> None:
-    graphs = MemoryGraphs()
-    await graphs.create("default", OWN)
-    graphs.go_down()
-    told = journal(graphs)
-    told.passes_time = False
-    running = asyncio.create_task(run(remember, None, told))
-    await asyncio.wait_for(told.is_resting.wait(), 5)
-    running.cancel()
-    await asyncio.wait([running])
-    graphs.come_back()
-
-    again = journal(graphs, told.rows, 2)
-    assert await run(remember, None, again) == 1
-
-    assert [key for key, *_ in again.waits] == ["graph:write~1"]
-    assert [kind for kind, _ in again.outcomes()].count("step.intended") == 1
-    assert graphs.sent[0][:3] == graphs.sent[1][:3]
-
-
-async def test_a_read_that_asks_for_too_much_is_tried_a_few_times_however_often_its_turn_begins_again() -> None:
-    async def flow(ctx: Context) -> Any:
-        return await ctx.graph().query("MATCH (a), (b), (c) RETURN count(*)")
-
-    graphs = MemoryGraphs()
-    await graphs.create("default", OWN)
-    graphs.go_down(calls=2)
-    graphs.fails_with = GraphDeadlineError("it asks for too much")
-    told = journal(graphs)
-    with pytest.raises(StepFailedError, match="asks for too much") as failed:
-        await run(flow, None, told)
-    third = [kind for kind, _ in told.outcomes()].index("step.failed") - 3
-    again = journal(graphs, told.rows[:third], 2)
-    with pytest.raises(StepFailedError):
-        await run(flow, None, again)
-
-    assert failed.value.error_type == "GraphDeadlineError"
-    assert told.outcomes() == again.outcomes()
-    assert [kind for kind, _ in told.outcomes()].count("step.retrying") == 2 + 4
-
-
-async def test_a_step_that_reads_while_its_shard_is_down_waits_for_it_and_spends_no_retries() -> None:
-    tries: list[int] = []
-
-    @step
-    async def look() -> Any:
-        tries.append(step_info().try_number)
-        return await argosy.graph().get("ada")
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(look)
-
-    graphs = MemoryGraphs()
-    await graphs.create("default", OWN)
-    graphs.go_down(calls=40)
-    told = journal(graphs)
-
-    assert await run(flow, None, told) is None
-    assert tries == list(range(1, 42))
-    assert [(kind, name) for _, kind, name, _ in told.waits] == [("retry", str(SHARD))] * 40
-    assert 50 <= max(wait_s or 0 for *_, wait_s in told.waits) * 2 <= 60
-    assert told.data("step.retrying", "look")["away"] is True
-
-
-async def test_a_step_s_own_errors_spend_its_retries_and_those_of_its_shard_none_in_whichever_attempt() -> None:
-    graphs = MemoryGraphs()
-    ends = ["away", "bank", "away", "away", "bank", "away", "bank"]
-
-    @step(retries=2, backoff_s=0.2)
-    async def look() -> None:
-        if ends[step_info().try_number - 1] == "bank":
-            raise BankError("no")
-        graphs.go_down(calls=1)
-        await argosy.graph().get("ada")
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(look)
-
-    await graphs.create("default", OWN)
-    told = journal(graphs)
-    with pytest.raises(StepFailedError) as failed:
-        await run(flow, None, told)
-    retries = [number for number, (kind, _) in enumerate(told.outcomes(), 1) if kind == "step.retrying"]
-    again = [journal(graphs, told.rows[:end], 2) for end in retries]
-    for each in again:
-        with pytest.raises(StepFailedError):
-            await run(flow, None, each)
-
-    assert failed.value.error_type == "BankError"
-    assert [told.outcomes()] * len(retries) == [each.outcomes() for each in again]
-    waits_s = [wait_s for *_, wait_s in told.waits]
-    assert waits_s == [0.25, 0.1, 0.5, 1.0, 0.2, 2.0]
-    assert [each.waits[0] for each in again] == told.waits
-
-
-@pytest.mark.parametrize("is_down", [True, False])
-async def test_silence_is_the_step_s_own_error_unless_the_shard_is_known_to_be_down(is_down: bool) -> None:
-    @step
-    async def look() -> Any:
-        return await argosy.graph().search("ada")
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(look)
-
-    graphs = MemoryGraphs()
-    await graphs.create("default", OWN)
-    graphs.fails_with = silent = ShardSilentError("the shard did not answer in time")
-    silent.shard = SHARD if is_down else None
-    told = journal(graphs)
-    told.passes_time = False
-    running = asyncio.create_task(run(flow, None, told))
-    resting = asyncio.create_task(told.is_resting.wait())
-    await asyncio.wait({running, resting}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
-    running.cancel()
-    resting.cancel()
-    await asyncio.gather(running, resting, return_exceptions=True)
-
-    assert told.outcomes()[0][0] == ("step.retrying" if is_down else "step.failed")
-
-
-async def test_reads_side_by_side_in_a_step_wait_for_their_shard_together() -> None:
-    @step
-    async def look() -> Any:
-        async with asyncio.TaskGroup() as group:
-            found = [group.create_task(argosy.graph(name).search("ada")) for name in (None, "shared")]
-        return [each.result() for each in found]
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(look)
-
-    graphs = MemoryGraphs()
-    await graphs.create("default", OWN)
-    await graphs.create("default", "shared")
-    graphs.go_down(calls=2)
-    told = journal(graphs)
-
-    assert await run(flow, None, told) == [[], []]
-    assert [(kind, name) for _, kind, name, _ in told.waits] == [("retry", str(SHARD))]
-
-
-async def test_a_step_may_go_on_without_a_graph_that_is_away() -> None:
-    @step
-    async def look() -> str:
-        try:
-            return str(await argosy.graph().get("ada"))
-        except GraphAwayError:
-            return "nothing known"
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(look)
-
-    graphs = MemoryGraphs()
-    graphs.go_down()
-
-    assert await run(flow, None, journal(graphs)) == "nothing known"
-
-
-async def test_an_at_most_once_step_is_not_run_again_for_a_shard_that_is_away() -> None:
-    @step(effect="at_most_once", retries=3)
-    async def pay() -> None:
-        await argosy.graph().get("ada")
-
-    async def flow(ctx: Context) -> None:
-        await ctx.run(pay)
-
-    graphs = MemoryGraphs()
-    graphs.go_down()
-    told = journal(graphs)
-    with pytest.raises(StepFailedError) as failed:
-        await run(flow, None, told)
-
-    assert failed.value.error_type == "GraphAwayError"
-    assert [kind for kind, _ in told.outcomes()] == ["step.intended", "step.failed"]
-
-
-@pytest.mark.parametrize(
-    ("error", "ends"),
-    [
-        (ShardUnavailableError("unix:/srv/shard: refused"), "step.retrying"),
-        (GraphFileError("/srv/shard/1f.sqlite is malformed"), "step.retrying"),
-        (WrongOwnerError("here is 7f, and 8f is meant"), "step.retrying"),
-        (StoreUnavailableError("Postgres cannot be reached: 10.0.0.3:5432"), "step.retrying"),
-        (OutcomeUnknownError("10.0.0.3:7700: cut off"), "step.failed"),
-    ],
-)
-async def test_no_turn_says_where_a_shard_its_files_or_postgres_are(error: ArgosyError, ends: str) -> None:
-    @step
-    async def look() -> None:
-        await argosy.graph("shared").get("ada")
-
-    async def reading(ctx: Context) -> None:
-        await ctx.run(look)
-
-    async def writing(ctx: Context) -> None:
-        await ctx.graph("shared").upsert_nodes([ADA])
-
-    graphs = MemoryGraphs()
-    await graphs.create("default", "shared")
-    graphs.fails_with = error
-    said = []
-    for flow, key in ((reading, "look"), (writing, "graph:write")):
-        told = journal(graphs)
-        told.passes_time = False
-        running = asyncio.create_task(run(flow, None, told))
-        resting = asyncio.create_task(told.is_resting.wait())
-        await asyncio.wait({running, resting}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
-        for each in (running, resting):
-            each.cancel()
-        await asyncio.gather(running, resting, return_exceptions=True)
-        said += [row for row in told.rows if row[3] == key and row[2] in ("step.retrying", "step.failed")]
-
-    assert [row[2] for row in said] == [ends, "step.retrying"]
-    assert not any(word in row[4] for row in said for word in (b"/srv", b"10.0.0.3", b"7f"))
 
 
 async def test_a_later_attempt_fences_an_earlier_one_whose_attempt_ends() -> None:
