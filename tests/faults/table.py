@@ -8,11 +8,12 @@ file, too. Quick scenarios are listed only when slow ones ran.
 import re
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 _NAME_WIDTH, _EXPECTED_WIDTH = 46, 64
+_PROPERTY = "argosy-scenario"  # of a report: it travels from the processes of -n
 _NOT_SHOWN = re.compile(r"\b(settings|eligible_s)\d+-?|-(settings|eligible_s)\d+")  # ids that pytest makes up
 
 
@@ -57,13 +58,21 @@ class Table:
         is_slow = item.get_closest_marker("slow") is not None
         mark = item.get_closest_marker("scenario")
         if is_slow or mark is not None:
-            self._has_slow |= is_slow
-            before = self._rows.get(item.nodeid)
-            row = before or Row(*_title(item, mark), "passed", 0.0, "")
-            if report.outcome != "passed" and row.outcome == "passed":
-                row = row._replace(outcome=report.outcome, why=_why(report))
-            self._rows[item.nodeid] = row._replace(seconds=row.seconds + report.duration)
+            why = "" if report.outcome == "passed" else _why(report)
+            report.user_properties.append((_PROPERTY, [*_title(item, mark), is_slow, why]))
         return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add a report to its row: one of this process or, with -n, one that another process sent."""
+        for name, value in report.user_properties[-1:]:
+            if name != _PROPERTY:
+                continue
+            scenario, expected, is_slow, why = cast(tuple[str, str, bool, str], value)
+            self._has_slow |= is_slow
+            row = self._rows.get(report.nodeid) or Row(scenario, expected, "passed", 0.0, "")
+            if report.outcome != "passed" and row.outcome == "passed":
+                row = row._replace(outcome=report.outcome, why=why)
+            self._rows[report.nodeid] = row._replace(seconds=row.seconds + report.duration)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._has_slow:
