@@ -20,7 +20,7 @@ from argosy import config
 from argosy.clock import SystemClock
 from argosy.process import garbage
 from argosy.rpc import shard_pb2 as pb
-from argosy.rpc.call_server import CallBounds, Callee, SignedCalls
+from argosy.rpc.call_server import Addressee, CallBounds, SignedCalls
 from argosy.secret import load_keys
 from argosy.shards.opened import open_engine, open_shard
 from argosy.shards.served import ServedShard
@@ -68,7 +68,7 @@ async def _serve(port: int) -> None:
         message_size_bytes_max=settings.shard_message_size_bytes_max,
         requests_size_bytes_max=settings.shard_requests_size_bytes_max,
     )
-    echo = grpc.aio.server(interceptors=[SignedCalls(key, Callee(ECHO_ID), clock, bounds)])
+    echo = grpc.aio.server(interceptors=[SignedCalls(key, Addressee(ECHO_ID), clock, bounds)])
     echo.add_generic_rpc_handlers((_Echo(),))
     echo.add_insecure_port(f"127.0.0.1:{port}")
     await echo.start()

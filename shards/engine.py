@@ -26,6 +26,7 @@ from argosy.graph.facts import (
     Applied,
     Direction,
     Edge,
+    FencingToken,
     GraphName,
     GraphRef,
     GraphState,
@@ -35,7 +36,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import Op
@@ -56,7 +56,7 @@ class Graph(Protocol):
         ops: Sequence[Op],
         *,
         key: WriteKey | None,
-        token: Token | None,
+        token: FencingToken | None,
         source: Source,
         now_ms: int,
     ) -> Applied:
@@ -119,7 +119,7 @@ class Batch(NamedTuple):
     ref: GraphRef
     ops: Sequence[Op]
     key: WriteKey | None
-    token: Token | None
+    token: FencingToken | None
     source: Source
 
 

@@ -15,7 +15,7 @@ from argosy.errors import SettingError
 from argosy.graph.transport import Transport
 from argosy.process import fork
 from argosy.rpc.call_client import KEEPALIVE_OPTIONS
-from argosy.rpc.call_server import UNSIGNED_CALLS_MAX, CallBounds, Callee, SignedCalls
+from argosy.rpc.call_server import UNSIGNED_CALLS_MAX, Addressee, CallBounds, SignedCalls
 from argosy.rpc.tls import Tls, read_tls, server_credentials
 from argosy.shards.service import FOR_ANYBODY, SERVICE, ShardService
 
@@ -38,7 +38,7 @@ class ShardServer:
             message_size_bytes_max=size_bytes_max,
             requests_size_bytes_max=settings.shard_requests_size_bytes_max,
         )
-        signed = SignedCalls(key, Callee(member_id, FOR_ANYBODY, _UNSIGNED), clock, bounds)
+        signed = SignedCalls(key, Addressee(member_id, FOR_ANYBODY, _UNSIGNED), clock, bounds)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             interceptors=[signed],

@@ -18,6 +18,7 @@ from argosy.graph.facts import (
     Applied,
     Direction,
     Edge,
+    FencingToken,
     GraphName,
     GraphRef,
     Hit,
@@ -26,7 +27,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import Op
@@ -76,7 +76,7 @@ class Shard:
         ops: Sequence[Op],
         *,
         key: WriteKey | None,
-        token: Token | None,
+        token: FencingToken | None,
         source: Source,
         deadline_s: float,
     ) -> Applied:

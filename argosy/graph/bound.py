@@ -13,6 +13,7 @@ from argosy.graph.facts import (
     Applied,
     Direction,
     Edge,
+    FencingToken,
     GraphName,
     GraphRef,
     Hit,
@@ -21,7 +22,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.line import Again
@@ -71,7 +71,7 @@ class BoundGraph:
         ops: Sequence[Op],
         *,
         key: WriteKey | None = None,
-        token: Token | None = None,
+        token: FencingToken | None = None,
         source: Source = _NO_SOURCE,
         deadline_s: float | None = None,
     ) -> Applied:

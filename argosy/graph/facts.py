@@ -38,7 +38,7 @@ class GraphRef(NamedTuple):
     generation: int
 
 
-class Token(NamedTuple):
+class FencingToken(NamedTuple):
     """Under which claim a turn's write is made: compared as (epoch, place, attempt) within a session. epoch: of the
     partition's claim, which begins with the lineage; place: the turn's, in its session; attempt: of the turn.
     """

@@ -14,6 +14,7 @@ from argosy.errors import GraphInputError
 from argosy.graph.facts import (
     Applied,
     Edge,
+    FencingToken,
     GraphName,
     GraphRef,
     GraphState,
@@ -23,7 +24,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, Props, UpsertEdge, UpsertNode, fault_of_json
@@ -47,12 +47,12 @@ def _ref(tenant: str, graph: str, incarnation: bytes, generation: int) -> GraphR
     return GraphRef(tenant, graph, _uuid(incarnation, "incarnation"), generation)
 
 
-def token_to_pb(token: Token) -> pb.Token:
+def token_to_pb(token: FencingToken) -> pb.Token:
     return pb.Token(session_id=token.session_id.bytes, epoch=token.epoch, place=token.place, attempt=token.attempt)
 
 
-def token_of_pb(token: pb.Token) -> Token:
-    return Token(_uuid(token.session_id, "session_id"), token.epoch, token.place, token.attempt)
+def token_of_pb(token: pb.Token) -> FencingToken:
+    return FencingToken(_uuid(token.session_id, "session_id"), token.epoch, token.place, token.attempt)
 
 
 def source_to_pb(source: Source) -> pb.Source:

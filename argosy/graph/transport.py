@@ -22,6 +22,7 @@ from argosy.graph.facts import (
     Applied,
     Direction,
     Edge,
+    FencingToken,
     GraphName,
     GraphRef,
     Hit,
@@ -31,7 +32,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import Op
@@ -53,7 +53,7 @@ class Transport(Protocol):
         ops: Sequence[Op],
         *,
         key: WriteKey | None,
-        token: Token | None,
+        token: FencingToken | None,
         source: Source,
         deadline_s: float,
     ) -> Applied:

@@ -33,8 +33,8 @@ from argosy.process.exiting import end_now
 _MAPPED: Final = "::ffff:"
 _FD_FOLDERS: Final = (Path("/proc/self/fd"), Path("/dev/fd"))
 
-# The number of forks between the first process and this one. An object made under another number belongs to a parent.
-generation = 0
+# The number of forks between the first process and this one. An object made at another depth belongs to a parent.
+depth = 0
 
 
 class _Own:
@@ -140,8 +140,8 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    global generation
-    generation += 1
+    global depth
+    depth += 1
     for step in (_drop_sockets, _drop_signals, _drop_loop):
         _safely(step)
     _own.peers.clear()

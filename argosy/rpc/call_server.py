@@ -64,12 +64,12 @@ class CallBounds(NamedTuple):
     requests_size_bytes_max: int
 
 
-class Callee(NamedTuple):
-    """Who is called here. for_anybody: the methods that may be called without knowing who that is. unsigned: the full
-    names of services.
+class Addressee(NamedTuple):
+    """Whom calls to this server are meant for. process_id: as callers name it. for_anybody: the methods that may be
+    called without knowing it. unsigned: the full names of services.
     """
 
-    callee_id: uuid.UUID
+    process_id: uuid.UUID
     for_anybody: Collection[str] = ()
     unsigned: Collection[str] = ()
 
@@ -77,10 +77,10 @@ class Callee(NamedTuple):
 class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Verifies requests, signs answers, and makes signed refusals of the errors that servicers raise."""
 
-    def __init__(self, key: bytes, callee: Callee, clock: Clock, bounds: CallBounds) -> None:
+    def __init__(self, key: bytes, addressee: Addressee, clock: Clock, bounds: CallBounds) -> None:
         """key: the fleet's, for such calls: Keys.shards."""
         self._key = key
-        self._callee = callee
+        self._addressee = addressee
         self._clock = clock
         self._bounds = bounds
         self._room = CallRoom(bounds.calls_max, bounds.requests_size_bytes_max)
@@ -93,7 +93,7 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         method: str = handler_call_details.method
         if handler is None:
             return None
-        if method[1:].partition("/")[0] in self._callee.unsigned:
+        if method[1:].partition("/")[0] in self._addressee.unsigned:
             return self._counted(handler)
         try:
             metadata = dict(handler_call_details.invocation_metadata or ())
@@ -107,8 +107,8 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return _refusing(
                 Refusal(STALE, f"the caller's clock is {apart_s:+.0f} s from this one", now_ms=now_ms), key
             )
-        if opening.callee_id != self._callee.callee_id and method not in self._callee.for_anybody:
-            wrong = WrongOwnerError(f"here is {self._callee.callee_id}, and {opening.callee_id} is meant")
+        if opening.callee_id != self._addressee.process_id and method not in self._addressee.for_anybody:
+            wrong = WrongOwnerError(f"here is {self._addressee.process_id}, and {opening.callee_id} is meant")
             return _refusing(refusals.refusal_of(wrong), key)
         return self._verified(handler, key, method, size_bytes)
 

@@ -71,7 +71,7 @@ class NumberedStream:
         self._worker_id = worker_id
         self._stream = stream
         self._timeout_s = timeout_s
-        self._generation = fork.generation
+        self._fork_depth = fork.depth
         self._no = 0
         self._connection: Any = None
         self._statements: dict[str, Any] = {}
@@ -186,7 +186,7 @@ class NumberedStream:
             return await prepared.fetchrow(self._worker_id, no, *arguments)
 
     async def _connect(self) -> None:
-        if self._generation != fork.generation:
+        if self._fork_depth != fork.depth:
             raise RuntimeError("this stream was opened before a fork: its numbers are the parent's")
         self._drop()
         self._connection = await connect(self._dsn, application=f"argosy {_NAMES[self._stream]} {self._worker_id}")

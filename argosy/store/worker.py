@@ -39,7 +39,7 @@ class Told(NamedTuple):
     topic: str | None
 
 
-class MemberFact(NamedTuple):
+class WorkerFact(NamedTuple):
     """What Postgres knows about a worker (functions/signs_of_life.sql)."""
 
     worker_id: uuid.UUID
@@ -144,6 +144,6 @@ async def notify_fleet(connection: Any) -> None:
     await connection.execute(_SQL["notify_fleet"])
 
 
-async def members(connection: Any) -> list[MemberFact]:
+async def known(connection: Any) -> list[WorkerFact]:
     """Return all dispatch workers that may live: those heard of in the last hour."""
-    return [MemberFact(*row) for row in await connection.fetch(_SQL["list_members"])]
+    return [WorkerFact(*row) for row in await connection.fetch(_SQL["list_known"])]

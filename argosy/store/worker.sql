@@ -54,7 +54,7 @@ SELECT pg_advisory_xact_lock_shared(worker_lock($1))
 -- Everybody looks who lives.
 SELECT pg_notify('argosy_fleet', '')
 
--- name: list_members
+-- name: list_known
 -- The workers that were heard of in the last hour.
 SELECT worker_id, worker_no, lane, address, is_draining, holds_lock, heard_s, server_up_s
 FROM signs_of_life

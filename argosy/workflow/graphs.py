@@ -14,12 +14,12 @@ from argosy.graph.facts import (
     Answer,
     Applied,
     Direction,
+    FencingToken,
     Hit,
     Neighborhood,
     Node,
     Source,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import Op
@@ -29,7 +29,7 @@ class BoundGraph(Protocol):
     """One graph. Every method raises GraphNotFoundError when it is not there."""
 
     async def apply(
-        self, ops: Sequence[Op], *, key: WriteKey | None, token: Token | None, source: Source
+        self, ops: Sequence[Op], *, key: WriteKey | None, token: FencingToken | None, source: Source
     ) -> Applied: ...
 
     async def get_nodes(self, ids: Sequence[str]) -> list[Node | None]: ...
@@ -90,14 +90,14 @@ class Graphs(Protocol):
 
 class LaneGraphs(NamedTuple):
     """The graphs as the turns of one worker reach them. own_ttl_s: of a session's own graph; None: it goes with its
-    session. loop: the worker's; generation: of its process (fork.py).
+    session. loop: the worker's; fork_depth: of its process (fork.py).
     """
 
     graphs: Graphs
     lane: str
     own_ttl_s: float | None
     loop: asyncio.AbstractEventLoop
-    generation: int
+    fork_depth: int
 
 
 class TurnGraphs(NamedTuple):
@@ -106,7 +106,7 @@ class TurnGraphs(NamedTuple):
     lane: LaneGraphs
     tenant: str
     own: str
-    token: Token
+    token: FencingToken
 
     def of(self, name: str | None, incarnation: uuid.UUID | None = None) -> BoundGraph:
         return self.lane.graphs.of(self.tenant, name or self.own, incarnation)

@@ -61,6 +61,6 @@ class _Thread:
 
     def block(self, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         lane = self._this.attempt.graphs(self._this).lane
-        if lane.generation != fork.generation:
+        if lane.fork_depth != fork.depth:
             raise WorkflowError("a forked child reads no graph: its worker's loop is not in it")
         return asyncio.run_coroutine_threadsafe(operation(), lane.loop).result()

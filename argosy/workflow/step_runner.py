@@ -100,7 +100,7 @@ class StepRunner:
             await journal.ready(key)
         if step.policy.is_at_most_once:
             await self._intend(step, key)
-        generation, started_s = fork.generation, perf_counter()
+        fork_depth, started_s = fork.depth, perf_counter()
         this = Try(self._open, key, tries, step.is_private)
         token = current_try.set(this)
         try:
@@ -110,7 +110,7 @@ class StepRunner:
                 )
                 encoded, decoded = payload.encode(value, self._bounds.payload_size_bytes_max)
             finally:
-                if generation != fork.generation:
+                if fork_depth != fork.depth:
                     fork.end_child(sys.exc_info()[1])
                 current_try.reset(token)
                 this.is_over = True

@@ -43,12 +43,12 @@ class Unwind(BaseException):
 class SyncContext:
     """The `ctx` of a synchronous workflow, used from its own thread. Context says what each operation promises."""
 
-    __slots__ = ("_context", "_generation", "_is_closed", "_own_thread", "_thread", "_unwinds")
+    __slots__ = ("_context", "_fork_depth", "_is_closed", "_own_thread", "_thread", "_unwinds")
 
     def __init__(self, context: Context, own_thread: "OwnThread") -> None:
         self._context = context
         self._own_thread = own_thread
-        self._generation = fork.generation
+        self._fork_depth = fork.depth
         self._is_closed = False
         self._thread = 0
         self._unwinds = 0
@@ -97,7 +97,7 @@ class SyncContext:
 
     def _block(self, operation: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         # Code elsewhere would wait for the loop while the loop may wait for it; no loop hears of a forked child.
-        if threading.get_ident() != self._thread or self._generation != fork.generation:
+        if threading.get_ident() != self._thread or self._fork_depth != fork.depth:
             raise WorkflowError(
                 "ctx was used outside of the thread of its workflow (in another thread, a step or a forked child): "
                 "threads and processes belong in a step, and durable operations in the workflow"

@@ -218,14 +218,14 @@ class ThreadPool:
     # In a thread
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        generation = fork.generation
+        fork_depth = fork.depth
         with contextlib.suppress(RuntimeError):  # the worker has stopped, and its loop with it
             while (job := self._queue.get()) is not None:
                 if job.claim():
-                    self._run(job, loop, generation)
+                    self._run(job, loop, fork_depth)
                 del job  # a thread that waits must not keep a turn alive
 
-    def _run(self, job: Job, loop: asyncio.AbstractEventLoop, generation: int) -> None:
+    def _run(self, job: Job, loop: asyncio.AbstractEventLoop, fork_depth: int) -> None:
         """Run a call, and hand its outcome to the loop. Raises RuntimeError when the loop is closed."""
         if job.on_begin is not None:
             loop.call_soon_threadsafe(self._began, job)
@@ -235,7 +235,7 @@ class ThreadPool:
         except BaseException as raised:  # the edge of user code; `ended` raises it on the loop
             error = raised
         try:
-            if generation != fork.generation:
+            if fork_depth != fork.depth:
                 fork.end_child(error)
             loop.call_soon_threadsafe(self._ended, job, value, error)
         finally:

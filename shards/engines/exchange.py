@@ -86,7 +86,7 @@ class EndLine(_Line, frozen=True, tag="end"):
     sha256: str
 
 
-Line = GraphLine | NodeLine | EdgeLine | AppliedLine | TokenLine | EndLine
+ExportLine = GraphLine | NodeLine | EdgeLine | AppliedLine | TokenLine | EndLine
 
 encode_line: Final = msgspec.json.Encoder().encode
-decode_line: Final = msgspec.json.Decoder(Line).decode
+decode_line: Final = msgspec.json.Decoder(ExportLine).decode

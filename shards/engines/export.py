@@ -14,8 +14,8 @@ from argosy.shards.engines.exchange import (
     AppliedLine,
     EdgeLine,
     EndLine,
+    ExportLine,
     GraphLine,
-    Line,
     NodeLine,
     TokenLine,
     encode_line,
@@ -39,7 +39,7 @@ def export(connection: apsw.Connection) -> Iterator[bytes]:
     yield encode_line(end) + b"\n"
 
 
-def _lines(connection: apsw.Connection) -> Iterator[Line]:
+def _lines(connection: apsw.Connection) -> Iterator[ExportLine]:
     meta = Meta.read(connection)
     yield GraphLine(FORMAT, meta.tenant, meta.graph, meta.incarnation, meta.generation, meta.version, meta.forgotten_ms)
     for number, *node in connection.execute(_SQL["all_nodes"]):

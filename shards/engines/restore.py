@@ -18,8 +18,8 @@ from argosy.shards.engines.exchange import (
     AppliedLine,
     EdgeLine,
     EndLine,
+    ExportLine,
     GraphLine,
-    Line,
     NodeLine,
     TokenLine,
     decode_line,
@@ -40,7 +40,7 @@ class Restore:
         self._connection = connection
         self._derived = derived
         self._digest = hashlib.sha256()
-        self._counts: dict[type[Line], int] = dict.fromkeys((NodeLine, EdgeLine, AppliedLine, TokenLine), 0)
+        self._counts: dict[type[ExportLine], int] = dict.fromkeys((NodeLine, EdgeLine, AppliedLine, TokenLine), 0)
         self._nodes: list[NodeChange] = []
         self._graph: GraphLine | None = None
         self._is_whole = False

@@ -7,6 +7,7 @@ from argosy.graph.facts import (
     Applied,
     Direction,
     Edge,
+    FencingToken,
     GraphRef,
     GraphState,
     Hit,
@@ -15,7 +16,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import Op
@@ -60,7 +60,7 @@ class SqliteGraph:
         ops: Sequence[Op],
         *,
         key: WriteKey | None,
-        token: Token | None,
+        token: FencingToken | None,
         source: Source,
         now_ms: int,
     ) -> Applied:

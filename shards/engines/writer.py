@@ -17,7 +17,7 @@ import apsw
 import msgspec
 
 from argosy.errors import ArgosyError, FencedError, GraphInputError, KeyExpiredError, KeyMismatchError
-from argosy.graph.facts import Applied, GraphRef, Source, Token, WriteKey
+from argosy.graph.facts import Applied, FencingToken, GraphRef, Source, WriteKey
 from argosy.graph.ops import Op, UpsertEdge, UpsertNode
 from argosy.shards.engine import Batch
 from argosy.shards.engines.changes import Changes, RefusedError, named_edge
@@ -146,7 +146,7 @@ class Writer:
         if key.made_at_ms <= max(self.meta.forgotten_ms, self._now_ms - self._horizon_ms):
             raise KeyExpiredError(f"key {key.key!r} is so old that nobody knows whether it was used")
 
-    def _check_token(self, token: Token) -> None:
+    def _check_token(self, token: FencingToken) -> None:
         row = self._connection.execute(_SQL["find_token"], (token.session_id.bytes,)).fetchone()
         if row is not None and row > (token.epoch, token.place, token.attempt):
             raise FencedError("a later attempt or owner of the session has written to the graph")

@@ -1,10 +1,10 @@
 """What of Cypher is let through to a view, decided before anything runs. Pure.
 
 A query reads the graph and nothing else: clauses that write or read files are refused, and so are procedures beside
-those listed below, of which the engine has some that write. What names a clause is told from a property, label, string
+those listed below, of which kglite has some that write. What names a clause is told from a property, label, string
 or comment of that text by its tokens. What a query costs cannot be told from its text (`reduce` that doubles a string,
 three times MATCH (n), `[:K*]` where everything knows everything): those are stopped by the deadline and the memory
-that a view may take. The engine is given a handle that cannot write, and no file that it could open, besides.
+that a view may take. kglite is given a handle that cannot write, and no file that it could open, besides.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,7 +14,7 @@ from argosy.errors import CypherError, GraphTooLargeError
 from argosy.shards.views.tokens import Kind, Token, at, position_of, tokens_of
 
 CYPHER_SIZE_BYTES_MAX: Final = 65_536
-NESTING_MAX: Final = 200  # open brackets; the engine's parser takes 512 before it refuses, and its stack holds those
+NESTING_MAX: Final = 200  # open brackets; kglite's parser takes 512 before it refuses, and its stack holds those
 
 _FIRST: Final = frozenset(["CALL", "MATCH", "OPTIONAL", "RETURN", "UNWIND", "WITH"])
 _REFUSED: Final = dict.fromkeys(

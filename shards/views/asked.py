@@ -86,7 +86,7 @@ def _answered(ask: Ask, graph: kglite.KnowledgeGraph, result: Any) -> Answered |
 
 
 def _unknown_property(message: str, labels: frozenset[str]) -> tuple[str, str] | None:
-    """Return the label and the property of which the engine says that no node of that label has it."""
+    """Return the label and the property of which kglite says that no node of that label has it."""
     if message.startswith(_UNKNOWN):
         for label in labels:
             key, found, _ = message.removeprefix(_UNKNOWN).partition(f"' on {label}.")
@@ -96,7 +96,7 @@ def _unknown_property(message: str, labels: frozenset[str]) -> tuple[str, str] |
 
 
 def _message(error: BaseException) -> str:
-    """Return the first line of what the engine says, which is followed by a copy of the query."""
+    """Return the first line of what kglite says, which is followed by a copy of the query."""
     first = str(error).partition("\n")[0]
     if first.startswith(("Cypher syntax error", "Cypher execution error", "Schema error")):
         first = first.partition(": ")[2] or first

@@ -1,6 +1,6 @@
 """The child process of a view: holds one graph in memory, and answers what the shard asks on its standard input.
 
-The engine is not trusted: it reads files, takes what memory a query makes it take, and may crash. So the process has an
+kglite is not trusted: it reads files, takes what memory a query makes it take, and may crash. So the process has an
 empty environment and folder, cannot open a file or a connection once it has begun (it may have no further
 descriptor), cannot write a file, cannot take more memory than it was given, yields to other processes, is the first
 that the kernel ends when memory is short, and ends with the shard.
@@ -100,7 +100,7 @@ class _Child:
         except MemoryError:
             os._exit(NO_MEMORY)
         except BaseException:
-            os._exit(1)  # a panic of the engine: nothing here is sound any more
+            os._exit(1)  # a panic of kglite: nothing here is sound any more
 
     def _teach(self, label: str, key: str) -> kglite.KnowledgeGraph:
         with self._changing:

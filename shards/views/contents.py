@@ -1,6 +1,6 @@
-"""One graph in the engine's memory: taking it in, keeping it current, and a look at it that cannot write.
+"""One graph in kglite's memory: taking it in, keeping it current, and a look at it that cannot write.
 
-The engine has rules that a graph of ours has not, and they are hidden here: an id is unique per label there and per
+kglite has rules that a graph of ours has not, and they are hidden here: an id is unique per label there and per
 graph here, so a node that changes its label is made anew with its edges; a node's label has to be known to find it
 fast; and a pattern with a property that no node of a label ever had is an error there.
 """
@@ -39,7 +39,7 @@ _props_of: Final = msgspec.json.Decoder(Props).decode
 
 NodeFact = tuple[str, str, Props]  # id, label, props
 EdgeKind = tuple[str, str, str]  # the label of src, the type, the label of dst
-EdgeFact = tuple[str, str, str, Props]  # src, type, dst, props as the engine has them
+EdgeFact = tuple[str, str, str, Props]  # src, type, dst, props as kglite has them
 
 
 class Contents:

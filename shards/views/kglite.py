@@ -1,6 +1,6 @@
 """Cypher by kglite, each graph in a child process of its own.
 
-A process for each graph, and not one for many: what a query does to the engine (its memory, its crash, being killed at
+A process for each graph, and not one for many: what a query does to kglite (its memory, its crash, being killed at
 its deadline) is then done to the graph it asks, and to no other tenant's. A child costs 0.1 s to start and 15 MB of its
 own, before its graph; the shard keeps the views that were used last, up to a bound, so a thousand small graphs take no
 more processes than that. Within a child queries run side by side: a slow one does not hold up those beside it, until it
@@ -26,7 +26,7 @@ from argosy.shards.views.frames import Answered, Apply, Ask, Done, EdgeRow, Fail
 from argosy.shards.views.process import ChildProcess
 
 PARAMS_SIZE_BYTES_MAX: Final = 1_048_576
-# Who asks is answered at the deadline. The engine is told to end a little before it, and mostly does within a tenth of
+# Who asks is answered at the deadline. kglite is told to end a little before it, and mostly does within a tenth of
 # a second; a child that does not is killed a little after it, so that a short deadline alone costs nobody the view.
 _ENGINE_SHARE: Final = 0.95
 _KILLED_AFTER_S: Final = 0.5

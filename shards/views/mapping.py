@@ -1,6 +1,6 @@
-"""How a graph looks in the engine, and how what the engine answers looks to the caller. Pure.
+"""How a graph looks in kglite, and how what kglite answers looks to the caller. Pure.
 
-The engine gives some keys a meaning of its own: n.name and n.title are two names of one thing, n.type, n.label and
+kglite gives some keys a meaning of its own: n.name and n.title are two names of one thing, n.type, n.label and
 n.node_type are the label where a node has no such property, and a map with `labels` and `properties` cannot be told
 from a node. Its patterns know keys of ASCII only. So such a key is kept under another name, which ends with a mark: in
 nodes, in edges, in parameters and in maps at any depth. The query is written anew with the same names
@@ -11,7 +11,7 @@ nodes, in edges, in parameters and in maps at any depth. The query is written an
 - n.id is the node's id, and so is `id` in n {.*}, keys(n) and properties(n). A property of that name is seen in the
   node as a whole.
 - A property that is null is, in Cypher, one that is not there.
-- What lies deeper than DEPTH_MAX lists and maps is seen as its text in JSON: the engine takes no more.
+- What lies deeper than DEPTH_MAX lists and maps is seen as its text in JSON: kglite takes no more.
 - Whole nodes and edges are answered as operations have them: {"id", "label", "props"}, {"src", "type", "dst", "props"};
   a path as {"nodes", "edges"}; dates and times as text (ISO 8601). A number that is not finite is answered as null.
 """
@@ -33,18 +33,18 @@ _SHORT: Final = 64
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HIDDEN: Final = re.compile(rf"(?:(id|{'|'.join(_OWN)})|u((?:[0-9a-f][0-9a-f])*)){MARK}")
 _ID_PROPERTY: Final = "id" + MARK
-_VIRTUAL: Final = frozenset(("id", "title", "type"))  # what the engine adds to a node's properties
+_VIRTUAL: Final = frozenset(("id", "title", "type"))  # what kglite adds to a node's properties
 
 IdOf = Callable[[int], str]
 
 
 def is_plain(name: str) -> bool:
-    """Return whether the engine takes a name as it is, wherever it stands."""
+    """Return whether kglite takes a name as it is, wherever it stands."""
     return _PLAIN.fullmatch(name) is not None and not name.endswith(MARK)
 
 
 def hidden_key(key: str) -> str:
-    """Return a key as the engine has it: no two in the same way."""
+    """Return a key as kglite has it: no two in the same way."""
     return _hidden_short_key(key) if len(key) < _SHORT else _hidden_key(key)
 
 
@@ -56,12 +56,12 @@ _hidden_short_key: Final = lru_cache(4_096)(_hidden_key)  # a graph has few keys
 
 
 def hidden_name(name: str) -> str:
-    """Return the name of a variable, a column or a parameter as the engine has it."""
+    """Return the name of a variable, a column or a parameter as kglite has it."""
     return name if is_plain(name) else f"u{name.encode(errors='surrogatepass').hex()}{MARK}"
 
 
 def true_key(key: str) -> str:
-    """Return the key that the engine has under this name."""
+    """Return the key that kglite has under this name."""
     return _true(match) if key.endswith(MARK) and (match := _HIDDEN.fullmatch(key)) else key
 
 
@@ -70,12 +70,12 @@ def _true(match: re.Match[str]) -> str:
 
 
 def node_props(props: dict[str, Any]) -> dict[str, Any]:
-    """Return a node's properties as the engine has them, without the id, which is set beside them."""
+    """Return a node's properties as kglite has them, without the id, which is set beside them."""
     return {_ID_PROPERTY if key == "id" else hidden_key(key): hidden(value, 1) for key, value in props.items()}
 
 
 def hidden(value: Any, depth: int = 0) -> Any:
-    """Return a value (an edge's properties, a parameter) as the engine has it."""
+    """Return a value (an edge's properties, a parameter) as kglite has it."""
     if not isinstance(value, dict | list):
         return value
     if depth == DEPTH_MAX:
@@ -89,7 +89,7 @@ def hidden(value: Any, depth: int = 0) -> Any:
 
 
 def answered(value: Any, id_of: IdOf) -> Any:
-    """Return a value of the engine as the caller gets it. id_of: the id of the node with a number of the engine's."""
+    """Return a value of kglite as the caller gets it. id_of: the id of the node with a number of kglite's."""
     if isinstance(value, str):
         return answered_text(value)
     if isinstance(value, list | tuple):
@@ -127,5 +127,5 @@ def _without_id_property(keys: Collection[Any]) -> Collection[Any]:
 
 
 def answered_text(text: str) -> str:
-    """Return a text of the engine (of a value, a column or a message) with the true names."""
+    """Return a text of kglite (of a value, a column or a message) with the true names."""
     return _HIDDEN.sub(_true, text) if MARK in text else text

@@ -22,7 +22,7 @@ argosy.__path__ = [sys.argv[1]]
 sys.modules["argosy"] = argosy
 from argosy.shards.views.child import main
 main(*map(int, sys.argv[2:]))"""
-# The engine's allocator would reserve a gibibyte of addresses, and glibc's 128 MB a thread, which RLIMIT_AS counts.
+# kglite's allocator would reserve a gibibyte of addresses, and glibc's 128 MB a thread, which RLIMIT_AS counts.
 _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "1", "MIMALLOC_ARENA_RESERVE": "16384", "RAYON_NUM_THREADS": "1"}
 
 
@@ -97,7 +97,7 @@ class ChildProcess:
             pass
         self._send_kill()  # unless it ended by itself
         code = await self._process.wait()
-        self.lacked_memory = code in (NO_MEMORY, -signal.SIGABRT)  # Python's, or the engine's allocator's end
+        self.lacked_memory = code in (NO_MEMORY, -signal.SIGABRT)  # Python's, or kglite's allocator's end
         if overran or code > 0 or -code in _OF_ITS_OWN:
             self.ended_alone_with = len(self._waiting)
         self._end("it took more memory than a view may" if self.lacked_memory else f"the view ended ({code})")

@@ -1,10 +1,10 @@
-"""Writes a query anew for the engine: with the names that `mapping.py` gives, and labels that it takes. Pure.
+"""Writes a query anew for kglite: with the names that `mapping.py` gives, and labels that it takes. Pure.
 
-- A key that the engine would understand in its own way is replaced where it stands as a key: n.name, {name: 1},
-  n {.name}, n["name"]. n[$key] and "name" IN keys(n) are not seen through: those compare the engine's names.
+- A key that kglite would understand in its own way is replaced where it stands as a key: n.name, {name: 1},
+  n {.name}, n["name"]. n[$key] and "name" IN keys(n) are not seen through: those compare kglite's names.
 - A name that is not plain (`total cost`, 日本) is replaced wherever it stands.
-- A label or type that is not plain becomes a parameter, which the engine takes as any text.
-- A comment becomes spaces: the engine knows one kind only.
+- A label or type that is not plain becomes a parameter, which kglite takes as any text.
+- A comment becomes spaces: kglite knows one kind only.
 """
 
 import re
@@ -30,7 +30,7 @@ class _Piece(NamedTuple):
 
 
 class Rewritten:
-    """A query as the engine gets it: its text, and the labels that are parameters of it."""
+    """A query as kglite gets it: its text, and the labels that are parameters of it."""
 
     def __init__(self, cypher: str, tokens: Sequence[Token]) -> None:
         self._cypher = cypher

@@ -38,7 +38,7 @@ class Token(NamedTuple):
         return self.kind is Kind.WORD or self.kind is Kind.QUOTED
 
 
-# Each ends where the engine's own token ends. What is opened and not closed matches nothing here: the last line.
+# Each ends where kglite's own token ends. What is opened and not closed matches nothing here: the last line.
 _TOKEN: Final = re.compile(
     r"""(?P<space>\s+)
     |(?P<COMMENT>//[^\n]*|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/)

@@ -16,7 +16,7 @@ from argosy.config import load
 from argosy.life import ProcessKind
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Told, Workers
-from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.ring import RingWorker
 from argosy.workers.dispatch.signs_of_life import SignsOfLife
 from tests.store.conftest import *  # noqa: F403
 from tests.store.newest_first import *  # noqa: F403
@@ -34,7 +34,7 @@ async def main():
     class Living:
         def beat(self):
             return Beat(0, False, [], 0, 0)
-        def after_members(self, members):
+        def after_workers(self, workers):
             lives.set()
         def after_heartbeat(self, told):
             pass
@@ -57,7 +57,7 @@ class Watcher:
     ) -> None:
         self.worker_id = worker_id
         self.worker_no = worker_no
-        self.heard: list[list[Member]] = []
+        self.heard: list[list[RingWorker]] = []
         self.lineages: list[int] = []
         self.logs: list[Told] = []
         self.is_draining = False
@@ -67,8 +67,8 @@ class Watcher:
     def beat(self) -> Beat:
         return BEAT._replace(is_draining=self.is_draining)
 
-    def after_members(self, members: list[Member]) -> None:
-        self.heard.append(members)
+    def after_workers(self, workers: list[RingWorker]) -> None:
+        self.heard.append(workers)
 
     def after_heartbeat(self, told: Told) -> None:
         self.lineages.append(told.lineage)
@@ -80,7 +80,7 @@ class Watcher:
         return next((each.is_alive for each in known if each.worker_id == worker_id), None)
 
     def ever_saw_dead(self, worker_id: uuid.UUID) -> bool:
-        return any(not each.is_alive for members in self.heard for each in members if each.worker_id == worker_id)
+        return any(not each.is_alive for workers in self.heard for each in workers if each.worker_id == worker_id)
 
 
 async def until(condition: Callable[[], bool | None]) -> None:

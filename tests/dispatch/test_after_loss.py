@@ -12,7 +12,7 @@ from argosy.store.partition import Claimed
 from argosy.workers.dispatch.elsewhere import HeldTurn
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim
-from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.ring import RingWorker
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Stop, Turn
 from tests.dispatch.joined_parts import Parts, catalog, make_owned, make_turn, until
@@ -111,7 +111,7 @@ async def test_a_loss_is_told_once_per_claim_however_many_find_it_out() -> None:
 
 async def test_a_claim_waits_for_the_former_owner_who_is_asked() -> None:
     async with Parts(catalog()) as parts:
-        parts.fleet.told([Member(FORMER, 1, "default", "127.0.0.1:9", False, True)])
+        parts.fleet.told([RingWorker(FORMER, 1, "default", "127.0.0.1:9", False, True)])
         owned = Owned(0, epoch=2, buckets=(0, 1023))
 
         parts.dispatcher.after_claim([NewClaim(owned, Claimed(2, FORMER, 1))])

@@ -7,7 +7,7 @@ from argosy import Context, step
 from argosy.config import load
 from argosy.turn.status import Status
 from argosy.workers.dispatch.drain import Drain
-from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.ring import RingWorker
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.turn import Stop
 from tests.dispatch.joined_parts import Parts, catalog, make_turn, until
@@ -59,7 +59,9 @@ async def test_a_worker_in_company_hands_over_and_its_steps_in_flight_end_here()
     async with Parts(code.catalog) as parts:
         turn = parts.begin()
         await code.started.wait()
-        parts.ownership.fleet.told([Member(uuid.uuid4(), 2, parts.ownership.fleet.lane, "127.0.0.1:2", False, True)])
+        parts.ownership.fleet.told(
+            [RingWorker(uuid.uuid4(), 2, parts.ownership.fleet.lane, "127.0.0.1:2", False, True)]
+        )
         draining = asyncio.create_task(drain_of(parts).run())
         await until(lambda: parts.partitions.given)
 

@@ -54,7 +54,7 @@ from tests.dispatch.joined_parts import (
     make_turn,
     until,
 )
-from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.known_workers_stub import KnownWorkersStub
 from tests.dispatch.said import Said, settings_of
 from tests.dispatch.test_ownership import Worker
 
@@ -254,7 +254,7 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
     partitions = PartitionsStub(uuid.uuid4())
     monkeypatch.setattr(partitions, "notes", Fails(error, [], times=2).asynchronously)
     monkeypatch.setattr(partitions, "crashes", Fails(error, {0: 5.0}, times=2).asynchronously)
-    takeover = Takeover(partitions, MembersStub(lambda _: False), Elsewhere(), Soon(), settings_of(), said)
+    takeover = Takeover(partitions, KnownWorkersStub(lambda _: False), Elsewhere(), Soon(), settings_of(), said)
     async with running(takeover.run()):
         takeover.begin([NewClaim(owned, Claimed(7, uuid.uuid4(), 6))])
 
@@ -269,7 +269,7 @@ async def test_partitions_are_claimed_and_read_after_rounds_that_failed(
     worker = Worker()
     monkeypatch.setattr(worker.store, "claim", Fails(error, worker.store.claim, times=2))
     monkeypatch.setattr(worker.reading, "answer", Fails(error, None, times=2))
-    worker.ownership.members([])
+    worker.ownership.workers([])
     async with running(worker.ownership.run()):
         worker.ownership.eligible(frozenset({0, 1}))
 

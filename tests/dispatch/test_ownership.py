@@ -11,15 +11,15 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity
 from argosy.store.partition import Claimed, Orphan
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.ownership.members import NEW_S, Members
+from argosy.workers.dispatch.ownership.known_workers import NEW_S, KnownWorkers
 from argosy.workers.dispatch.ownership.ownership import Ownership
-from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.ring import RingWorker
 from tests.dispatch.claims import claims_of
 from tests.dispatch.said import Said, settings_of
 from tests.harness.hand_clock import AheadClock
 
 ME, DEAD, NEW = (uuid.UUID(int=number) for number in (1, 2, 3))
-LIVES = Member(ME, 1, "default", "127.0.0.1:1", False, True)
+LIVES = RingWorker(ME, 1, "default", "127.0.0.1:1", False, True)
 
 
 class StoreStub:
@@ -98,12 +98,12 @@ class Worker:
             self.store,  # type: ignore[arg-type]
             self.reading,  # type: ignore[arg-type]
             claims,
-            Members(self.clock, ME, "default"),
+            KnownWorkers(self.clock, ME, "default"),
             self.clock,
             settings_of(reconcile_interval_s=interval_s),
             self.said,
         )
-        self.ownership.members([LIVES])
+        self.ownership.workers([LIVES])
 
     @property
     def given_up(self) -> list[list[int]]:
@@ -113,7 +113,7 @@ class Worker:
     def hear_of_a_death(self, *partitions: int) -> None:
         """Another worker died, and these partitions were its own."""
         self.store.orphaned = [Orphan(partition, 1, DEAD) for partition in partitions]
-        self.ownership.members([LIVES, Member(DEAD, 2, "default", "127.0.0.1:2", False, False)])
+        self.ownership.workers([LIVES, RingWorker(DEAD, 2, "default", "127.0.0.1:2", False, False)])
 
 
 @contextlib.asynccontextmanager
@@ -221,7 +221,7 @@ async def test_what_belongs_to_who_came_while_we_were_stopped_is_not_adopted() -
         worker.clock.ahead_s = 60.0  # a look for orphans is due, by the list of before the stop
         await until(lambda: worker.store.orphan_looks >= 3)
         looks = worker.store.orphan_looks
-        worker.ownership.members([LIVES, Member(NEW, 3, "default", "127.0.0.1:3", False, True)])
+        worker.ownership.workers([LIVES, RingWorker(NEW, 3, "default", "127.0.0.1:3", False, True)])
         worker.clock.ahead_s += NEW_S
         await until(lambda: worker.store.orphan_looks > looks)
 
@@ -244,7 +244,7 @@ async def test_what_belongs_to_nobody_who_is_known_is_looked_at_again_however_ra
     async with running(interval_s=60.0) as worker:
         await until(lambda: worker.store.orphan_looks == 1)
         worker.store.orphaned = [Orphan(3, 1, NEW)]
-        worker.ownership.members([LIVES])
+        worker.ownership.workers([LIVES])
 
         await until(lambda: worker.owned.keys() == {3}, within_s=3 * NEW_S)
 

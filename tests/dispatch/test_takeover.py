@@ -17,7 +17,7 @@ from argosy.workers.dispatch.owned import Resume
 from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover, resumes_as
 from tests.dispatch.joined_parts import Parts, arguments_of, catalog, due_row, loaded, make_owned, until
-from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.known_workers_stub import KnownWorkersStub
 from tests.dispatch.said import Said, settings_of
 from tests.harness.hand_clock import HandClock
 
@@ -50,7 +50,7 @@ def takeover_of(
     is_living: Callable[[uuid.UUID], bool] | None = None,
 ) -> Takeover:
     settings = settings_of(handover_note_s=60.0, handover_s=bound_s, cancel_cleanup_s=1.0)
-    fleet = MembersStub(is_living or living.__contains__)
+    fleet = KnownWorkersStub(is_living or living.__contains__)
     return Takeover(notes, fleet, Elsewhere(), clock or SystemClock(), settings, said)
 
 

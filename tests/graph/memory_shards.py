@@ -22,6 +22,7 @@ from argosy.graph.facts import (
     Answer,
     Applied,
     Edge,
+    FencingToken,
     GraphName,
     GraphRef,
     GraphState,
@@ -32,7 +33,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import Op, UpsertNode
@@ -139,7 +139,7 @@ class MemoryShard(Transport):
         ops: Sequence[Op],
         *,
         key: WriteKey | None,
-        token: Token | None,
+        token: FencingToken | None,
         source: Source,
         deadline_s: float,
     ) -> Applied:

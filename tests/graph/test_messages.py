@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from argosy.errors import GraphInputError
 from argosy.graph.chunks import CHUNK_SIZE_BYTES, answer_of_pb, answer_to_pb, facts_of_pb, facts_to_pb
-from argosy.graph.facts import Answer, Edge, GraphName, GraphRef, GraphState, Node, Source, Stats, Token
+from argosy.graph.facts import Answer, Edge, FencingToken, GraphName, GraphRef, GraphState, Node, Source, Stats
 from argosy.graph.messages import (
     graph_of_pb,
     graph_to_pb,
@@ -85,7 +85,7 @@ def test_props_that_are_no_object_are_refused() -> None:
 
 def test_a_graph_and_a_token_are_what_they_were() -> None:
     ref = GraphRef("Acme/日本", "😀", uuid.uuid4(), 2**64 - 1)
-    token = Token(uuid.uuid4(), 2**62, -1, 3)
+    token = FencingToken(uuid.uuid4(), 2**62, -1, 3)
 
     assert graph_of_pb(graph_to_pb(ref)) == ref
     assert token_of_pb(token_to_pb(token)) == token

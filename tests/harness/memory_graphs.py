@@ -20,13 +20,13 @@ from argosy.graph.facts import (
     Applied,
     Direction,
     Edge,
+    FencingToken,
     Hit,
     LabelCount,
     Neighborhood,
     Node,
     Source,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import DeleteNode, MergeProps, Op, UpsertEdge, UpsertNode, encode_ops
@@ -55,10 +55,10 @@ class MemoryGraph:
         self.nodes: dict[str, Node] = {}
         self.edges: dict[tuple[str, str, str], Edge] = {}
         self.keys: dict[str, tuple[bytes, Applied]] = {}
-        self.fences: dict[uuid.UUID, Token] = {}
+        self.fences: dict[uuid.UUID, FencingToken] = {}
         self.version = 0
 
-    def apply(self, ops: Sequence[Op], key: WriteKey | None, token: Token | None, source: Source) -> Applied:
+    def apply(self, ops: Sequence[Op], key: WriteKey | None, token: FencingToken | None, source: Source) -> Applied:
         encoded = encode_ops(ops)
         if key is not None and (known := self.keys.get(key.key)) is not None:
             if known[0] != encoded:
@@ -126,7 +126,7 @@ class MemoryGraphs:
         self.fails_with: ArgosyError | None = None
         self._calls_down = 0
         self.while_applied: Callable[[], None] = lambda: None
-        self.sent: list[tuple[str, bytes, WriteKey | None, Token | None]] = []
+        self.sent: list[tuple[str, bytes, WriteKey | None, FencingToken | None]] = []
         self.asked = 0
 
     def go_down(self, calls: int = 10**9) -> None:
@@ -175,7 +175,9 @@ class _Bound:
             raise GraphNotFoundError(f"there is no graph {self._name[1]!r}")
         return found
 
-    async def apply(self, ops: Sequence[Op], *, key: WriteKey | None, token: Token | None, source: Source) -> Applied:
+    async def apply(
+        self, ops: Sequence[Op], *, key: WriteKey | None, token: FencingToken | None, source: Source
+    ) -> Applied:
         self._graphs.sent.append((self._name[1], encode_ops(ops), key, token))
         applied = (await self._found()).apply(ops, key, token, source)
         self._graphs.while_applied()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from argosy.graph.facts import Applied, Edge, GraphRef, Node, Source, Token, WriteKey
+from argosy.graph.facts import Applied, Edge, FencingToken, GraphRef, Node, Source, WriteKey
 from argosy.graph.ops import Op, UpsertEdge, UpsertNode
 from argosy.shards.engine import Engine
 from argosy.shards.engines.connections import OpenBounds
@@ -45,7 +45,7 @@ def apply(
     *ops: Op,
     key: str | None = None,
     made_at_ms: int = NOW_MS,
-    token: Token | None = None,
+    token: FencingToken | None = None,
     now_ms: int = NOW_MS,
     source: Source = NO_SOURCE,
 ) -> Applied:

@@ -14,6 +14,7 @@ from argosy.graph.facts import (
     Applied,
     Direction,
     Edge,
+    FencingToken,
     GraphName,
     GraphRef,
     Hit,
@@ -22,7 +23,6 @@ from argosy.graph.facts import (
     Source,
     Stats,
     Summary,
-    Token,
     WriteKey,
 )
 from argosy.graph.ops import Op, UpsertEdge, check_ops
@@ -65,7 +65,7 @@ class PlainShard:
         ops: Sequence[Op],
         *,
         key: WriteKey | None,
-        token: Token | None,
+        token: FencingToken | None,
         source: Source,
         deadline_s: float,
     ) -> Applied:

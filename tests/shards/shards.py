@@ -6,7 +6,7 @@ from typing import Any
 
 from argosy import config
 from argosy.clock import SystemClock
-from argosy.graph.facts import Applied, GraphRef, Source, Token, WriteKey
+from argosy.graph.facts import Applied, FencingToken, GraphRef, Source, WriteKey
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
 from argosy.shards.engine import Engine
@@ -33,7 +33,7 @@ async def apply(
     ref: GraphRef,
     *ops: Op,
     key: WriteKey | None = None,
-    token: Token | None = None,
+    token: FencingToken | None = None,
     source: Source = NO_SOURCE,
     deadline_s: float = S,
 ) -> Applied:

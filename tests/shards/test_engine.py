@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import FencedError, KeyExpiredError, KeyMismatchError, WrongOwnerError
-from argosy.graph.facts import Applied, GraphRef, GraphState, Source, Token
+from argosy.graph.facts import Applied, FencingToken, GraphRef, GraphState, Source
 from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, UpsertNode
 from argosy.shards.engine import Engine
 from tests.shards.engines import HORIZON_MS, NOW_MS, Opened, apply, knows, never, new_ref, person
@@ -73,7 +73,7 @@ def test_a_key_that_was_forgotten_is_refused_though_the_clock_went_back(engine: 
 
 
 def test_a_late_call_is_fenced_or_is_what_was_applied_already(engine: Engine, ref: GraphRef) -> None:
-    early, late = Token(SESSION, 1, 1, 1), Token(SESSION, 2, 1, 2)
+    early, late = FencingToken(SESSION, 1, 1, 1), FencingToken(SESSION, 2, 1, 2)
     applied = apply(engine, ref, person("ada"), key="a", token=early)
     apply(engine, ref, person("bob"), token=late)
 
@@ -84,10 +84,10 @@ def test_a_late_call_is_fenced_or_is_what_was_applied_already(engine: Engine, re
 
 
 def test_a_session_s_next_turn_is_not_fenced_and_neither_are_other_sessions(engine: Engine, ref: GraphRef) -> None:
-    apply(engine, ref, person("ada"), token=Token(SESSION, 5, 1, 3))
+    apply(engine, ref, person("ada"), token=FencingToken(SESSION, 5, 1, 3))
 
-    assert apply(engine, ref, person("bob"), token=Token(SESSION, 5, 2, 1)).version == 2
-    assert apply(engine, ref, person("cy"), token=Token(uuid.uuid4(), 1, 1, 1)).version == 3
+    assert apply(engine, ref, person("bob"), token=FencingToken(SESSION, 5, 2, 1)).version == 2
+    assert apply(engine, ref, person("cy"), token=FencingToken(uuid.uuid4(), 1, 1, 1)).version == 3
 
 
 def test_conditions(engine: Engine, ref: GraphRef) -> None:

@@ -1,4 +1,4 @@
-"""A query is written anew with the names that the engine has, and nothing else of it changes."""
+"""A query is written anew with the names that kglite has, and nothing else of it changes."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ def rewritten(cypher: str) -> Rewritten:
 
 
 def text_of(query: Rewritten) -> str:
-    """Return the engine's text, with a mark that can be written here: §."""
+    """Return kglite's text, with a mark that can be written here: §."""
     return query.text.replace(MARK, "§")
 
 

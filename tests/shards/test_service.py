@@ -24,7 +24,18 @@ from argosy.errors import (
     ViewLostError,
     WrongOwnerError,
 )
-from argosy.graph.facts import Answer, Direction, GraphRef, Hit, LabelCount, Node, Source, Summary, Token, WriteKey
+from argosy.graph.facts import (
+    Answer,
+    Direction,
+    FencingToken,
+    GraphRef,
+    Hit,
+    LabelCount,
+    Node,
+    Source,
+    Summary,
+    WriteKey,
+)
 from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, UpsertEdge, UpsertNode
 from argosy.rpc import shard_pb2 as pb
 from argosy.shards.engine import Engine
@@ -64,7 +75,7 @@ async def test_what_is_applied_is_read_as_it_was(served: Served, ref: GraphRef) 
         ref,
         [person("ada", **props), person("😀"), knows("ada", "😀", since=1833)],
         key=WriteKey("k", NOW_MS),
-        token=Token(uuid.uuid4(), 1, 2, 3),
+        token=FencingToken(uuid.uuid4(), 1, 2, 3),
         source=SOURCE,
         deadline_s=S,
     )

@@ -22,7 +22,7 @@ from argosy.errors import (
     ShardBusyError,
     WrongOwnerError,
 )
-from argosy.graph.facts import TYPES_MAX, Applied, Direction, GraphName, GraphRef, Source, Token, WriteKey
+from argosy.graph.facts import TYPES_MAX, Applied, Direction, FencingToken, GraphName, GraphRef, Source, WriteKey
 from argosy.graph.ops import NESTING_MAX, MergeProps, Op, UpsertNode
 from argosy.graph.transport import Transport
 from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
@@ -106,10 +106,10 @@ async def test_a_key_applies_once(transport: Transport, there: GraphRef) -> None
 
 async def test_a_lower_token_is_fenced(transport: Transport, there: GraphRef) -> None:
     session = uuid.uuid4()
-    await apply(transport, there, person("ada"), token=Token(session, 2, 1, 1))
+    await apply(transport, there, person("ada"), token=FencingToken(session, 2, 1, 1))
 
     with pytest.raises(FencedError):
-        await apply(transport, there, person("bob"), token=Token(session, 1, 1, 1))
+        await apply(transport, there, person("bob"), token=FencingToken(session, 1, 1, 1))
 
 
 async def test_another_life_of_a_graph_is_refused(transport: Transport, there: GraphRef) -> None:

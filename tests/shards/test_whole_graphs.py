@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from argosy.errors import FencedError, GraphInputError, KeyExpiredError, WrongOwnerError
-from argosy.graph.facts import Applied, GraphRef, GraphState, Source, Token
+from argosy.graph.facts import Applied, FencingToken, GraphRef, GraphState, Source
 from argosy.graph.ops import DeleteNode, Op, UpsertNode
 from argosy.shards.engine import Engine
 from tests.shards.engines import HORIZON_MS, NOW_MS, apply, facts_of, knows, load, never, new_ref, person
 
-TOKEN = Token(uuid.uuid4(), 4, 2, 1)
+TOKEN = FencingToken(uuid.uuid4(), 4, 2, 1)
 
 
 def filled(engine: Engine, ref: GraphRef) -> list[bytes]:

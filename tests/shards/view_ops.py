@@ -1,4 +1,4 @@
-"""Random operations for views: names and keys to which an engine gives a meaning, and values of all kinds."""
+"""Random operations for views: names and keys to which kglite gives a meaning, and values of all kinds."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, UpsertEdge, Ups
 
 NAMES: Final = st.sampled_from(["a", "b", "名", "x y", "c'", "7", "07", "true", "A", "`", "a/b", "null"])
 LABELS: Final = st.sampled_from(["Person", "person", "日本", "P q", "_N", "Node"])
-# Keys and values: what an engine gives a meaning, and what looks like a key that is hidden under another name.
+# Keys and values: what kglite gives a meaning, and what looks like a key that is hidden under another name.
 TEXTS: Final = [
     *("name", "title", "type", "label", "id", "properties", "labels", "", "$date"),
     *("x", "y z", "名前", "name_argosy", "u6162_argosy", "id_argosy", "u_argosy"),

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from argosy.errors import WrongOwnerError
-from argosy.graph.facts import GraphRef, Token
+from argosy.graph.facts import FencingToken, GraphRef
 from argosy.graph.ops import UpsertEdge, UpsertNode
 from argosy.shards.engines.sqlite import SqliteEngine
 from tests.shards.engines import apply, load, open_sqlite
@@ -41,7 +41,7 @@ def tell(*words: object) -> None:
 
 
 def write(engine: SqliteEngine, ref: GraphRef, writer: int, number: int) -> None:
-    token = Token(uuid.uuid5(SESSION, str(writer)), 1, 1, 1)
+    token = FencingToken(uuid.uuid5(SESSION, str(writer)), 1, 1, 1)
     while True:
         node = UpsertNode(node_id(writer, number), "N", {"text": "x" * (number % 7 * 500)}, if_absent=True)
         ops = [node] if number == 0 else [node, UpsertEdge(node_id(writer, number - 1), "NEXT", node.id)]

@@ -19,7 +19,7 @@ from argosy.workers.dispatch.ownership.changes import NewClaim
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.turn import Stop
 from tests.dispatch.joined_parts import PartsOver, catalog
-from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.known_workers_stub import KnownWorkersStub
 from tests.dispatch.said import Said, settings_of
 from tests.store.hand import LANE, PARTITION_COUNT, Hand, New
 
@@ -65,7 +65,7 @@ class Fleet:
         partitions = Partitions(self.pool, worker_id, "127.0.0.1:1", LANE)
         settings = settings_of(handover_note_s=60.0, handover_s=60.0, cancel_cleanup_s=60.0)
         takeover = Takeover(
-            partitions, MembersStub(self.living.__contains__), Elsewhere(), SystemClock(), settings, Said()
+            partitions, KnownWorkersStub(self.living.__contains__), Elsewhere(), SystemClock(), settings, Said()
         )
         self.living.add(worker_id)
         claim = (await partitions.claim([PARTITION]))[PARTITION]

@@ -15,7 +15,7 @@ from argosy.workers.dispatch.builds.abilities import Abilities
 from argosy.workers.dispatch.builds.lending import Lending
 from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.owned import Owned, Resume
-from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.known_workers_stub import KnownWorkersStub
 from tests.dispatch.said import Said, settings_of
 from tests.store.conftest import OpenHand
 from tests.store.hand import LANE, Hand, New
@@ -34,7 +34,7 @@ class Owner:
     def __init__(self, hand: Hand, pool: Pool, *, lives: bool) -> None:
         self.said = Said()
         self.loans = Loans(pool, hand.worker_id, LANE, input_size_bytes_max=100)
-        abilities = Abilities(Builds(pool), hand.worker_id, LANE, MembersStub(lambda _: lives))
+        abilities = Abilities(Builds(pool), hand.worker_id, LANE, KnownWorkersStub(lambda _: lives))
         admission: Any = SimpleNamespace(is_open=True)
         settings = settings_of(build_wait_s=60, lent_turns_max=10)
         self.lending = Lending(self.loans, abilities, Elsewhere(), admission, SystemClock(), settings, self.said)

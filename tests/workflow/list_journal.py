@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy.errors import SettingError
-from argosy.graph.facts import Token
+from argosy.graph.facts import FencingToken
 from argosy.graph.names import own_graph_of
 from argosy.process import fork
 from argosy.turn.events import Event
@@ -52,7 +52,7 @@ class ListJournal:
         self.emitter: Emitter | None = None
         self.replay = Replay(self.rows)
         self.shards: Graphs | None = None
-        self.token = Token(uuid.UUID(int=7), 1, 1, attempt)
+        self.token = FencingToken(uuid.UUID(int=7), 1, 1, attempt)
         self.is_stopped = False
         self.is_cancelled = False
         self.knows_of_cancel = False
@@ -177,7 +177,7 @@ class ListJournal:
     def graphs(self) -> TurnGraphs:
         if self.shards is None:
             raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
-        lane = LaneGraphs(self.shards, "default", None, asyncio.get_running_loop(), fork.generation)
+        lane = LaneGraphs(self.shards, "default", None, asyncio.get_running_loop(), fork.depth)
         return TurnGraphs(lane, self.tenant, own_graph_of("default", self.session), self.token)
 
     def database_time_s(self) -> float:

@@ -20,7 +20,7 @@ from argosy.errors import (
     GraphNameError,
     GraphNotFoundError,
 )
-from argosy.graph.facts import Token
+from argosy.graph.facts import FencingToken
 from argosy.graph.ops import NESTING_MAX
 from argosy.workflow.journal import Park
 from tests.harness.memory_graphs import MemoryGraphs
@@ -303,7 +303,7 @@ async def test_a_later_attempt_fences_an_earlier_one_whose_attempt_ends() -> Non
     graphs = MemoryGraphs()
     old = journal(graphs)
     await run(remember, None, old)
-    graphs.graphs["default", OWN].fences[old.token.session_id] = Token(old.token.session_id, 2, 1, 2)
+    graphs.graphs["default", OWN].fences[old.token.session_id] = FencingToken(old.token.session_id, 2, 1, 2)
 
     async def more(ctx: Context) -> Any:
         graph = ctx.graph()

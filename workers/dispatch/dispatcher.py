@@ -36,7 +36,7 @@ from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.takeover import Takeover
-from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.ring import RingWorker
 from argosy.workers.dispatch.scheduling.histories import unreadable
 from argosy.workers.dispatch.scheduling.loading import Unreadable
 from argosy.workers.dispatch.scheduling.pager import Pager
@@ -295,6 +295,6 @@ class Dispatcher:
         self.log_guard.heard(told)
         self.ownership.lineage(told.lineage)
 
-    def after_members(self, members: list[Member]) -> None:
-        self.ownership.members(members)
+    def after_workers(self, workers: list[RingWorker]) -> None:
+        self.ownership.workers(workers)
         self.lending.poke()

@@ -11,7 +11,7 @@ from argosy.rpc.signed_call import Callee
 from argosy.store import catalog
 from argosy.store.pool import Pool
 from argosy.workers.dispatch.claims import Claims
-from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
 from argosy.workers.dispatch.poke import AfterPoke
 from argosy.workers.dispatch.turn import Turn
 
@@ -23,7 +23,7 @@ _OWNERS_S: Final = 0.5
 class Others:
     """The sender of hints. address: this worker's own; of a hint for itself it tells `then`."""
 
-    def __init__(self, poker: Poker, pool: Pool, fleet: Members, lane: str, address: str, then: AfterPoke) -> None:
+    def __init__(self, poker: Poker, pool: Pool, fleet: KnownWorkers, lane: str, address: str, then: AfterPoke) -> None:
         self._poker = poker
         self._pool = pool
         self._fleet = fleet

@@ -33,8 +33,8 @@ from argosy.workers.dispatch.loop_monitor import LoopMonitor
 from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.ownership.handover import Handover
+from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
 from argosy.workers.dispatch.ownership.log_guard import LogGuard
-from argosy.workers.dispatch.ownership.members import Members
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.reading import Reading
 from argosy.workers.dispatch.ownership.takeover import Takeover
@@ -69,7 +69,7 @@ class Parts:
         self.dispatcher = Dispatcher(self._rounds, self.claims, self.background)
         self.dispatcher.reader = outside.reader
         self.loan_dispatcher = LoanDispatcher(self._rounds, self.claims, self.background)
-        self.fleet = Members(clock, outside.worker_id, settings.lane)
+        self.fleet = KnownWorkers(clock, outside.worker_id, settings.lane)
         self.database_clock = self.dispatcher.database_clock = DatabaseClock(clock)
         self.loop_monitor = LoopMonitor(clock, settings.loop_stuck_s)
         self.threads = threads_of(settings)

@@ -8,7 +8,7 @@ process look dead. (Nor does this thread hide a stuck loop: loop_monitor.py ends
   or its connection was cut: a NOTIFY makes all workers look at once, and they look again after a grace.
 - An idle worker costs one small heartbeat per interval, which grows with the number of workers (life.beat_after_s). The
   answer to a heartbeat says what every worker must know of the database: its lineage, and which log the lane is on.
-  `beat_soon` sends at once what others wait for: that this worker drains. Looks at the members, one every few seconds,
+  `beat_soon` sends at once what others wait for: that this worker drains. Looks at the workers, one every few seconds,
   are shared by all workers.
 - Nothing that Postgres does ends the thread. It tries again after a growing pause; at once, when the connection had
   worked for a second.
@@ -31,7 +31,7 @@ from argosy.life import LOCK_GRACE_S, is_alive
 from argosy.store import worker
 from argosy.store.pool import connect
 from argosy.store.worker import Beat, Told
-from argosy.workers.dispatch.ring import Member, beat_after_s, look_after_s, neighbour
+from argosy.workers.dispatch.ring import RingWorker, beat_after_s, look_after_s, neighbour
 
 log = structlog.get_logger()
 
@@ -51,8 +51,8 @@ class Living(Protocol):
 class AfterHeartbeat(Protocol):
     """What SignsOfLife tells, on the loop that called `start`."""
 
-    def after_members(self, members: list[Member]) -> None:
-        """The fleet was notified, or its members have changed."""
+    def after_workers(self, workers: list[RingWorker]) -> None:
+        """The fleet was notified, or what is known of its workers has changed."""
 
     def after_heartbeat(self, told: Told) -> None:
         """Postgres has answered a heartbeat."""
@@ -83,7 +83,7 @@ class SignsOfLife:
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="signs-of-life", daemon=True)
-        self._known: list[Member] = []
+        self._known: list[RingWorker] = []
         self._free_since_s: dict[uuid.UUID, float] = {}
         self._look_at_s = self._looked_at_s = 0.0
         self._connections = 0
@@ -212,12 +212,12 @@ class SignsOfLife:
         return min([self._look_at_s, *(each for each in ends if each > self._looked_at_s)])
 
     async def _look(self, connection: Any, is_news: bool) -> None:
-        facts = await worker.members(connection)
+        facts = await worker.known(connection)
         now_s = self._looked_at_s = self._clock.monotonic_s()
         free = {fact.worker_id for fact in facts if not fact.holds_lock and fact.worker_id != self._worker_id}
         self._free_since_s = {each: self._free_since_s.get(each, now_s) for each in free}
-        members = [
-            Member(
+        workers = [
+            RingWorker(
                 fact.worker_id,
                 fact.worker_no,
                 fact.lane,
@@ -233,13 +233,13 @@ class SignsOfLife:
             for fact in facts
         ]
         lived = {each.worker_id for each in self._known if each.is_alive}
-        has_changed, self._known = members != self._known, members
-        if any(each.worker_id in lived and not each.is_alive for each in members):
+        has_changed, self._known = workers != self._known, workers
+        if any(each.worker_id in lived and not each.is_alive for each in workers):
             await worker.notify_fleet(connection)  # looks are shared: the worker that sees another's death tells all
         if has_changed:
             self._new_neighbour.set()
         if has_changed or is_news:
-            self._tell(self._then.after_members, members)
+            self._tell(self._then.after_workers, workers)
 
     async def _watch(self, connection: Any) -> None:
         """Wait for the neighbour's lock. Returns when there is another neighbour: begin anew on another connection."""

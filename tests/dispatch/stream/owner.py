@@ -30,7 +30,7 @@ from argosy.workflow.emit import emit
 from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
 from tests.dispatch.claims import claims_of
-from tests.dispatch.members_stub import MembersStub
+from tests.dispatch.known_workers_stub import KnownWorkersStub
 from tests.dispatch.said import settings_of
 from tests.dispatch.stream.gateway import KEY
 from tests.harness.hand_clock import HandClock
@@ -108,7 +108,7 @@ class Owner:
             self.subscribers,
             self.frame_publisher,
             self.claims,
-            MembersStub(lambda _: True, "127.0.0.1:7"),
+            KnownWorkersStub(lambda _: True, "127.0.0.1:7"),
             InMemory(self.live),
             self.elsewhere,
             settings_of(event_result_size_bytes_max=1_000, watch_subscriptions_max=100),

@@ -5,13 +5,13 @@ import uuid
 from collections.abc import Sequence
 
 from argosy.store.build import Builds
-from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
 
 
 class Abilities:
     """Finds a worker that has a workflow."""
 
-    def __init__(self, builds: Builds, worker_id: uuid.UUID, lane: str, fleet: Members) -> None:
+    def __init__(self, builds: Builds, worker_id: uuid.UUID, lane: str, fleet: KnownWorkers) -> None:
         self._builds = builds
         self._worker_id = worker_id
         self._lane = lane

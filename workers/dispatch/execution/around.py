@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from argosy.config import Settings
 from argosy.errors import SettingError
-from argosy.graph.facts import Token
+from argosy.graph.facts import FencingToken
 from argosy.graph.names import own_graph_of
 from argosy.process import fork
 from argosy.workers.dispatch.database_clock import DatabaseClock
@@ -30,7 +30,7 @@ class Around(NamedTuple):
         """Return the graphs as this attempt of the turn reaches them. Raises SettingError when there are no shards."""
         if self.lane_graphs is None:
             raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
-        token = Token(turn.session_id, turn.owned.graph_epoch, turn.place, turn.attempt)
+        token = FencingToken(turn.session_id, turn.owned.graph_epoch, turn.place, turn.attempt)
         own = own_graph_of(self.lane, turn.session_name)
         return TurnGraphs(self.lane_graphs, turn.tenant, own, token)
 
@@ -40,4 +40,4 @@ def lane_graphs(graphs: Graphs | None, settings: Settings) -> LaneGraphs | None:
     if graphs is None:
         return None
     loop, own_ttl_s = asyncio.get_running_loop(), settings.graph_session_ttl_s or None
-    return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.generation)
+    return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.depth)

@@ -31,10 +31,10 @@ from argosy.store.partition import Claimed, Orphan, Partitions
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import AfterClaims, NewClaim
-from argosy.workers.dispatch.ownership.members import NEW_S, Members
+from argosy.workers.dispatch.ownership.known_workers import NEW_S, KnownWorkers
 from argosy.workers.dispatch.ownership.readiness import Readiness
 from argosy.workers.dispatch.ownership.reading import Reading
-from argosy.workers.dispatch.ring import Member, adopter
+from argosy.workers.dispatch.ring import RingWorker, adopter
 
 log = structlog.get_logger()
 
@@ -55,9 +55,9 @@ def decide(eligible: frozenset[int], owned: dict[int, Owned], *, is_word_old: bo
     )
 
 
-def to_adopt(orphans: Sequence[Orphan], members: Sequence[Member], lane: str, me: uuid.UUID) -> list[Orphan]:
+def to_adopt(orphans: Sequence[Orphan], workers: Sequence[RingWorker], lane: str, me: uuid.UUID) -> list[Orphan]:
     """Return those of the orphans (partitions that no living worker owns) that this worker is to take over."""
-    return [each for each in orphans if adopter(each.partition, lane, members) == me]
+    return [each for each in orphans if adopter(each.partition, lane, workers) == me]
 
 
 class Ownership:
@@ -68,7 +68,7 @@ class Ownership:
         partitions: Partitions,
         reading: Reading,
         claims: Claims,
-        fleet: Members,
+        fleet: KnownWorkers,
         clock: Clock,
         settings: Settings,
         then: AfterClaims,
@@ -115,9 +115,9 @@ class Ownership:
         self._changed.set()
         self._has_to_read.set()
 
-    def members(self, members: list[Member]) -> None:
-        """Take in the members of the fleet: a worker came or went, or left partitions."""
-        self.fleet.told(members)
+    def workers(self, workers: list[RingWorker]) -> None:
+        """Take in what is known of the fleet's workers: a worker came or went, or left partitions."""
+        self.fleet.told(workers)
         self._has_to_look_for_orphans = True
         self._changed.set()
 

@@ -28,7 +28,7 @@ from argosy.store.partition import Claimed, Note, Partitions
 from argosy.workers.dispatch.elsewhere import Elsewhere, HeldTurn
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import AfterTakeover, NewClaim, Released
-from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
 
 _LOOK_S = 0.02
 _RETRY_S = 0.25
@@ -69,7 +69,7 @@ class Takeover:
     def __init__(
         self,
         partitions: Partitions,
-        fleet: Members,
+        fleet: KnownWorkers,
         elsewhere: Elsewhere,
         clock: Clock,
         settings: Settings,

@@ -26,7 +26,7 @@ from argosy.workers.dispatch.flush.flush_entry import FlushEntry
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.ownership.changes import Loss
 from argosy.workers.dispatch.ownership.handover import in_flight
-from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.stream import items
 from argosy.workers.dispatch.stream.channel_update import Sent, whole, without_step
@@ -62,7 +62,7 @@ class Hub:
         subscribers: Subscribers,
         frame_publisher: FramePublisher,
         claims: Claims,
-        fleet: Members,
+        fleet: KnownWorkers,
         scheduler: Scheduler,
         elsewhere: Elsewhere,
         settings: Settings,

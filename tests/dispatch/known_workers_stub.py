@@ -1,14 +1,14 @@
-"""The members of a fleet, as a test says."""
+"""The workers of a fleet, as a test says."""
 
 import uuid
 from collections.abc import Callable
 
 from argosy.clock import SystemClock
-from argosy.workers.dispatch.ownership.members import Members
+from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
 
 
-class MembersStub(Members):
-    """Members of which none is known. is_living: says which workers live; address: the address of every worker."""
+class KnownWorkersStub(KnownWorkers):
+    """No worker is known. is_living: says which workers live; address: the address of every worker."""
 
     def __init__(self, is_living: Callable[[uuid.UUID], bool], address: str = "") -> None:
         super().__init__(SystemClock(), uuid.uuid4(), "default")

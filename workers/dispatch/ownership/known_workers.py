@@ -9,27 +9,27 @@ from collections.abc import Sequence
 from typing import Final
 
 from argosy.clock import Clock
-from argosy.workers.dispatch.ring import Member
+from argosy.workers.dispatch.ring import RingWorker
 
 NEW_S: Final = 3.0  # a worker that starts notifies all others: they have looked within this, however busy the machine
 
 
-class Members:
-    """The members of all lanes, this worker among them. worker_id, lane: of this worker."""
+class KnownWorkers:
+    """The workers of all lanes, this worker among them. worker_id, lane: of this worker."""
 
     def __init__(self, clock: Clock, worker_id: uuid.UUID, lane: str) -> None:
         self._clock = clock
         self.worker_id = worker_id
         self.lane = lane
         self._unknown_since_s: dict[uuid.UUID, float] = {}
-        self.all: Sequence[Member] = ()
+        self.all: Sequence[RingWorker] = ()
         # Whether `told` was called yet.
         self.are_known = False
 
-    def told(self, members: Sequence[Member]) -> None:
-        self.all = members
+    def told(self, workers: Sequence[RingWorker]) -> None:
+        self.all = workers
         self.are_known = True
-        known = {each.worker_id for each in members}
+        known = {each.worker_id for each in workers}
         self._unknown_since_s = {each: at_s for each, at_s in self._unknown_since_s.items() if each not in known}
 
     def is_living(self, worker_id: uuid.UUID) -> bool:
