@@ -23,7 +23,7 @@ def open_engine(settings: Settings, *, is_own_process: bool) -> SqliteEngine:
 
 
 def open_shard(settings: Settings, engine: Engine, clock: Clock) -> Shard:
-    """Make a shard over an open engine, which it closes, on this event loop."""
+    """Make a shard over an open engine, which its end closes, on this event loop."""
     limits = ViewLimits(
         memory_bytes_max=settings.shard_view_size_bytes_max,
         queries_max=settings.shard_view_queries_max,

@@ -68,7 +68,7 @@ class ServedShard:
                 ending.callback(log.info, telemetry.SHARD_STOPPED, member_id=str(self._member_id))
                 ending.callback(ops.stop)
                 ending.callback(measuring.cancel)
-                ending.push_async_callback(self._shard.close)
+                ending.push_async_callback(self._shard.end)
                 ending.push_async_callback(self._server.stop, _CALLS_END_S)
                 ending.push_async_callback(self._shard.drain, settings.shard_stop_s)
                 await self._server.leave()

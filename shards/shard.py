@@ -46,7 +46,7 @@ _OP_SIZE_BYTES: Final = 512  # of an operation in memory, beside its JSON
 
 
 class Shard:
-    """The graphs of an engine, which it closes. Made and used on one event loop."""
+    """The graphs of an engine, from here to `end`. Made and used on one event loop."""
 
     def __init__(self, engine: Engine, maker: ViewMaker, bounds: ShardBounds, clock: Clock) -> None:
         self._engine = engine
@@ -191,6 +191,9 @@ class Shard:
         await self._writes.close(bound_s)
 
     async def close(self) -> None:
+        """Do nothing: a caller that lets go of a shard in its process does not end it."""
+
+    async def end(self) -> None:
         """End everything that is under way, and close the engine."""
         self._streams.close()
         await self._writes.close(0.0)

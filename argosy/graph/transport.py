@@ -112,7 +112,8 @@ class Transport(Protocol):
 
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Let go of what leads to the shard, which goes on."""
 
 
 class Connect(Protocol):

@@ -15,7 +15,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import structlog
 
@@ -101,12 +101,12 @@ async def shard_in_process(settings: Settings, pool: Pool) -> AsyncIterator[Conn
         graphs_in = None if engine.is_empty else settings.shard_folder
         if not await settle_own(Directory(pool), own, graphs_in):
             log.warning(telemetry.STORE_WARNING, warning=_NOT_KNOWN.format(folder=settings.shard_folder))
-        yield _ConnectHere(own.member_id, cast(Transport, _Here(shard)), over_grpc)
+        yield _ConnectHere(own.member_id, shard, over_grpc)
     finally:
         measuring.cancel()
         await asyncio.gather(measuring, return_exceptions=True)
         await shard.drain(settings.shard_stop_s)
-        await shard.close()
+        await shard.end()
 
 
 def _is_wanted(settings: Settings) -> bool:
@@ -123,16 +123,3 @@ class _ConnectHere:
 
     def to(self, member: Member) -> Transport:
         return self._here if member.member_id == self._own_id else self._elsewhere.to(member)
-
-
-class _Here:
-    """A shard as those have it that share it: they do not close it."""
-
-    def __init__(self, shard: Transport) -> None:
-        self._shard = shard
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._shard, name)
-
-    async def close(self) -> None:
-        pass

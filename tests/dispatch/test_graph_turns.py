@@ -6,6 +6,7 @@ from typing import Any
 from argosy import Context, graph, step
 from argosy.turn.status import Status
 from argosy.turn.wait import decode
+from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.joined_parts import Parts, arguments_of, catalog, is_over
 from tests.dispatch.turn_runner import Runner, data_of, runner, told, until
 from tests.harness.memory_graphs import SHARD, MemoryGraphs
@@ -19,6 +20,28 @@ ADA = {"id": "ada", "label": "Person"}
 
 async def remember(ctx: Context) -> Any:
     return await ctx.graph().upsert_nodes([ADA])
+
+
+async def graphs_down() -> MemoryGraphs:
+    """Return graphs whose shard is down, with the graph of the turns' session."""
+    graphs = MemoryGraphs()
+    await graphs.create("a", OWN)
+    graphs.go_down()
+    return graphs
+
+
+async def run_past_outage(graphs: MemoryGraphs, made: Runner, retry: str) -> tuple[Turn, Turn]:
+    """Run a turn until it waits for the shard, and to its end once the shard is back and the timer of its retry fires.
+
+    Returns the turn as it waited, and as it ended.
+    """
+    waiting = await made.begin()
+    await until(lambda: waiting.status is Status.SUSPENDED)
+    graphs.come_back()
+    resumed = await made.begin(before=waiting, status=Status.SUSPENDED)
+    resumed.open_journal.fire(retry, resumed.turn_id)
+    await until(lambda: resumed.status is Status.COMPLETED)
+    return waiting, resumed
 
 
 async def test_a_write_carries_the_token_of_the_attempt_that_sends_it(runner: Runners) -> None:
@@ -54,18 +77,9 @@ async def test_the_next_attempt_after_a_crash_sends_the_same_write_with_its_own_
 
 
 async def test_while_a_shard_is_down_its_turns_are_suspended_and_others_run(runner: Runners) -> None:
-    graphs = MemoryGraphs()
-    await graphs.create("a", OWN)
-    graphs.go_down()
-    made = runner(remember, graphs=graphs)
+    graphs = await graphs_down()
 
-    waiting = await made.begin()
-    await until(lambda: waiting.status is Status.SUSPENDED)
-    graphs.come_back()
-    resumed = await made.begin(before=waiting, status=Status.SUSPENDED)
-    key = "graph:write~1"
-    resumed.open_journal.fire(key, resumed.turn_id)
-    await until(lambda: resumed.status is Status.COMPLETED)
+    waiting, resumed = await run_past_outage(graphs, runner(remember, graphs=graphs), "graph:write~1")
 
     assert [kind for kind, _, _ in told(waiting)] == [
         "turn.started", "step.intended", "step.retrying", "wait.started", "turn.suspended"
@@ -75,10 +89,7 @@ async def test_while_a_shard_is_down_its_turns_are_suspended_and_others_run(runn
 
 
 async def test_a_turn_that_waits_for_a_shard_says_so_in_its_row_and_its_timer(runner: Runners) -> None:
-    graphs = MemoryGraphs()
-    await graphs.create("a", OWN)
-    graphs.go_down()
-    made = runner(remember, graphs=graphs)
+    made = runner(remember, graphs=await graphs_down())
 
     waiting = await made.begin()
     await until(lambda: waiting.status is Status.SUSPENDED)
@@ -138,17 +149,9 @@ async def test_a_turn_whose_step_reads_is_suspended_while_the_shard_is_down_and_
     async def flow(ctx: Context) -> Any:
         return await ctx.run(look)
 
-    graphs = MemoryGraphs()
-    await graphs.create("a", OWN)
-    graphs.go_down()
-    made = runner(flow, graphs=graphs)
+    graphs = await graphs_down()
 
-    waiting = await made.begin()
-    await until(lambda: waiting.status is Status.SUSPENDED)
-    graphs.come_back()
-    resumed = await made.begin(before=waiting, status=Status.SUSPENDED)
-    resumed.open_journal.fire("look~1", resumed.turn_id)
-    await until(lambda: resumed.status is Status.COMPLETED)
+    waiting, resumed = await run_past_outage(graphs, runner(flow, graphs=graphs), "look~1")
 
     assert [(wait.kind, wait.name) for wait in decode(waiting.waits)] == [("retry", str(SHARD))]
     assert resumed.result == b"[null]"

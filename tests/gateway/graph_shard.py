@@ -49,7 +49,7 @@ async def shard_served(settings: Settings, folder: Path) -> AsyncIterator[ShardO
     finally:
         await server.stop(0)
         await shard.drain(1.0)
-        await shard.close()
+        await shard.end()
 
 
 @asynccontextmanager

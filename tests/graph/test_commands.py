@@ -73,7 +73,7 @@ async def fleet(graph_dsn: str, directory: Directory, tmp_path: Path) -> AsyncIt
     yield Fleet(graph_dsn, member, graphs, server)
     await members.close()
     await server.stop(0)
-    await shard.close()
+    await shard.end()
 
 
 async def test_shards_and_graphs_are_shown(fleet: Fleet) -> None:

@@ -42,7 +42,7 @@ class Shard:
     async def start(self) -> Member:
         clock, engine = SystemClock(), open_engine(self._settings, is_own_process=False)
         shard = open_shard(self._settings, engine, clock)
-        self._running.push_async_callback(shard.close)
+        self._running.push_async_callback(shard.end)
         server = ShardServer(shard, engine.member_id, keys_of(SECRET.encode()).shards, clock, self._settings)
         await server.start()
         self._running.push_async_callback(server.stop, 0)

@@ -25,7 +25,7 @@ async def shard_of(engine: Engine, **settings: Any) -> AsyncIterator[Shard]:
         yield shard
     finally:
         await shard.drain(S)
-        await shard.close()
+        await shard.end()
 
 
 async def apply(
