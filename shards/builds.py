@@ -33,7 +33,7 @@ class Builds:
         """
         async with self._turns:
             deadline = Deadline(self._clock, self._bound_s)
-            stats = await self._threads.run(lambda _: self._engine.graph(ref).stats(), deadline)
+            stats = await self._threads.run(ref.tenant, lambda _: self._engine.graph(ref).stats(), deadline)
             await view.build(stats.version, self._facts(ref, deadline))
             return stats.version
 
@@ -52,11 +52,13 @@ class Builds:
             limit = _next_limit(edges, limit)
 
     async def _nodes(self, ref: GraphRef, after: str, limit: int, deadline: Deadline) -> list[Node]:
-        return await self._threads.run(lambda stop: self._engine.graph(ref).scan(ref, "", after, limit, stop), deadline)
+        return await self._threads.run(
+            ref.tenant, lambda stop: self._engine.graph(ref).scan(ref, "", after, limit, stop), deadline
+        )
 
     async def _edges(self, ref: GraphRef, after: tuple[str, str, str], limit: int, deadline: Deadline) -> list[Edge]:
         return await self._threads.run(
-            lambda stop: self._engine.graph(ref).scan_edges(ref, after, limit, stop), deadline
+            ref.tenant, lambda stop: self._engine.graph(ref).scan_edges(ref, after, limit, stop), deadline
         )
 
 

@@ -3,8 +3,8 @@
 Rules:
 - One tenant has at most half of the slots, and at least one, also where nobody else asks: what is done in a slot may
   take long, and whoever comes next is not to wait for it. It has at most half of the places to wait as well.
-- A slot that is free goes to the tenant that has the fewest; those that have equally many take turns. Of one tenant,
-  whoever came first gets it.
+- A slot that is free goes to the tenant that has the fewest. Those that have equally many take turns: a tenant that
+  gives one back is behind the others. Of one tenant, whoever came first gets it.
 - Who finds neither a slot nor a place to wait is refused at once.
 - Nothing is kept of a tenant that has no slot and waits for none.
 """
@@ -58,8 +58,7 @@ class FairSlots:
 
     async def take(self, tenant: str) -> None:
         """Wait for a slot. Raises ShardBusyError if there is no place to wait, and ShardUnavailableError if closed."""
-        if self._is_closed:
-            raise _stopped()
+        self._check_open()
         if self._free and self._had[tenant] < self._share:
             self._give(tenant)
             return
@@ -69,18 +68,19 @@ class FairSlots:
         self._waiting_count += 1
         try:
             await waiter
-        except asyncio.CancelledError:
+            self._check_open()
+        except BaseException:
             if not self._forget(tenant, waiter):  # it was given a slot at this very moment
                 self.give_back(tenant)
             raise
-        if self._forget(tenant, waiter):
-            raise _stopped()
 
     def give_back(self, tenant: str) -> None:
         self._free += 1
         self._had[tenant] -= 1
         if not self._had[tenant]:
             del self._had[tenant]
+        if waiters := self._waiting.pop(tenant, None):
+            self._waiting[tenant] = waiters  # behind the others
         while self._free and (following := self._following()):
             self._hand_over(*following)
 
@@ -102,8 +102,6 @@ class FairSlots:
 
     def _hand_over(self, tenant: str, waiter: _Waiter) -> None:
         self._forget(tenant, waiter)
-        if left := self._waiting.pop(tenant, None):
-            self._waiting[tenant] = left  # behind the others
         self._give(tenant)
         waiter.set_result(None)
 
@@ -122,6 +120,10 @@ class FairSlots:
         self._waiting_count -= 1
         return True
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ShardUnavailableError("this shard stopped")
+
     def _check_room(self, tenant: str) -> None:
         """Raise ShardBusyError when a call of this tenant may not wait."""
         waiting = len(self._waiting.get(tenant, ()))
@@ -133,7 +135,3 @@ class FairSlots:
                 f"this tenant has {self._had[tenant] + waiting} {self._name} at this shard: one tenant may have half of"
                 f" what a shard takes ({self._bound}), ask again"
             )
-
-
-def _stopped() -> ShardUnavailableError:
-    return ShardUnavailableError("this shard stopped")

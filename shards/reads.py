@@ -147,7 +147,7 @@ class Reads:
             return None
 
     async def _in_thread(self, ref: GraphRef, read: Callable[[Graph, Interrupt], T], deadline: Deadline) -> T:
-        return await self._threads.run(lambda stop: read(self._engine.graph(ref), stop), deadline)
+        return await self._threads.run(ref.tenant, lambda stop: read(self._engine.graph(ref), stop), deadline)
 
     def _cut(self, found: Neighborhood) -> Neighborhood:
         """Return a neighbourhood without the farthest nodes that are too much, and without their edges."""

@@ -43,6 +43,7 @@ from argosy.shards.view import ViewMaker
 from argosy.shards.writes import Writes
 
 _OP_SIZE_BYTES: Final = 512  # of an operation in memory, beside its JSON
+_NO_TENANT: Final = ""  # whose call it is that is about all: no tenant is called so
 
 
 class Shard:
@@ -52,8 +53,11 @@ class Shard:
         self._engine = engine
         self._clock = clock
         self._limits = bounds.limits
-        self._threads = Threads("read", bounds.read_threads, waiting_max=bounds.read_queue_max)
-        builds = Builds(engine, Threads("build", 1, waiting_max=bounds.views.count_max), clock, bounds.build_s)
+        self._threads = Threads(
+            "read", bounds.read_threads, waiting_max=bounds.read_queue_max, bound="SHARD_READ_QUEUE_MAX"
+        )
+        building = Threads("build", 1, waiting_max=bounds.views.count_max, bound="SHARD_VIEWS_MAX")
+        builds = Builds(engine, building, clock, bounds.build_s)
         self._views = KeptViews(maker, builds, bounds.views, clock)
         self._writes = Writes(engine, self._views, bounds.writes, clock)
         self._reads = Reads(engine, self._threads, bounds.limits)
@@ -85,7 +89,7 @@ class Shard:
         if len(ops) <= INLINE_OPS_MAX:
             size_bytes = self._limits.check_batch(ops)
         else:
-            size_bytes = await self._threads.run(lambda _: self._limits.check_batch(ops), deadline)
+            size_bytes = await self._threads.run(ref.tenant, lambda _: self._limits.check_batch(ops), deadline)
         batch = Batch(ref, ops, key, token, source)
         return await self._writes.apply(batch, size_bytes + len(ops) * _OP_SIZE_BYTES, deadline)
 
@@ -170,7 +174,7 @@ class Shard:
 
     async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
         deadline = Deadline(self._clock, deadline_s)
-        return await self._threads.run(self._engine.list, deadline)
+        return await self._threads.run(_NO_TENANT, self._engine.list, deadline)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
         deadline = self._deadline(ref, deadline_s)

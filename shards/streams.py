@@ -2,7 +2,7 @@
 
 Rules:
 - Each has a thread of its own, in which the engine works while the event loop talks with the caller. There are few of
-  them; one too many is refused at once.
+  them, which tenants share fairly (fair_slots.py): a caller may be slow for minutes. One too many is refused at once.
 - Nothing is read ahead: the thread asks the loop for the next item, or the loop asks the thread. So a stream holds one
   item in memory, and a slow caller slows down nothing but its own stream.
 - A stream ends with its call: at the deadline, when the caller has gone, and when it says nothing for _SILENT_S.
@@ -23,6 +23,7 @@ from argosy.graph.facts import Applied, GraphRef, Source
 from argosy.graph.ops import Op, check_ops
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Engine
+from argosy.shards.fair_slots import FairSlots
 from argosy.shards.writes import Writes
 
 T = TypeVar("T")
@@ -48,13 +49,16 @@ class Streams:
         self._writes = writes
         self._clock = clock
         self._bounds = bounds
+        self._slots = FairSlots(
+            "loads, exports and imports", bounds.count_max, waiting_max=0, bound="SHARD_STREAMS_MAX"
+        )
         self._open: dict[Executor, Deadline] = {}
 
     async def bulk_load(
         self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], source: Source, deadline: Deadline
     ) -> Applied:
         """Apply batches of upserts in one transaction."""
-        with self._thread(deadline) as thread:
+        async with self._thread(ref, deadline) as thread:
             await asyncio.get_running_loop().run_in_executor(thread, self._engine.graph, ref)
             pulled = await self._begun(ref, batches, deadline)
 
@@ -66,7 +70,7 @@ class Streams:
 
     async def restore(self, ref: GraphRef, chunks: AsyncIterator[bytes], deadline: Deadline) -> None:
         """Make a graph of the lines of an export; a chunk may have any part of them."""
-        with self._thread(deadline) as thread:
+        async with self._thread(ref, deadline) as thread:
             pulled = await self._begun(ref, chunks, deadline)
             await self._writes.alone(
                 ref, lambda: self._engine.restore(ref, _lines(pulled)), deadline, thread, replaces=True
@@ -75,7 +79,7 @@ class Streams:
     async def export(self, ref: GraphRef, deadline: Deadline) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a graph, each with its line end, some in every chunk."""
         loop = asyncio.get_running_loop()
-        with self._thread(deadline) as thread:
+        async with self._thread(ref, deadline) as thread:
             chunks = _joined(self._engine, ref, deadline)
             reading = loop.run_in_executor(thread, next, chunks, b"")
             try:
@@ -100,19 +104,18 @@ class Streams:
         for deadline in self._open.values():
             deadline.give_up()
 
-    @contextlib.contextmanager
-    def _thread(self, deadline: Deadline) -> Iterator[Executor]:
+    @contextlib.asynccontextmanager
+    async def _thread(self, ref: GraphRef, deadline: Deadline) -> AsyncIterator[Executor]:
         """Have a thread until the end of the call. It ends when its work does."""
-        if len(self._open) >= self._bounds.count_max:
-            raise ShardBusyError(f"{len(self._open)} loads, exports and imports are under way: no more fit")
-        thread = ThreadPoolExecutor(1, thread_name_prefix="shard-stream")
-        self._open[thread] = deadline
-        try:
-            yield thread
-        finally:
-            deadline.give_up()
-            thread.shutdown(wait=False)
-            del self._open[thread]
+        async with self._slots.held(ref.tenant):
+            thread = ThreadPoolExecutor(1, thread_name_prefix="shard-stream")
+            self._open[thread] = deadline
+            try:
+                yield thread
+            finally:
+                deadline.give_up()
+                thread.shutdown(wait=False)
+                del self._open[thread]
 
     async def _begun(self, ref: GraphRef, items: AsyncIterator[T], deadline: Deadline) -> Iterator[T]:
         """Wait for the first item, and return all of them, to be iterated over in a thread that has the graph."""

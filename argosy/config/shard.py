@@ -75,13 +75,24 @@ class Shard(BaseModel):
         description="Memory of all batches that wait to be written by one shard; what does not fit is refused.",
     )
     shard_read_threads: int = Field(
-        default=2, ge=1, le=64, description="Reads of one shard at once, but for the quick ones, which need no thread."
+        default=4,
+        ge=1,
+        le=64,
+        description="Reads of one shard at once, but for the quick ones, which need no thread. One tenant has at most "
+        "half of the threads, and at least one.",
     )
     shard_read_queue_max: int = Field(
-        default=256, ge=0, le=100_000, description="Reads that wait for a thread of a shard; one more is refused."
+        default=256,
+        ge=0,
+        le=100_000,
+        description="Reads that wait for a thread of a shard, at most half of them one tenant's; one more is refused.",
     )
     shard_streams_max: int = Field(
-        default=4, ge=1, le=64, description="Bulk loads, exports and imports of one shard at once; one more is refused."
+        default=4,
+        ge=1,
+        le=64,
+        description="Bulk loads, exports and imports of one shard at once, at most half of them one tenant's; one more "
+        "is refused.",
     )
     shard_stall_s: Seconds = Field(
         default=2.0,

@@ -21,7 +21,7 @@ from tests.shards.shards import S, apply, ids_of, shard_of
 
 @pytest.fixture
 async def shard(opened: Opened, tmp_path: Path) -> AsyncIterator[Shard]:
-    async with shard_of(opened(tmp_path), shard_read_threads=1, shard_read_queue_max=2) as shard:
+    async with shard_of(opened(tmp_path), shard_read_threads=1, shard_read_queue_max=4) as shard:
         yield shard
 
 
