@@ -14,7 +14,7 @@ import uuid
 from functools import lru_cache
 from typing import Final
 
-BUCKET_COUNT: Final = 1024
+BUCKET_COUNT: Final = 1024  # written down with every session, for ever; partitions are ranges of buckets
 
 
 def digest(*parts: str, size_bytes: int) -> bytes:

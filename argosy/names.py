@@ -8,12 +8,12 @@ import re
 from functools import lru_cache
 from typing import Final
 
-NAME_SIZE_BYTES_MAX: Final = 256
+NAME_SIZE_BYTES_MAX: Final = 256  # an index of Postgres takes rows of 2,704 bytes: a few such names
 WORKFLOW_LENGTH_MAX: Final = 200
 TAGS_MAX: Final = 16
 TAG_LENGTH_MAX: Final = 64
 NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # after the time at which the turn is posted
-DEADLINE_S_MAX: Final = 366 * 86_400
+DEADLINE_S_MAX: Final = 366 * 86_400  # a year, as before
 
 TAG_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 

@@ -22,8 +22,8 @@ log = structlog.get_logger()
 _DELAY_S_MIN, _DELAY_S_MAX = 0.05, 2.0
 _AWAY_S_MAX: Final = 0.5  # shorter than _DELAY_S_MAX: Postgres or the log may be back at any moment
 _SAY_AGAIN_S: Final = 60.0  # the same error at the same place is not logged again within this
-_PLACES_MAX: Final = 100
-_WORDS_MAX: Final = 2_000
+_PLACES_MAX: Final = 100  # that are remembered: more only means that something is said again sooner
+_WORDS_MAX: Final = 2_000  # of an error, which may quote a whole statement
 _IN_A_ROW: Final = 12  # more than the failures of a loop that halves a batch until the entry at fault stands alone
 _ROW_S: Final = 60.0  # the count begins anew after this: `kept` sees no success of a loop that it has begun again
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from argosy.errors import SettingError
 
 SECRET_FILE_NAME: Final = "signing-secret"  # noqa: S105 (a file name)
-SECRET_LENGTH_MIN: Final = 32
+SECRET_LENGTH_MIN: Final = 32  # 128 bits even if it is written in hexadecimal
 _SALT: Final = b"argosy"
 
 

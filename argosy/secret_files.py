@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from argosy.errors import SettingError
 
 SUFFIX: Final = "_FILE"
-_SIZE_BYTES_MAX: Final = 65_536
+_SIZE_BYTES_MAX: Final = 65_536  # a file that is named by mistake is not read whole
 
 
 class InFile(NamedTuple):

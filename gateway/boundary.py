@@ -17,11 +17,10 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ArgosyError, LogUnavailableError, StoreReadOnlyError, StoreUnavailableError
 from argosy.gateway.graph_problems import GRAPH_ERRORS, problem_of_graph
-from argosy.gateway.problems import Problem
+from argosy.gateway.problems import RETRY_AFTER_S, Problem
 
 log = telemetry.logger()
 
-RETRY_AFTER_S: Final = 1.0
 # No cache between the gateway and a client may keep what a tenant is shown.
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
 # No page of another origin may take an answer for a script, a style or an image (see browser_guard.py).

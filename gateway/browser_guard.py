@@ -24,7 +24,7 @@ EXEMPT_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # Nobody can register a name under these on the internet (RFC 6761, 6762, 8375; .internal by ICANN).
 PRIVATE_SUFFIXES: Final = (".local", ".internal", ".home.arpa")
 
-_HOSTS_KNOWN_MAX: Final = 1_000
+_HOSTS_KNOWN_MAX: Final = 1_000  # names that are not remembered are looked at each time
 
 
 def name_in(host: str) -> str:

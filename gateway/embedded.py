@@ -16,8 +16,8 @@ from argosy.gateway.server import server_config
 from argosy.graph.transport import Connect
 from argosy.process import fork
 
-_LOOK_S: Final = 0.005
-_STOP_S: Final = 5
+_LOOK_S: Final = 0.005  # the program waits for its start
+_STOP_S: Final = 5  # the program waits for its end, too
 
 
 class _Server(uvicorn.Server):

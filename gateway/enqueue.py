@@ -21,14 +21,13 @@ from argosy.errors import StoreUnavailableError
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.poking import Poking
-from argosy.gateway.problems import Problem
+from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.gateway.turn_request import Admitted
 from argosy.log import Appended, LogWriter, Outcome
 from argosy.store.pool import Pool
 from argosy.store.turn import find_turns_by_key
 
 LOOKUP_PAUSE_S: Final = 1.0  # after a look-up that failed: not every keyed turn must wait for a dead Postgres
-RETRY_AFTER_S: Final = 1.0
 
 _COUNTED: Final = {outcome: telemetry.APPENDS.labels(outcome=outcome.value) for outcome in Outcome}
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from argosy.gateway.problems import Problem
 
-_RETRY_AFTER_S: Final = 5.0
+_RETRY_AFTER_S: Final = 5.0  # an export takes seconds and more
 
 
 class Exports:

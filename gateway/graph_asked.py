@@ -20,6 +20,7 @@ from argosy.names import KEY_PATTERN
 
 Asked = TypeVar("Asked")
 
+# What a request without a limit gets: as much as a person, or a prompt, takes in.
 ROWS_DEFAULT: Final = 1_000
 NODES_DEFAULT: Final = 100
 HITS_DEFAULT: Final = 10

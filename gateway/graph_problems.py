@@ -22,11 +22,9 @@ from argosy.errors import (
     UnavailableError,
     ViewLostError,
 )
-from argosy.gateway.problems import Problem
+from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.graph.facts import Applied
 from argosy.graph.words import words_for_tenants
-
-RETRY_AFTER_S: Final = 1.0
 
 GRAPH_ERRORS: Final = (
     GraphInputError,

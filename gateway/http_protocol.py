@@ -31,7 +31,7 @@ from argosy.gateway.http_refusal import refusal
 from argosy.gateway.http_upgrade import reread
 from argosy.gateway.problems import Problem
 
-_SLICE_SIZE_BYTES: Final = 16_384
+_SLICE_SIZE_BYTES: Final = 16_384  # see above: how far the bound of a head may be passed
 # A field costs this much besides its name and value: ": " and the end of its line.
 _FIELD_SIZE_BYTES: Final = 4
 # A refused client has this long to take the reason before the connection is closed; what it sends is dropped.

@@ -23,8 +23,8 @@ from argosy.store.lane_log import LaneLog, LaneLogs
 
 log = structlog.get_logger()
 
-_LOG_INTERVAL_S: Final = 1.0
-_LANE_INTERVAL_S: Final = 5.0
+_LOG_INTERVAL_S: Final = 1.0  # how long turns may go to a topic that was made again
+_LANE_INTERVAL_S: Final = 5.0  # workers change their log by being started anew only
 _NOBODY: Final = uuid.UUID(int=0)
 
 

@@ -29,7 +29,7 @@ from argosy.process.parent import EXIT_CODE_ABANDONED, watch_parent
 
 log = telemetry.logger()
 
-BACKLOG: Final = 2_048
+BACKLOG: Final = 2_048  # uvicorn's default; the kernel takes no more than net.core.somaxconn
 
 
 def run(settings: Settings, parent_fd: int | None = None) -> int:

@@ -14,7 +14,7 @@ import msgspec
 
 from argosy.gateway.problems import Problem
 
-_SIGNATURE_SIZE_BYTES: Final = 12
+_SIGNATURE_SIZE_BYTES: Final = 12  # 96 bits: nobody guesses one, and a cursor stays short
 
 ListName = tuple[str | None, ...]
 

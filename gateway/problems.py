@@ -10,8 +10,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from starlette.responses import Response
 
+# What is away may be back at any moment, and a client that asks each second costs little.
+RETRY_AFTER_S: Final = 1.0
 CONTENT_TYPE: Final = "application/problem+json"
-DETAIL_CHARACTERS_MAX: Final = 500
+DETAIL_CHARACTERS_MAX: Final = 500  # it quotes what the client sent, which may be long
 
 
 class Kind(NamedTuple):

@@ -17,8 +17,8 @@ from argosy.store.pool import Pool
 from argosy.store.turn import EndedTurn, find_ended_turns
 from argosy.turn.events import ENDINGS
 
-INTERVAL_S_MIN: Final = 0.05
-INTERVAL_S_MAX: Final = 0.25
+INTERVAL_S_MIN: Final = 0.05  # a client waits for it
+INTERVAL_S_MAX: Final = 0.25  # many who wait share one question (Together)
 
 _Question = tuple[uuid.UUID, str]
 

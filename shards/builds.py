@@ -13,7 +13,7 @@ from argosy.shards.view import View
 
 _BUILDS_MAX: Final = 2  # at once: each reads in a thread and keeps another process busy
 _PAGE_MIN: Final = 64  # a node may have 1 MiB
-_PAGE_MAX: Final = 4_096
+_PAGE_MAX: Final = 4_096  # tiny facts, too, are read in parts: writes and other reads come between
 _PAGE_SIZE_BYTES: Final = 1_048_576  # the next page is smaller above this, and larger below it
 
 

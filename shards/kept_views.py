@@ -27,7 +27,7 @@ from argosy.shards.lost_queries import LostQueries
 from argosy.shards.view import ViewMaker
 
 _PAUSE_S: Final = 5.0  # after a build that failed: a graph that is too large for a view is not read all the time
-_FAILED_MAX: Final = 1_000
+_FAILED_MAX: Final = 1_000  # that are remembered: one that is forgotten is built again before its pause is over
 
 
 class ViewBounds(NamedTuple):

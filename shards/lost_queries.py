@@ -10,8 +10,8 @@ from typing import Final
 
 from argosy.graph.facts import GraphName
 
-_IN_A_ROW: Final = 3
-_MAX: Final = 1_000
+_IN_A_ROW: Final = 3  # once or twice it was perhaps beside such a query
+_MAX: Final = 1_000  # that are remembered: one that is forgotten is counted anew
 
 
 class LostQueries:

@@ -11,7 +11,7 @@ from argosy.shards.shard import Shard
 
 log = structlog.get_logger()
 
-MEASURE_S: Final = 1.0
+MEASURE_S: Final = 1.0  # metrics are hardly scraped more often
 
 
 async def keep_measured(shard: Shard, clock: Clock, begun: Callable[[], None] = lambda: None) -> None:

@@ -23,11 +23,12 @@ from argosy.shards.threads import Threads
 T = TypeVar("T")
 
 _INLINE_S: Final = 0.005  # for which a read may keep others from the loop
+# What asks for more is begun in a thread at once: it would hardly be over within _INLINE_S.
 _INLINE_IDS_MAX: Final = 64
 _INLINE_ROWS_MAX: Final = 1_000
 _INLINE_DEPTH_MAX: Final = 2
 _IDS_AT_ONCE: Final = 64  # a node may have 1 MiB
-_ROWS_AT_ONCE: Final = 256
+_ROWS_AT_ONCE: Final = 256  # between two looks at how large the answer is
 # Of each ranking that is fused: a node that is far down in one may be far up in the other.
 _RANKED_MIN: Final = 50
 

@@ -28,7 +28,7 @@ from argosy.shards.writes import Writes
 
 T = TypeVar("T")
 
-_SILENT_S: Final = 30.0
+_SILENT_S: Final = 30.0  # more than a caller's pause for a disk; one that is gone without a word holds a stream
 _LOOK_S: Final = 0.25  # how soon a thread that waits for a caller sees that it has gone
 _CHUNK_SIZE_BYTES: Final = 262_144  # of an export
 _LINE_SIZE_BYTES_MAX: Final = 16_777_216  # of an import: a node has 1 MiB of props, and eight vectors

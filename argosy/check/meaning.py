@@ -14,7 +14,7 @@ from argosy.check.library import Library
 from argosy.check.module import Class, Function, Module
 from argosy.check.scope import Binding, Scope
 
-_DEPTH_MAX: Final = 16
+_DEPTH_MAX: Final = 16  # of names that stand for names: they may go in a circle
 # A star import of any other module may hide any builtin.
 _STARS_OF_KNOWN_NAMES: Final = sys.stdlib_module_names | {"argosy"}
 

@@ -14,8 +14,8 @@ from argosy.clock import Clock, SystemClock
 from argosy.errors import CallerError, UnavailableError
 from argosy.process.stopping import Stopping
 
-_INTERVAL_S: Final = 1.0
-_TIMEOUT_S: Final = 10.0
+_INTERVAL_S: Final = 1.0  # one read of the gateway a second
+_TIMEOUT_S: Final = 10.0  # a read: it needs less than the client's ANSWER_S, which leaves time for an append
 _WORKERS_MAX: Final = 200  # the default of PAGE_SIZE_MAX, the gateway's bound of a page
 _WIDTH_OF_A_PIPE: Final = 160  # used when stdout is no terminal, which would bound the width
 _STATE_STYLE: Final = {"alive": "green", "silent": "yellow", "dead": "red"}

@@ -11,7 +11,7 @@ import typer
 from argosy.errors import SettingError
 from argosy.printable import printable
 
-_ANSWER_S: Final = 90.0
+_ANSWER_S: Final = 90.0  # longer than GATEWAY_BODY_TIMEOUT_S and LOG_APPEND_TIMEOUT_S (60 and 15 s): a batch takes both
 
 
 def call(

@@ -33,13 +33,13 @@ from argosy.turn.events import STEP_STATUS_AFTER, WAIT_STATUS_AFTER
 from argosy.turn.events import Event as Type
 from argosy.turn.status import HELD
 
-_RETRY_S: Final = 10.0
-_REDRAWN_PER_S: Final = 8
+_RETRY_S: Final = 10.0  # a gateway that is started again needs a few seconds
+_REDRAWN_PER_S: Final = 8  # text that comes in flows to the eye
 _LINES_MAX: Final = 12  # of one channel; the newest are shown
-_ROWS_MAX: Final = 30
-_SHOWN_CHARACTERS_MAX: Final = 160
+_ROWS_MAX: Final = 30  # operations, the newest: a screen has little more room
+_SHOWN_CHARACTERS_MAX: Final = 160  # of an event: two lines of a terminal
 _LINE_CUT_CHARACTERS: Final = 8_192  # a long line is cut at a multiple of this, so that its wrapped text does not shift
-_INTERRUPTED: Final = 130
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
 _STYLE: Final = {
     "completed": "green", "running": "cyan", "retrying": "yellow", "suspended": "yellow", "parked": "magenta",

@@ -12,7 +12,7 @@ from argosy.errors import CallerError
 
 UNIX: Final = "unix:"
 _SCHEMES: Final = ("http", "https")
-CONNECT_S: Final = 5.0
+CONNECT_S: Final = 5.0  # a packet that is lost is sent again after 1 s, and after 2 s more
 # Only idle connections are bounded in number: every stream holds a connection for as long as it lasts.
 LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0)
 STREAM_TIMEOUT: Final = httpx2.Timeout(CONNECT_S, read=SILENT_S)

@@ -6,8 +6,8 @@ from typing import Final
 from argosy.client.calls import FIRST_WAIT_S, WAIT_S
 from argosy.clock import Clock
 
-_HASTY_S: Final = 0.5
-_REST_S: Final = 0.1
+_HASTY_S: Final = 0.5  # an answer that comes sooner was not waited for
+_REST_S: Final = 0.1  # ten requests a second to a gateway that answers at once
 
 
 class Deadline:

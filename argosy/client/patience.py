@@ -17,9 +17,9 @@ from argosy.client.errors import (
 )
 from argosy.clock import Clock
 
-PAUSE_S_MIN: Final = 0.05
-PAUSE_S_MAX: Final = 2.0
-ELSEWHERE_S_MAX: Final = 0.5
+PAUSE_S_MIN: Final = 0.05  # doubled with each round: a gateway that starts again is found soon
+PAUSE_S_MAX: Final = 2.0  # a gateway that is away for long is asked every other second
+ELSEWHERE_S_MAX: Final = 0.5  # the clients of a gateway that drains do not come to the next one all at once
 # The statuses with which a proxy in front of a gateway answers while the gateway is away.
 _AWAY: Final = frozenset({502, 503, 504})
 _ERRORS: Final[dict[str, type[ProblemError]]] = {"turn_not_found": TurnNotFoundError, "turn_ended": TurnEndedError}

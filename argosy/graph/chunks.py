@@ -9,7 +9,7 @@ from argosy.graph.facts import Answer, Edge, Neighborhood, Node
 from argosy.graph.messages import edge_of_pb, edge_to_pb, node_of_pb, node_to_pb
 from argosy.rpc import shard_pb2 as pb
 
-CHUNK_SIZE_BYTES: Final = 1_048_576
+CHUNK_SIZE_BYTES: Final = 1_048_576  # as much as the props of a single node may have (PROPS_SIZE_BYTES_MAX)
 # What a fact has on the wire beside its texts and props: tags, lengths, numbers, and where it comes from.
 _OVERHEAD_SIZE_BYTES: Final = 128
 

@@ -37,7 +37,7 @@ Vector = list[float]  # as float32 has them
 
 _AWAY: Final = (UnavailableError, ConnectionError, TimeoutError)
 _CAUSES_MAX: Final = 16  # errors may be their own causes
-_MESSAGE_CHARACTERS_MAX: Final = 500
+_MESSAGE_CHARACTERS_MAX: Final = 500  # of an error of user code, which may quote all texts
 
 
 class Embedder:

@@ -49,8 +49,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-TTL_S_MIN: Final = 60.0
-TTL_S_MAX: Final = 10 * 366 * 86_400.0
+TTL_S_MIN: Final = 60.0  # use begins a life anew, with a write every _EXTENDED_S: shorter lives would cost more of them
+TTL_S_MAX: Final = 10 * 366 * 86_400.0  # ten years: what is to last longer has no ttl_s
 _ROUNDS_MAX: Final = 5  # of a creation that meets others who drop and create the same name
 _EXTENDED_S: Final = TTL_S_MIN / 20  # a life is not begun anew by one process more often than this
 _RESTORE_S: Final = 86_400.0  # a copy that was not restored within this is dropped

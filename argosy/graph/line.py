@@ -45,8 +45,8 @@ Work = Callable[[Transport, float], Awaitable[T]]  # given the seconds that are 
 log = structlog.get_logger()
 
 LOOK_S: Final = 2.0  # how long a shard may take to say which folder it has; it reads nothing for that
-_PAUSE_S_MIN: Final = 0.05
-_PAUSE_S_MAX: Final = 1.0
+_PAUSE_S_MIN: Final = 0.05  # doubled each time: a connection that broke is soon there again
+_PAUSE_S_MAX: Final = 1.0  # a shard that starts again is found within a second
 _LAST_S_MAX: Final = 0.4  # more than what a shard takes from a call's time, to tell how it ended
 _FAILURES: Final = (ShardUnavailableError, OutcomeUnknownError)
 

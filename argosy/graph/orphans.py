@@ -15,7 +15,7 @@ from argosy.graph.members import Members
 from argosy.store.graph import Directory, ShardRow
 
 _LIST_S: Final = 600.0  # a shard opens the file of each graph for it, in a third of a millisecond
-_DROP_S: Final = 30.0
+_DROP_S: Final = 30.0  # of one graph, with what is tried again: an operator waits for it
 _AT_ONCE: Final = 1_000  # that the directory is asked for with one statement
 
 

@@ -20,12 +20,12 @@ from argosy.graph.fusion import OFFSET, fuse
 from argosy.graph.prompt import CUT, edge_line, node_line
 from argosy.graph.tokens import cut_to_tokens, estimate_tokens
 
-BUDGET_MAX: Final = 100_000
-HITS_MAX: Final = 24
-HITS_MIN: Final = 8
+BUDGET_MAX: Final = 100_000  # most of a prompt, for models that take 128,000
+HITS_MAX: Final = 24  # each leaves room for ten of NEIGHBORS_MAX
+HITS_MIN: Final = 8  # also for a small budget: the best fact may be of a later hit
 NEIGHBORS_MAX: Final = 240  # with the hits
-_FACT_TOKENS: Final = 12
-_FACTS_OF_HIT: Final = 4
+_FACT_TOKENS: Final = 12  # some ten (see above), and the end of its line
+_FACTS_OF_HIT: Final = 4  # about: itself, and what is linked to it
 _FACTS_MIN: Final = 4  # that fit into any budget
 _LINE_TOKENS: Final = 1  # the end of a line
 

@@ -22,7 +22,7 @@ from argosy.store.graph import Directory
 
 log = structlog.get_logger()
 
-_PAUSE_S: Final = 0.5
+_PAUSE_S: Final = 0.5  # a shard that starts at the same time answers within seconds
 
 
 class Seed:

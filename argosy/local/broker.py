@@ -25,9 +25,9 @@ from argosy.local.child import Child
 from argosy.local.kafka_jars import find_java, kafka_jars
 from argosy.local.kafka_node import PID_FILE, Node, java_command, properties
 
-_READY_WITHIN_S: Final = 120.0
-_FORMAT_WITHIN_S: Final = 60.0
-_STOP_GRACE_S: Final = 20.0
+_READY_WITHIN_S: Final = 120.0  # three JVMs, on a machine that may be busy with everything else that starts
+_FORMAT_WITHIN_S: Final = 60.0  # a JVM that writes one file
+_STOP_GRACE_S: Final = 20.0  # an orderly end; a node that is killed looks through its log at its next start
 _PORT_MAX: Final = 65_535
 # Below the range of ports for outgoing connections, so that no connection takes the port of a node that is down.
 _FREE_PORTS: Final = range(20_000, 32_000)

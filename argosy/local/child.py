@@ -16,8 +16,8 @@ from argosy.errors import UnavailableError
 from argosy.process import fork
 
 _GUARD: Final = Path(__file__).with_name("guard.py")
-_READY_POLL_S: Final = 0.02
-_LOG_TAIL_SIZE_BYTES: Final = 4_000
+_READY_POLL_S: Final = 0.02  # a start is not held up by looks
+_LOG_TAIL_SIZE_BYTES: Final = 4_000  # a screen of text
 PARENT_FD_OPTION: Final = "--parent-fd"
 
 

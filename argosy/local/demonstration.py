@@ -20,8 +20,8 @@ from argosy.errors import CallerError
 from argosy.turn.events import Event as Type
 from argosy.turn.status import Status
 
-_WITHIN_S: Final = 60.0
-_RETRY_S: Final = 10.0
+_WITHIN_S: Final = 60.0  # for all turns of a file; each takes seconds
+_RETRY_S: Final = 10.0  # a fleet that was started a moment ago may not serve yet
 _FOLLOWED_MAX: Final = 64  # streams at once: a file may have any number of turns
 _TOGETHER_S: Final = 0.3  # what happens to a turn within this time is one line
 

@@ -33,8 +33,8 @@ from argosy.workflow.embedder import load_embedder
 
 log = structlog.get_logger()
 
-_RESTART_S: Final = 0.5
-_READY_LOOK_S: Final = 0.02
+_RESTART_S: Final = 0.5  # at the most: the program that has the fleet waits for it
+_READY_LOOK_S: Final = 0.02  # the program waits for its first turn
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from argosy.local.sockets import short_folder
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.definition import workflow_of
 
-DRAIN_S: Final = 5.0
+DRAIN_S: Final = 5.0  # less than a worker's own default (20 s): a program that ends waits for it
 
 # These override the environment: a script must not become a worker of another fleet by accident.
 _ITS_OWN: Final[dict[str, Any]] = {

@@ -14,8 +14,8 @@ from typing import Final
 from argosy.errors import SettingError
 
 _DIST: Final = Path(__file__).parents[1] / "kafka_dist"
-_JAVA_VERSION_MIN: Final = 17
-_MAVEN_WITHIN_S: Final = 600.0
+_JAVA_VERSION_MIN: Final = 17  # what the broker of Kafka 4 needs
+_MAVEN_WITHIN_S: Final = 600.0  # the first time all jars come, over any line
 
 
 def find_java() -> str:

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 _SOCKET: Final = "shard"
 _HELD_S: Final = 3.0  # how long the folder may be held by the shard of a tree that was just killed
-_LOOK_S: Final = 0.05
+_LOOK_S: Final = 0.05  # a process that was killed lets go of its folder within moments
 _NOT_KNOWN: Final = "the database has other shards, and does not know the folder {folder}: no shard is started for it"
 
 

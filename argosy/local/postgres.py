@@ -28,10 +28,10 @@ from argosy.local.postgres_programs import postgres_bin_dir
 from argosy.local.sockets import short_folder
 from argosy.process import fork
 
-_PORT_OF_SOCKET: Final = 5432
+_PORT_OF_SOCKET: Final = 5432  # without TCP it is a part of the socket's name only
 _READY_WITHIN_S: Final = 60.0  # a crash recovery replays up to max_wal_size
 _PREDECESSOR_WITHIN_S: Final = 15.0  # a server whose Argosy was killed needs a moment to end
-_STOP_GRACE_S: Final = 30.0
+_STOP_GRACE_S: Final = 30.0  # a fast shutdown (SIGINT) writes a checkpoint
 
 _SERVER_SETTINGS: Final = {
     "max_connections": "100",

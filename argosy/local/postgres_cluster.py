@@ -18,8 +18,8 @@ import psutil
 from argosy.errors import SettingError, UnavailableError
 from argosy.local.child import Account, Child
 
-_INITDB_WITHIN_S: Final = 120.0
-_START_TIME_TOLERANCE_S: Final = 15.0
+_INITDB_WITHIN_S: Final = 120.0  # a second or two, and more on a slow disk: it writes a thousand files
+_START_TIME_TOLERANCE_S: Final = 15.0  # the server notes its time a moment after its start, in whole seconds
 _ACCOUNT_NAME: Final = "argosy-postgres"
 # User ids that neither distributions nor systemd assign (systemd.io/UIDS-GIDS), and that exist in containers, too.
 _OWN_NUMBERS: Final = range(60_706, 61_184)

@@ -8,10 +8,10 @@ from argosy.clock import Clock
 from argosy.local.child import Child
 from argosy.process.stopping import Stopping
 
-_LOOK_S: Final = 0.2
-_RESTART_S_MIN: Final = 0.5
-RESTART_S_MAX: Final = 10.0
-_RESTART_FORGIVEN_S: Final = 60.0
+_LOOK_S: Final = 0.2  # how late an end is seen
+_RESTART_S_MIN: Final = 0.5  # what ended once mostly comes up again
+RESTART_S_MAX: Final = 10.0  # a part that never comes up says so six times a minute
+_RESTART_FORGIVEN_S: Final = 60.0  # it ran well for that long: its end is a new one
 
 
 class Ended(NamedTuple):

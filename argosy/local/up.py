@@ -34,7 +34,7 @@ from argosy.process.stopping import Stopping
 from argosy.store import migrate, preflight
 from argosy.workflow.catalog import broken_files
 
-_LOOK_S: Final = 0.2
+_LOOK_S: Final = 0.2  # how late an end, or Ctrl+C, is seen
 
 
 class Tree:

@@ -13,7 +13,7 @@ from argosy.logs.kafka_config import admin_config, code_of, message_bytes_max, r
 from argosy.logs.kafka_group import KafkaGroup, how_to_lower
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer, known_answer
 
-_REPLICATION_WANTED: Final = 3
+_REPLICATION_WANTED: Final = 3  # one broker may be lost, and two replicas still take every record
 _REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_CONFIG)
 
 

@@ -22,8 +22,8 @@ from argosy.log import Batch, Record
 from argosy.logs.kafka_config import Messages, reason_of
 
 _SEEK_RETRIES_FAST: Final = 50  # librdkafka refuses to seek in a new assignment for a moment
-_SEEK_RETRY_SLOW_POLLS: Final = 50
-_NUDGE_TIMEOUT_S: Final = 0.2
+_SEEK_RETRY_SLOW_POLLS: Final = 50  # then once a second (POLL_S)
+_NUDGE_TIMEOUT_S: Final = 0.2  # the answer is not needed: that it was asked is enough
 
 
 class _Wish:

@@ -15,7 +15,7 @@ from argosy.process import fork
 log = structlog.get_logger()
 
 RECORD_OVERHEAD_BYTES: Final = 65_536  # what a record has beside its payload: key, headers, names, tags
-_DEFAULT_MESSAGE_BYTES: Final = 1_000_000
+_DEFAULT_MESSAGE_BYTES: Final = 1_000_000  # librdkafka's own default
 
 # (setting, librdkafka's name for it)
 _PASSED_THROUGH: Final = (

@@ -30,14 +30,14 @@ _UNKNOWN: Final = (
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID, KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE, KafkaError._NOENT,
 )  # fmt: skip
-_UNKNOWN_WAIT_S: Final = 0.1
+_UNKNOWN_WAIT_S: Final = 0.1  # brokers tell each other of a topic within moments
 # A restarted broker refuses requests from an older cache of leaders, and a refusal does not refresh that cache.
 _STALE: Final = (
     KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._NOENT,
 )  # fmt: skip
-_STALE_TRIES_MAX: Final = 5
-_STALE_WAIT_S: Final = 0.1
+_STALE_TRIES_MAX: Final = 5  # see _offsets
+_STALE_WAIT_S: Final = 0.1  # the brokers' own caches are right again within moments
 _SLACK_S: Final = 1.0  # librdkafka's own time-out should come first: its error says why
 
 _Answer = TypeVar("_Answer")

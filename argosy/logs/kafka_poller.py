@@ -20,8 +20,8 @@ from argosy.logs.kafka_config import Messages, code_of, reason_of
 POLL_S: Final = 0.02  # the longest that a command waits; costs 0.5 % of a core
 ROUNDS_MAX: Final = 4  # rounds that were handed to the loop and that it has not taken yet
 _FULL_POLLS: Final = 25  # half a second in which the loop took nothing: then stop fetching, but go on polling
-_STORE_POLLS: Final = 50
-_RESTART_S: Final = 1.0
+_STORE_POLLS: Final = 50  # once a second: only tools that show lag read what is stored
+_RESTART_S: Final = 1.0  # a consumer that fails at once is not made anew all the time
 
 
 class Round(NamedTuple):

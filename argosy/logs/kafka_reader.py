@@ -24,7 +24,7 @@ from argosy.rounds import Rounds
 
 log = structlog.get_logger()
 
-_CLOSE_TIMEOUT_S: Final = 5.0
+_CLOSE_TIMEOUT_S: Final = 5.0  # to leave the group is one request; without brokers the end must not wait for it
 _LOOKS_OUT: Final = 2  # in a row: after a stop (SIGSTOP) the event loop may run before the threads that hear the group
 # After a silence the word stays old for this long: a group that has taken this member out says so within its heartbeat
 # interval, and what comes first after a stop of this process may have been sent before the stop.

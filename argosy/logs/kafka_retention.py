@@ -16,7 +16,7 @@ from argosy.log import Batch
 log = structlog.get_logger()
 
 _LOUD_FROM: Final = 0.5  # of the time for which records are kept
-_SAY_AGAIN_S: Final = 60.0
+_SAY_AGAIN_S: Final = 60.0  # a warning a minute: it is of hours and days
 
 
 def warning_of(age_s: float, kept_s: float) -> str:

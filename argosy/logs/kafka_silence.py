@@ -8,7 +8,7 @@ from argosy.clock import Clock
 from argosy.logs.kafka_config import own_brokers
 from argosy.logs.word import Word
 
-STATISTICS_INTERVAL_S: Final = 0.25
+STATISTICS_INTERVAL_S: Final = 0.25  # how late it is seen that the coordinator was heard
 
 
 class _Broker(msgspec.Struct):

@@ -33,12 +33,12 @@ from argosy.logs.kafka_metadata import KafkaMetadata, known_answer
 
 log = structlog.get_logger()
 
-_RETRY_BACKOFF_MS: Final = 100
+_RETRY_BACKOFF_MS: Final = 100  # librdkafka's default; said here, as the next line depends on it
 _FIRST_TRY_S: Final = 0.05  # well before _RETRY_BACKOFF_MS: a record that failed sooner was sent once
-_POLL_S: Final = 0.1
+_POLL_S: Final = 0.1  # the longest that the end waits for this thread; results wake it at once
 _BUSY_APPENDS: Final = 4  # with so many in flight, further appends are collected
 _PROBE_S: Final = 0.5  # how long one look for a living broker may take while all are down
-_METADATA_TIMEOUT_S: Final = 5.0
+_METADATA_TIMEOUT_S: Final = 5.0  # as for other first requests (kafka_metadata.py)
 
 # Errors with which the broker, or librdkafka before it sent anything, says that this record will not be written.
 _REJECTED: Final = frozenset(

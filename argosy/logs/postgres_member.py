@@ -19,10 +19,10 @@ from argosy.store import log as log_store
 
 log = structlog.get_logger()
 
-ROUND_S: Final = 1.0
-_ROUNDS_PER_TTL: Final = 4
+ROUND_S: Final = 1.0  # how late members give up what belongs to one that came
+_ROUNDS_PER_TTL: Final = 4  # three may fail in a row before the lease ends
 _UNSETTLED_S: Final = 0.2  # the next round, while other members still hold partitions of this one
-_LEAVE_TIMEOUT_S: Final = 2.0
+_LEAVE_TIMEOUT_S: Final = 2.0  # without an answer the end of the connection says the same
 
 
 class MemberListener(LossListener, Protocol):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from argosy.logs.postgres_member import MemberListener, PostgresMember
 
-_STOP_S: Final = 5.0
+_STOP_S: Final = 5.0  # more than a member takes to leave (_LEAVE_TIMEOUT_S)
 
 
 class MemberThread:

@@ -22,7 +22,7 @@ from argosy.store import log as log_store
 
 log = structlog.get_logger()
 
-_RETRY_S: Final = 0.2
+_RETRY_S: Final = 0.2  # Postgres may be back at any moment
 _AHEAD_S: Final = 0.25  # before the end of a lease, which is known exactly: leaves time for a claim that is under way
 
 _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode

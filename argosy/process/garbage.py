@@ -9,7 +9,7 @@ import gc
 from typing import Final
 
 _YOUNG_MAX: Final = 50_000  # at most about 10 MB of garbage before a collection, which takes 5 ms
-_ROUNDS: Final = 10
+_ROUNDS: Final = 10  # Python's default
 
 
 def settle() -> None:

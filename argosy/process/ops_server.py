@@ -19,7 +19,7 @@ from argosy.process import fork
 
 Answer = tuple[bool, dict[str, Any]]
 LOOP_BLOCKED_S: Final = 5.0  # an event loop that is so late is not healthy
-_REQUEST_TIMEOUT_S: Final = 5.0
+_REQUEST_TIMEOUT_S: Final = 5.0  # of a probe or a scrape: a client that stalls holds its thread no longer
 
 
 class Probes(Protocol):

@@ -27,7 +27,7 @@ from google.protobuf.message import DecodeError
 from argosy.errors import ArgosyError
 from argosy.rpc.signed_pb2 import Signed
 
-NONCE_SIZE_BYTES: Final = 16
+NONCE_SIZE_BYTES: Final = 16  # 128 bits: none comes twice
 # In the metadata that begin a call: see proto/argosy/rpc/signed.proto.
 NONCE_HEADER: Final = "argosy-nonce-bin"
 WORKER_HEADER: Final = "argosy-worker-bin"

@@ -14,8 +14,8 @@ from argosy.store.queries import load_queries
 from argosy.turn.inbox import Queue, queue_of
 
 _SQL = load_queries("head")
-_EVENTS_PER_PAGE: Final = 5_000
-_ANY_SIZE: Final = 2**62
+_EVENTS_PER_PAGE: Final = 5_000  # beside the bound in bytes: a page of tiny events is small, too
+_ANY_SIZE: Final = 2**62  # no bound
 _DUE_COLUMNS: Final = 8  # columns of an inbox row; the columns after them are its turn's
 
 

@@ -18,7 +18,7 @@ _SQL: Final = load_queries("leader")
 _TERM_IS_OVER: Final = "AR002"
 _CALL_S: Final = 5.0  # bound of one call beyond its wait for a lock: a network that went silent is a lost session
 _WRITE_WAIT: Final = "3s"  # lock_timeout of a new leader: a write of the former one waits no longer than that itself
-_OUTCOME_SIZE_MAX: Final = 300
+_OUTCOME_SIZE_MAX: Final = 300  # a line that an operator reads
 # Another transaction is in the way, or the disk is full: the same write may succeed later.
 _BUSY: Final = (
     asyncpg.LockNotAvailableError,

@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-_DELAY_S_MIN: Final = 0.1
-_DELAY_S_MAX: Final = 2.0
+_DELAY_S_MIN: Final = 0.1  # doubled each time: Postgres starts within seconds
+_DELAY_S_MAX: Final = 2.0  # a start that waits for long says so every other second
 _CLOCK: Final = SystemClock()
 
 

@@ -24,7 +24,7 @@ from argosy.workflow.operation import StepOperation, ValueOperation, WaitOperati
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-WAIT_S_MAX: Final = 366 * 86_400.0
+WAIT_S_MAX: Final = 366 * 86_400.0  # a year, as for deadlines (names.py)
 
 
 class Context:

@@ -20,9 +20,9 @@ from argosy.workflow.retry import ExceptionTypes, RetryPolicy
 Effect = Literal["pure", "idempotent", "at_most_once"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-RETRIES_MAX: Final = 1_000
-TIMEOUT_S_MAX: Final = 604_800.0
-BACKOFF_S_MAX: Final = 86_400.0
+RETRIES_MAX: Final = 1_000  # each failed try is an event of the turn's history
+TIMEOUT_S_MAX: Final = 604_800.0  # a week: a try that runs holds a slot
+BACKOFF_S_MAX: Final = 86_400.0  # a day, as RETRY_AFTER_S_MAX
 
 STEP: Final = "__argosy_step__"  # the attribute in which a function has its Step
 _WORKFLOW: Final = "__argosy_workflow__"

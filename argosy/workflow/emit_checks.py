@@ -9,8 +9,8 @@ from typing import Any, Final
 from argosy.errors import WorkflowError
 from argosy.workflow import payload
 
-NAME_CHARACTERS_MAX: Final = 64
-_ANY_SIZE: Final = 1 << 62
+NAME_CHARACTERS_MAX: Final = 64  # every frame has the name
+_ANY_SIZE: Final = 1 << 62  # the bounds of channels hold for it instead
 
 
 def check_name(name: Any) -> str:

@@ -28,6 +28,7 @@ from argosy.errors import StepFailedError
 # The bound of a message, too: with both an event of an error stays below 5 KB, and a thousand of them below a flush.
 SIZE_BYTES_MAX: Final = 2_048
 
+# What an error may have of each, so that what matters of all of it fits into SIZE_BYTES_MAX.
 _FRAMES_MAX: Final = 16
 _CAUSES_MAX: Final = 8
 _MEMBERS_MAX: Final = 8

@@ -11,7 +11,7 @@ from argosy.turn.keys import signal_of
 from argosy.workflow.frames import clipped, kind_of, words_of
 from argosy.workflow.replay import Recorded
 
-MESSAGE_SIZE_BYTES_MAX: Final = 2_048
+MESSAGE_SIZE_BYTES_MAX: Final = 2_048  # as in frames.py: an event of an error stays below 5 KB
 _TYPE_CHARACTERS_MAX: Final = 200
 _CAUSE_SIZE_BYTES_MAX: Final = 500
 _CAUSES_MAX: Final = 5

@@ -10,7 +10,7 @@ from argosy.errors import StepFailedError
 from argosy.workflow import outcome
 from argosy.workflow.journal import Journal
 
-_MAX: Final = 5
+_MAX: Final = 5  # the pauses between tries grow: what mends by itself has done so by then
 
 
 class Overruns:

@@ -13,7 +13,7 @@ import msgspec
 from argosy.errors import WorkflowError
 from argosy.turn.events import Event
 
-_REFUSED_MAX: Final = 100
+_REFUSED_MAX: Final = 100  # the numbers of all of them are written with every suspend
 
 
 class Kept(NamedTuple):

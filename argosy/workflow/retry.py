@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from argosy.errors import ArgosyError, CallerError, EffectNotStartedError, GraphAwayError, StepFailedError
 
-RETRY_AFTER_S_MAX: Final = 86_400.0
+RETRY_AFTER_S_MAX: Final = 86_400.0  # a day: what a server asks for by mistake must not hold a turn for years
 AWAY_BACKOFF_S: Final = 0.5  # of the first pause for want of a graph; the longest one is GRAPH_RETRY_S_MAX
 
 ExceptionTypes = tuple[type[BaseException], ...]

@@ -19,7 +19,7 @@ from argosy.gateway.routes.enqueue import ENVELOPE_SIZE_BYTES_MAX, rate_limited,
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import Admitted, checked_key, line_decoder
 
-CHUNK_TURNS_MAX: Final = 1_000
+CHUNK_TURNS_MAX: Final = 1_000  # in one append: the first answers go out while the rest is checked
 MEDIA_TYPE: Final = "application/x-ndjson"
 _MEDIA_TYPES: Final = (MEDIA_TYPE, "application/ndjson", "application/jsonl", "application/json")
 

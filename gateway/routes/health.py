@@ -23,7 +23,7 @@ from argosy.gateway.views import encode
 router: Final = APIRouter(tags=["health"])
 metrics_router: Final = APIRouter(tags=["health"])  # with GATEWAY_METRICS only
 
-PROBE_S: Final = 1.0
+PROBE_S: Final = 1.0  # as long as Kubernetes waits for a probe by default
 
 
 @router.head("/healthz", include_in_schema=False)

@@ -37,7 +37,7 @@ from argosy.store.turn import TurnHead
 from argosy.turn.inbox import RowKind
 from argosy.turn.status import ENDED, Status
 
-_FULL_RETRY_AFTER_S: Final = 1.0
+_FULL_RETRY_AFTER_S: Final = 1.0  # a worker takes signals as soon as its turn waits for them
 
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
 

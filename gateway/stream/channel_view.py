@@ -20,7 +20,7 @@ import msgspec
 from argosy.gateway.stream.message import Part
 from argosy.turn.events import CHANNEL_HOLDERS, STEP_ENDS, Event, WireEvent
 
-_CLOSED_MAX: Final = 256
+_CLOSED_MAX: Final = 256  # a frame that comes late is of a step that ended lately
 _UNKNOWN: Final = -1
 
 

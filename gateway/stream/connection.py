@@ -18,8 +18,8 @@ from argosy.rpc.signing import SignatureError
 from argosy.rpc.watch_pb2 import DESCRIPTOR, Credit, Subscribe, WatchRequest
 
 WATCH: Final = DESCRIPTOR.services_by_name["Watch"].methods_by_name["Watch"]
-SILENT_S: Final = 2.5
-IDLE_S: Final = 60.0
+SILENT_S: Final = 2.5  # two of a worker's seconds, and some
+IDLE_S: Final = 60.0  # to open one takes a handshake, and clients come back
 # Subscriptions in one message; a worker refuses messages above 1 MiB.
 _MESSAGE_SUBSCRIPTIONS_MAX: Final = 1_000
 _OPTIONS: Final = (

@@ -20,9 +20,9 @@ from argosy.rpc.signed_call import Callee
 from argosy.store.catalog import Owner
 
 _ENDING_CREDIT_BYTES: Final = 4_096  # an ending is sent without credit, too: no more than one item waits
-_FORMER_MAX: Final = 8
-_PAUSE_S_MIN: Final = 0.02
-_PAUSE_S_MAX: Final = 1.0
+_FORMER_MAX: Final = 8  # owners before this one that still run a step: hardly ever more than one
+_PAUSE_S_MIN: Final = 0.02  # doubled each time: a new owner is mostly there within moments
+_PAUSE_S_MAX: Final = 1.0  # meanwhile the stream reads Postgres
 # A worker that has not answered in this time is given up: a living one sends each second that it lives.
 _ANSWER_S: Final = 2.5
 

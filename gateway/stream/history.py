@@ -17,7 +17,7 @@ from argosy.store import event as stored
 from argosy.store import turn as turns
 from argosy.store.pool import Pool
 
-_PAGE_ROWS_MAX: Final = 200
+_PAGE_ROWS_MAX: Final = 200  # of one page; see the next line, too
 # How much data of events one page has; the event that passes this bound is the last.
 _PAGE_SIZE_BYTES_MAX: Final = 65_536
 # How far back a session is searched for an event that the client has; without one its stream begins anew.

@@ -20,9 +20,9 @@ from argosy.gateway.stream.follower import Follower
 from argosy.gateway.stream.message import Message
 from argosy.gateway.stream.source import Reading, ReadReason, Source, Then
 
-POLL_S_MIN: Final = 0.25
-POLL_S_MAX: Final = 1.0
-_STORE_PAUSE_S: Final = 0.5
+POLL_S_MIN: Final = 0.25  # while no owner answers; each time half as long again
+POLL_S_MAX: Final = 1.0  # a client sees what happens within a second all the same
+_STORE_PAUSE_S: Final = 0.5  # Postgres may be back at any moment
 _BEATS_A_QUESTION: Final = 4  # 10,000 silent streams with a heartbeat of 15 s ask 170 times a second
 # How much is taken at once: the worker gets credit for it while it is being sent to the client.
 _BATCH_SIZE_BYTES_MAX: Final = 32_768

@@ -20,8 +20,8 @@ from argosy.shards.engine import Interrupt
 
 log = structlog.get_logger()
 
-_REST: Final = 0.25
-_END_S: Final = 5.0
+_REST: Final = 0.25  # of the time that a part took: searches come between
+_END_S: Final = 5.0  # more than a part takes
 
 
 class Filled(Protocol):

@@ -25,11 +25,11 @@ from argosy.shards.engines.reader import node_of, within_size
 from argosy.shards.engines.words import Phrase, phrases_of, words_of
 from argosy.statements import load_statements
 
-TEXT_LENGTH_MAX: Final = 100_000
+TEXT_LENGTH_MAX: Final = 100_000  # the commit that changes a node indexes all of its words
 RANKED_MAX: Final = 3_000  # some 1.5 µs each
 PART: Final = 500  # nodes in one transaction of a build: some 20 ms
 _PART_SIZE_BYTES: Final = 8_388_608  # of their props
-_ALL: Final = 2**63 - 1
+_ALL: Final = 2**63 - 1  # in place of the last node's number: the index is whole
 _SQL: Final = load_statements("argosy.shards.engines", "text")
 
 

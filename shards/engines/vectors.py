@@ -28,11 +28,11 @@ from argosy.shards.engines.nearest import Floats, Held, Layers, Matrix, best_of,
 from argosy.shards.engines.reader import node_of, within_size
 from argosy.statements import load_statements
 
-EXACT_MAX: Final = 10_000
+EXACT_MAX: Final = 10_000  # some milliseconds; layers take seconds to make of so many
 LAYERS_PART: Final = 64  # some 0.2 ms each: a search waits for them
 _PART: Final = 1_000  # that are read from the file at a time
 _CANDIDATES_MIN: Final = 64  # of layers
-_COUNTED_EVERY: Final = 1_000
+_COUNTED_EVERY: Final = 1_000  # what the file has is counted again when memory has so many more, or a quarter more
 _FLOAT_BYTES: Final = 4
 _OBJECT_BYTES: Final = 1_024  # of an index without vectors, about
 _SQL: Final = load_statements("argosy.shards.engines", "vectors")

@@ -13,7 +13,7 @@ from typing import Final
 from argosy.errors import CypherError, GraphTooLargeError
 from argosy.shards.views.tokens import Kind, Token, at, position_of, tokens_of
 
-CYPHER_SIZE_BYTES_MAX: Final = 65_536
+CYPHER_SIZE_BYTES_MAX: Final = 65_536  # somebody wrote it; data come as parameters
 NESTING_MAX: Final = 200  # open brackets; kglite's parser takes 512 before it refuses, and its stack holds those
 
 _FIRST: Final = frozenset(["CALL", "MATCH", "OPTIONAL", "RETURN", "UNWIND", "WITH"])

@@ -25,8 +25,8 @@ from argosy.shards.views.contents import Contents
 from argosy.shards.views.frames import HEAD, NO_MEMORY, Answered, Apply, Ask, Done, Load, Reply, decode_request, framed
 from argosy.shards.views.running import Running
 
-_PR_SET_PDEATHSIG: Final = 1
-_NICE: Final = 10
+_PR_SET_PDEATHSIG: Final = 1  # of linux/prctl.h
+_NICE: Final = 10  # a query, however costly, comes after what the shard itself has to do
 _PROC: Final = Path("/proc/self")
 _PAGE: Final = resource.getpagesize()
 

@@ -25,7 +25,7 @@ from argosy.shards.views.admission import check_size
 from argosy.shards.views.frames import Answered, Apply, Ask, Done, EdgeRow, Failed, Load, NodeRow, Reply, encode
 from argosy.shards.views.process import ChildProcess
 
-PARAMS_SIZE_BYTES_MAX: Final = 1_048_576
+PARAMS_SIZE_BYTES_MAX: Final = 1_048_576  # as much as the props of one node may have
 # Who asks is answered at the deadline. kglite is told to end a little before it, and mostly does within a tenth of
 # a second; a child that does not is killed a little after it, so that a short deadline alone costs nobody the view.
 _ENGINE_SHARE: Final = 0.95

@@ -29,7 +29,7 @@ import msgspec
 MARK: Final = f"_{os.urandom(8).hex()}"
 DEPTH_MAX: Final = 32
 _OWN: Final = ("label", "name", "node_type", "properties", "relationships", "title", "type")
-_SHORT: Final = 64
+_SHORT: Final = 64  # characters: longer keys are rare, and would fill the memory of the cache
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HIDDEN: Final = re.compile(rf"(?:(id|{'|'.join(_OWN)})|u((?:[0-9a-f][0-9a-f])*)){MARK}")
 _ID_PROPERTY: Final = "id" + MARK

@@ -11,8 +11,8 @@ from threading import Condition, Thread, get_native_id
 from time import monotonic
 from typing import Final
 
-_LONG_S: Final = 0.05
-_LOWEST: Final = 19
+_LONG_S: Final = 0.05  # a lookup and what is around it are over by then
+_LOWEST: Final = 19  # of nice(2)
 
 
 class Running:

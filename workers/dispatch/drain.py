@@ -18,7 +18,7 @@ from argosy.workers.dispatch.ownership.ownership import Ownership
 
 log = structlog.get_logger()
 
-_LOOK_S = 0.02
+_LOOK_S = 0.02  # a process that is told to end waits for it
 _CLAIM_WAIT_S = 1.0  # once we left the log's group others are eligible, and claim while we still serve
 
 

@@ -12,9 +12,9 @@ from argosy.clock import Clock
 
 log = structlog.get_logger()
 
-_LOOK_S = 0.5
-_WARN_S = 1.0
-EXIT_CODE = 70
+_LOOK_S = 0.5  # well within _WARN_S
+_WARN_S = 1.0  # gateways expect a sign of life each second
+EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class LoopMonitor:

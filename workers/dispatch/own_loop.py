@@ -31,7 +31,7 @@ from argosy.workflow.frames import kind_of, traceback_of, words_of
 log = structlog.get_logger()
 
 _STOPPED: Final = "Event loop stopped"
-_WORDS_MAX: Final = 500
+_WORDS_MAX: Final = 500  # of an error, which may quote anything
 
 
 def _say_left(error: BaseException) -> None:

@@ -35,10 +35,10 @@ from argosy.workers.dispatch.ring import RingWorker, beat_after_s, look_after_s,
 
 log = structlog.get_logger()
 
-_JOIN_S = 2.0
+_JOIN_S = 2.0  # a call to a Postgres that is silent may take longer; the thread is a daemon
 _CALL_S = 5.0  # after so long without an answer the connection counts as lost: the network may have gone silent
 _RETRY_S_MIN, _RETRY_S_MAX = 0.02, 1.0
-_BEATS_MISSED_MAX = 2
+_BEATS_MISSED_MAX = 2  # a connection that broke is made anew in less
 
 
 class Living(Protocol):

@@ -19,7 +19,7 @@ from argosy.workers.dispatch.flush.flusher import Flusher
 
 log = structlog.get_logger()
 
-_LOOK_S = 0.5
+_LOOK_S = 0.5  # little beside OWNER_LOST_S
 
 
 def is_cut_off(stalled_s: float, bound_s: float) -> bool:

@@ -33,8 +33,8 @@ from argosy.workers.maintenance.role import Ticked
 
 log = structlog.get_logger()
 
-BATCH_MAX: Final = 200
-_AT_ONCE: Final = 8
+BATCH_MAX: Final = 200  # in one statement; a tick goes on while there are more
+_AT_ONCE: Final = 8  # so that those of a shard that does not answer hold up few others
 _DROP_S: Final = 10.0  # for one graph
 _AWAY: Final = (WrongOwnerError, ShardUnavailableError, OutcomeUnknownError, GraphDeadlineError)
 

@@ -19,7 +19,7 @@ from argosy.workers.maintenance.role import Ticked
 
 log = structlog.get_logger()
 
-_SAY_AGAIN_S: Final = 3_600.0
+_SAY_AGAIN_S: Final = 3_600.0  # of the same holder: an operator needs time to end it
 # The bound for slots and standbys, whose age Postgres does not tell.
 _TRANSACTIONS_MAX: Final = 1_000_000
 

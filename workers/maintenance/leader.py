@@ -30,9 +30,9 @@ from argosy.workers.maintenance.role import Role, Ticked
 log = structlog.get_logger()
 
 _RETRY_S_MIN, _RETRY_S_MAX = 1.0, 10.0
-_MORE_S: Final = 0.05
+_MORE_S: Final = 0.05  # others come to Postgres between two full batches
 _GIVE_UP_S: Final = 1.0  # how long a cancelled task may take to end
-_FAILURES_MAX: Final = 3
+_FAILURES_MAX: Final = 3  # another process may do better
 _LOOKS: Final = 3  # in LEADER_SILENT_S: looks of a candidate, and questions of a leader
 _LOOK_S_MAX: Final = 60.0  # bounds a waiting statement: it keeps its snapshot, and so vacuum from newer dead rows
 _TERM_IS_OVER: Final = "another process has the term"

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 _EVERY_LANE: Final = "*"  # no lane has this name
 _NOTHING: Final = Beat(in_flight=0, is_draining=False, owned=[], ready_sessions=0, lag=0)
-_RETRY_S: Final = 2.0
+_RETRY_S: Final = 2.0  # Postgres is asked every other second, and at the end no longer
 
 
 class Life:

@@ -22,8 +22,8 @@ from argosy.workers.maintenance.role import Ticked
 
 log = structlog.get_logger()
 
-_MARKS_PER_LAG: Final = 24
-_SAY_AGAIN_S: Final = 3_600.0
+_MARKS_PER_LAG: Final = 24  # a log is kept longer than it must be by a twenty-fourth, an hour of a day
+_SAY_AGAIN_S: Final = 3_600.0  # of the same lane: an operator needs time to mend it
 
 
 class Trim:

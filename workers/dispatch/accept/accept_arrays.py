@@ -23,7 +23,7 @@ from argosy.store.start import StartRow
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
-REASON_LENGTH_MAX: Final = 500
+REASON_LENGTH_MAX: Final = 500  # of a dead letter: the error may quote the record
 STATEMENT: Final = load_queries("flush")["accept"]
 
 _CLOCKS_DIFFER_MS: Final = 86_400_000  # at most, between the clock of the minting gateway and others

@@ -38,7 +38,7 @@ from argosy.workers.dispatch.owned import Owned
 
 log = structlog.get_logger()
 
-_ROWS_PER_BUCKET: Final = 32
+_ROWS_PER_BUCKET: Final = 32  # of a read: buckets take turns
 _BEFORE_ALL: Final = -1  # a bucket before the first
 
 _Start = tuple[Owned, StartRow]

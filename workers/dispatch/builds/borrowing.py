@@ -32,7 +32,7 @@ from argosy.workers.dispatch.scheduling.found_turn import turn_of
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 0.5  # without a poke: one may be lost
 _PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
 
 

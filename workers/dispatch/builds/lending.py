@@ -33,10 +33,10 @@ from argosy.workflow.journal import Park
 log = telemetry.logger()
 
 PARK_REASON: Final = "no_build"
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 0.5  # without a poke: one may be lost
 _PAUSE_S: Final = 0.01  # between two looks: what comes meanwhile is read together
 _LOANS_MAX: Final = 200  # in one statement
-_ASKED_MAX: Final = 100
+_ASKED_MAX: Final = 100  # in one statement; the next look asks about others
 
 
 class Lending:

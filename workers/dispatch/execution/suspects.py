@@ -23,8 +23,8 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from argosy.workers.dispatch.execution.crash_rule import MARGIN, WATCH_S_MIN, Run, Standing, shrunk, spared
 
 _GATHER_S: Final = 0.25  # partitions and pages are read one after the other: wait for turns of the same crash
-_GATHER_S_MAX: Final = 1.0
-_PATIENCE_S: Final = 5.0
+_GATHER_S_MAX: Final = 1.0  # more that come all the time do not put the trial off
+_PATIENCE_S: Final = 5.0  # a session of a turn of a first crash waits no longer for others' trials
 _ROOM_S: Final = 2.0  # how long a group waits for as many slots as it can use
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from argosy.workflow.outcome import extended, with_channels
 
 log = structlog.get_logger()
 
-_MESSAGE_CHARACTERS_MAX = 2_000
+_MESSAGE_CHARACTERS_MAX = 2_000  # as in workflow/frames.py: an event of an error stays below 5 KB
 
 
 class _Failure(msgspec.Struct, omit_defaults=True):

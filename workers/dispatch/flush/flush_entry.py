@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 STATEMENT: Final = load_queries("flush")["flush"]
 
-_WORDS_MAX: Final = 500
+_WORDS_MAX: Final = 500  # of Postgres's message, which may quote what was to be written
 _NONE: Final[dict[uuid.UUID, Any]] = {}  # never added to
 _ITS_OWN: Final = (None, None, None, None)  # in place of the address of a row of the writing turn itself
 _LENT: Final = -1  # in place of the partition of a borrowed turn, whose fence is its own row

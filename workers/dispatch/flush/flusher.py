@@ -39,7 +39,7 @@ from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
 _BUSY_TURNS: Final = 16  # after a flush of more turns than this, collecting more for the next one pays
-_SLOW_S: Final = 1.0
+_SLOW_S: Final = 1.0  # before the last try of a single change: Postgres is busy with others
 _LAZY_S: Final = 0.02  # how long changes that nothing awaits may wait for a flush that others cause
 
 log = telemetry.logger()

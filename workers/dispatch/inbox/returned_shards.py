@@ -27,7 +27,7 @@ _LOOKS_S: Final = (0.0, 1.0, 3.0, 10.0)  # after a return
 _WAVE_S: Final = 1.0
 _RETURNS_MAX: Final = 5
 _RETURNS_S: Final = 300.0  # in which there may be so many
-_TICK_S: Final = 0.1
+_TICK_S: Final = 0.1  # how late a look may be
 
 
 class AfterHastening(Protocol):

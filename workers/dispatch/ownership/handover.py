@@ -35,8 +35,8 @@ from argosy.workers.dispatch.writes import EventWrite
 
 log = structlog.get_logger()
 
-_RETRY_S = 0.25
-_FAILURES_MAX = 5
+_RETRY_S = 0.25  # the next owner waits for what is written
+_FAILURES_MAX = 5  # for its content or a bug: no pause mends them
 
 
 def undelivered(turn: Turn) -> list[EventWrite]:

@@ -39,7 +39,7 @@ _GROWN = (
     "the number is fixed when a topic is made, because a session's records must stay in one partition: make a new "
     "topic (KAFKA_TOPIC_PREFIX, `argosy topics`) and let the old one run empty with its own workers"
 )
-_SAY_AGAIN_S = 60.0
+_SAY_AGAIN_S = 60.0  # each round sees it: once a minute is enough
 _LOOK_INTERVAL_S = 0.8  # rounds come once a second, but more often while partitions change hands
 
 

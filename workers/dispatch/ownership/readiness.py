@@ -10,7 +10,7 @@ from argosy.clock import Clock
 from argosy.ranges import in_ranges
 from argosy.store.fault import Fault, fault_of
 
-_LOOK_S = 0.25
+_LOOK_S = 0.25  # a worker that starts is waited for
 
 
 class Readiness:

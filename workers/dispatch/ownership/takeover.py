@@ -30,9 +30,9 @@ from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import AfterTakeover, NewClaim, Released
 from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
 
-_LOOK_S = 0.02
-_RETRY_S = 0.25
-_HELD_LOOK_S = 0.1
+_LOOK_S = 0.02  # the turns of a partition wait for its note
+_RETRY_S = 0.25  # Postgres may be back at any moment
+_HELD_LOOK_S = 0.1  # runners mostly say when they are done: this finds those that died
 
 
 class AwaitedNote(NamedTuple):

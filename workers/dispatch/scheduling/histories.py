@@ -26,10 +26,10 @@ from argosy.workers.dispatch.scheduling.loading import AfterLoading, Unreadable
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
-_TURNS_PER_READ: Final = 64
+_TURNS_PER_READ: Final = 64  # halved by a read that fails, and doubled up to this by one that does not
 _SLOW_MAX: Final = 2  # reads of several turns that are too slow for Postgres, before fewer turns are read
 _SLOW_ALONE_MAX: Final = 5  # reads of one turn that are too slow, before that turn is at fault
-_WORDS_MAX: Final = 500
+_WORDS_MAX: Final = 500  # of Postgres's message, which may quote what it read
 
 
 class Histories:

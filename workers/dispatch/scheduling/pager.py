@@ -32,11 +32,11 @@ from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
 from argosy.workers.dispatch.turn import Turn
 
-_SESSIONS_PER_READ = 128
+_SESSIONS_PER_READ = 128  # both are halved by a read that fails, and doubled up to this by one that does not
 _HEADS_PER_READ = 500
-_RETRY_S = 0.5
-_CONTENT_FAILURES_MAX = 5
-_BUSY_S = 0.01
+_RETRY_S = 0.5  # Postgres may be back at any moment
+_CONTENT_FAILURES_MAX = 5  # then the turn comes without its history, to be parked
+_BUSY_S = 0.01  # as long as one read takes
 
 
 class Cursor:

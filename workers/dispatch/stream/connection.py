@@ -12,7 +12,7 @@ from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.stream.channel_update import Sent
 from argosy.workers.dispatch.turn import Turn
 
-_MESSAGE_SIZE_BYTES: Final = 262_144
+_MESSAGE_SIZE_BYTES: Final = 262_144  # a message's own cost (it is signed) is small beside so much
 
 
 class GatewayConnection:

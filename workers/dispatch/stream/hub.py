@@ -35,7 +35,7 @@ from argosy.workers.dispatch.stream.frame_publisher import FramePublisher
 from argosy.workers.dispatch.stream.subscribers import Subscribers
 from argosy.workers.dispatch.turn import Turn
 
-_EVENT_SIZE_BYTES_MAX = 262_144
+_EVENT_SIZE_BYTES_MAX = 262_144  # a larger one is read from Postgres, by those who want it: the queue is all clients'
 
 
 class SubscribeRequest(NamedTuple):

@@ -19,9 +19,9 @@ from argosy.rpc import watch_pb2, watch_pb2_grpc
 from argosy.workers.dispatch.stream.connection import GatewayConnection
 from argosy.workers.dispatch.stream.hub import Hub, SubscribeRequest
 
-HEARTBEAT_S: Final = 1.0
-_TAKEN_WITHIN_S: Final = 30.0
-_FLUSH_S: Final = 0.5
+HEARTBEAT_S: Final = 1.0  # a gateway gives up a worker that is silent for 2.5 s (SILENT_S)
+_TAKEN_WITHIN_S: Final = 30.0  # a gateway that lives takes a message in less
+_FLUSH_S: Final = 0.5  # the worker ends; what is left is in Postgres
 _ENDS: Final = "the worker ends"
 _FIRST_COMPLETED: Final = asyncio.FIRST_COMPLETED
 

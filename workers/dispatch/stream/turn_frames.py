@@ -13,7 +13,7 @@ from typing import Any, Final
 from argosy.workers.dispatch.stream.channel_update import ChannelUpdate, Sent, UpdateKind, with_update
 
 _REMEMBERED: Final = 256
-_PER_MS: Final = 1000
+_PER_MS: Final = 1000  # numbers in a millisecond: a turn does not make so many, so time stays ahead of them
 _AHEAD_MAX: Final = 3_600_000 * _PER_MS  # a client's last number is believed up to so far (an hour) ahead of ours
 
 
