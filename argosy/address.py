@@ -41,7 +41,7 @@ def shard_target(endpoint: str) -> str:
 
 
 def check_reach(host: str, *, is_remote_allowed: bool) -> None:
-    """Raises SettingError when a gateway at this host could be reached from elsewhere, and that is not allowed."""
+    """Raise SettingError when a gateway at this host could be reached from elsewhere, and that is not allowed."""
     if not is_remote_allowed and not is_loopback(host):
         raise SettingError(
             f"HOST={host} is not a loopback address, and nobody is authenticated: bind 127.0.0.1, or set "

@@ -102,7 +102,7 @@ class GraphNameError(GraphInputError):
 
 
 class CypherError(GraphInputError):
-    """position: (line, column) in the query, both from 1; None: not known."""
+    """A query is no valid Cypher, or not allowed. position: (line, column) in it, both from 1; None: not known."""
 
     code = "invalid_cypher"
 
@@ -223,7 +223,7 @@ class GraphDeadlineError(ArgosyError):
 
 
 class ShardSilentError(GraphDeadlineError):
-    """shard: set while the shard says nothing to those either who only ask whether it is there."""
+    """A shard did not answer until the deadline. shard: set while it does not answer either whether it is there."""
 
 
 class EmbedderError(ArgosyError):

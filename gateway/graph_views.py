@@ -94,7 +94,7 @@ class NeighborhoodView(msgspec.Struct, kw_only=True):
 
 
 class HitView(msgspec.Struct, kw_only=True):
-    """score: greater is better; comparable within one answer only."""
+    """A node that a search found. score: greater is better; comparable within one answer only."""
 
     node: NodeView
     score: float
@@ -115,7 +115,9 @@ class QueryAnswer(msgspec.Struct, kw_only=True):
 
 
 class LabelView(msgspec.Struct, kw_only=True):
-    """label: of nodes, or a type of edges. props: how many of them have each property, the most frequent first."""
+    """How many nodes have a label, or how many edges a type. props: how many of them have each property, the most
+    frequent first.
+    """
 
     label: str
     total: int

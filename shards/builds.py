@@ -28,8 +28,8 @@ class Builds:
         self._turns = asyncio.Semaphore(_BUILDS_MAX)
 
     async def build(self, ref: GraphRef, view: View) -> int:
-        """Have the view be the graph, and return its version. A page has all that was committed before it was read:
-        it may be later than that version.
+        """Make the view be the graph, and return the graph's version. A page has all that was committed before it was
+        read: it may be later than that version.
         """
         async with self._turns:
             deadline = Deadline(self._clock, self._bound_s)

@@ -73,7 +73,7 @@ class KeptView:
             self.end(ViewLostError(f"the view of the graph failed: {type(error).__name__}"))
 
     def committed(self, ops: Sequence[Op], version: int, size_bytes: int) -> None:
-        """Have a committed batch taken in. Called in the order of commits."""
+        """Hand a committed batch to the view. Called in the order of commits."""
         if version <= self._last_version or self.fault is not None:  # the answer of a key that was used before
             return
         self._last_version = version

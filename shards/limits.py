@@ -68,7 +68,7 @@ class Limits(NamedTuple):
             )
 
     def check_query(self, cypher: str, params: dict[str, Any]) -> None:
-        """Raises CypherError for more than may be asked, GraphInputError for parameters that break a rule."""
+        """Raise CypherError for more than may be asked, GraphInputError for parameters that break a rule."""
         try:
             size_bytes = len(cypher.encode())
         except UnicodeEncodeError as error:

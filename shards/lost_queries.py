@@ -15,7 +15,7 @@ _MAX: Final = 1_000  # that are remembered: one that is forgotten is counted ane
 
 
 class LostQueries:
-    """Counts them, by graph and text."""
+    """Counts how often in a row a query lost its view, by graph and text."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[GraphName, int], int] = OrderedDict()

@@ -106,7 +106,7 @@ class Streams:
 
     @contextlib.asynccontextmanager
     async def _thread(self, ref: GraphRef, deadline: Deadline) -> AsyncIterator[Executor]:
-        """Have a thread until the end of the call. It ends when its work does."""
+        """Give the call a thread until its end. It ends when its work does."""
         async with self._slots.held(ref.tenant):
             thread = ThreadPoolExecutor(1, thread_name_prefix="shard-stream")
             self._open[thread] = deadline

@@ -116,7 +116,9 @@ class Hit(NamedTuple):
 
 
 class LabelCount(NamedTuple):
-    """label: of nodes, or a type of edges. props: how many of them have each property, the most frequent first."""
+    """How many nodes have a label, or how many edges a type. props: how many of them have each property, the most
+    frequent first.
+    """
 
     label: str
     total: int
@@ -124,7 +126,7 @@ class LabelCount(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """The schema that a graph has come to have. edges: types."""
+    """The schema that a graph has come to have: labels of nodes, and types of edges."""
 
     nodes: list[LabelCount]
     edges: list[LabelCount]

@@ -27,7 +27,7 @@ _LOOK_AGAIN_S: Final = 1.0
 
 
 class Members:
-    """The lines are opened when they are needed, and closed when their member goes or moves."""
+    """The members, and a line to each, which is opened when it is needed and closed when its member goes or moves."""
 
     def __init__(self, directory: Directory, connect: Connect, settings: Settings, clock: Clock) -> None:
         self._directory = directory

@@ -50,7 +50,7 @@ class _Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class UpsertNode(_Op, frozen=True, tag="upsert_node"):
-    """vectors: float32 by name; None leaves those that are there, as an upsert otherwise sets everything.
+    """Makes a node, or sets all of one that is there. vectors: float32 by name; None leaves those that are there.
     keep_vectors: those of other names stay.
     """
 
@@ -87,7 +87,7 @@ class MergeProps(_Op, frozen=True, tag="merge_props"):
 
 
 class DeleteNode(_Op, frozen=True, tag="delete_node"):
-    """Of one that is not there nothing is deleted, and that is no error; so for an edge."""
+    """Deletes a node and its edges. That it is not there is no error; so for an edge."""
 
     id: str
     if_version: int | None = None

@@ -46,7 +46,9 @@ class Asked(Protocol):
 
 
 class Fact(NamedTuple):
-    """text: one line. ids: of the node, or of the two nodes of an edge. score: comparable within one answer only."""
+    """A node or an edge, as one line of text. ids: of the node, or of the edge's two nodes. score: comparable within
+    one answer only.
+    """
 
     text: str
     ids: tuple[str, ...]
@@ -56,8 +58,8 @@ class Fact(NamedTuple):
 
 
 class Recalled(NamedTuple):
-    """text: a line for each fact, in their order. tokens: of the text, estimated. is_cut: there was more, facts or
-    the end of one.
+    """The facts about a text. text: a line for each of them, in their order. tokens: of the text, estimated. is_cut:
+    there was more, facts or the end of one.
     """
 
     text: str

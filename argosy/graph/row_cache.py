@@ -11,7 +11,7 @@ from argosy.store.graph import GraphRow
 
 
 class RowCache:
-    """max_age_s: at that age a row is read again."""
+    """The rows of the directory that were used last. max_age_s: at that age a row is read again."""
 
     def __init__(self, rows_max: int, max_age_s: float) -> None:
         self._rows_max = rows_max

@@ -57,7 +57,7 @@ class Transport(Protocol):
         source: Source,
         deadline_s: float,
     ) -> Applied:
-        """Raises FencedError, KeyMismatchError, KeyExpiredError."""
+        """Apply a batch, once under its key. Raises FencedError, KeyMismatchError, KeyExpiredError."""
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]: ...
 
@@ -108,7 +108,7 @@ class Transport(Protocol):
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats: ...
 
     def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]:
-        """Lines, each with its line end."""
+        """Yield a consistent copy as lines, each with its line end."""
 
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None: ...
 

@@ -153,7 +153,7 @@ class Tree:
         return url
 
     def _check_postgres(self) -> None:
-        """Raises UnavailableError when Postgres has ended by itself."""
+        """Raise UnavailableError when Postgres has ended by itself."""
         if self._postgres is not None and (ended := self._postgres.poll()) is not None:
             raise UnavailableError(f"Postgres ended by itself (exit code {ended}): start again, nothing is lost")
 

@@ -67,7 +67,7 @@ _TOO_LARGE: Final = "message larger than max"
 
 
 class Method(NamedTuple):
-    """descriptor: its name and messages. writes: it changes something."""
+    """A method to call. descriptor: its name and messages. writes: it changes something."""
 
     descriptor: MethodDescriptor
     writes: bool

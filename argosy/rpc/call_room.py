@@ -25,7 +25,7 @@ class CallRoom:
 
     @contextlib.contextmanager
     def call(self) -> Iterator["Place"]:
-        """Have a place for one call. Raises ShardBusyError when there is none."""
+        """Hold a place for one call while the block lasts. Raises ShardBusyError when there is none."""
         if self._calls >= self._calls_max:
             raise ShardBusyError(f"{self._calls} calls are under way, and no more may be")
         self._calls += 1

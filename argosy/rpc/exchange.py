@@ -44,7 +44,7 @@ async def exchange(stream: Any, messages: AsyncIterator[bytes]) -> Any:
 
 
 async def stop(messages: AsyncIterator[bytes], context: Any) -> None:
-    """Have the caller send no more requests, before the call is ended with an error."""
+    """Make the caller send no more requests, before the call is ended with an error."""
     with contextlib.suppress(Exception):
         await context.write(STOP)
         async with asyncio.timeout(_READS_ON_S):

@@ -15,7 +15,7 @@ from argosy.errors import SettingError
 
 
 class Tls(NamedTuple):
-    """In PEM; empty: none."""
+    """A certificate with its key, and the authority that others' must be of: in PEM; empty: none."""
 
     cert: bytes = b""
     key: bytes = b""

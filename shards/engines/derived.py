@@ -12,16 +12,15 @@ import apsw
 
 
 class Content(NamedTuple):
-    """props: the JSON object."""
+    """What a node has that is searched. props: a JSON object."""
 
     label: str
     props: bytes
 
 
 class NodeChange(NamedTuple):
-    """before: None for a new node. after: None for one that was deleted. vectors: those that were set; None: none.
-
-    number: of its row. A new node may take the number of one that was deleted.
+    """What a batch has made of a node. before: None for a new one. after: None for one that was deleted. vectors: those
+    that were set; None: none. number: of its row. A new node may take the number of one that was deleted.
     """
 
     number: int

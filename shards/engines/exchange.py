@@ -26,7 +26,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 
 class GraphLine(_Line, frozen=True, tag="graph"):
-    """version: of the last batch. forgotten_ms: see `Meta`."""
+    """The graph itself. version: of the last batch. forgotten_ms: see `Meta`."""
 
     format: int
     tenant: str

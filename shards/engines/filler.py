@@ -32,7 +32,7 @@ class Filled(Protocol):
 
 
 class Filler:
-    """Used by any number of threads."""
+    """Fills memory with vectors, in a thread of its own. Used by any number of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class Filler:
         return self._thread is not None
 
     def ask(self, filled: Filled, name: str) -> None:
-        """Have the vectors of this name filled in, when it is their turn."""
+        """Ask for the vectors of this name to be filled in, when it is their turn."""
         with self._lock:
             if self._stop.is_set():
                 return

@@ -45,7 +45,7 @@ class Finder:
         return found
 
     def fill(self, name: str, interrupt: Interrupt) -> bool:
-        """As Filled has it."""
+        """Take one part of the vectors into memory: see Filled."""
         with self._connections.reading() as connection, interruptible(connection, interrupt), snapshot(connection):
             return self._vectors.fill(connection, name, interrupt)
 

@@ -34,7 +34,7 @@ _FILES: Final = f"{_HEX * 2}/{_HEX * 32}-{_INCARNATION}.db"
 
 
 class Folder:
-    """Raises SettingError when another process has the folder, or when it cannot be used."""
+    """A shard's folder, held until `close`. Raises SettingError when another process has it, or it cannot be used."""
 
     member_id: uuid.UUID
 
@@ -129,7 +129,7 @@ def remove_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have a folder's entries on disk."""
+    """Write a folder's entries to disk."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -15,7 +15,7 @@ _SQL: Final = load_statements("argosy.shards.engines", "schema")
 
 
 class Meta(NamedTuple):
-    """forgotten_ms: a key made then or before may have been here and be deleted."""
+    """What a graph's file says of it. forgotten_ms: a key made then or before may have been here and be deleted."""
 
     tenant: str
     graph: str
@@ -29,7 +29,7 @@ class Meta(NamedTuple):
 
     @classmethod
     def read(cls, connection: apsw.Connection) -> Self:
-        """Raises FileDamagedError."""
+        """Read it from the graph's file. Raises FileDamagedError."""
         try:
             (row,) = connection.execute(_SQL["read_meta"])
             tenant, graph, incarnation, generation, state, *rest = row

@@ -34,7 +34,7 @@ class Held(Protocol):
 
 
 class Matrix:
-    """Compares all of them."""
+    """Compares all vectors."""
 
     def __init__(self, dimension: int) -> None:
         self._keys: Keys = np.empty(_FIRST_ROOM, np.int64)
@@ -66,7 +66,7 @@ class Matrix:
 
 
 class Layers:
-    """Walks layers of neighbours (HNSW), in half precision: a few may be missed."""
+    """Walks layers of neighbours (HNSW), in half precision: a few vectors may be missed."""
 
     def __init__(self, dimension: int) -> None:
         self._index: Any = Index(ndim=dimension, metric="cos", dtype="f16", expansion_search=_EXPANSION)

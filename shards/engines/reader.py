@@ -33,7 +33,7 @@ def edge_of(row: Sequence[Any]) -> Edge:
 
 @contextmanager
 def interruptible(connection: apsw.Connection, interrupt: Interrupt) -> Iterator[None]:
-    """Have statements stop when they have to: apsw.InterruptError, which `told` makes a GraphDeadlineError."""
+    """Stop statements of the block when they have to: apsw.InterruptError, which `told` makes a GraphDeadlineError."""
     if interrupt():
         raise GraphDeadlineError("the read was stopped before it began")
     connection.set_progress_handler(interrupt, _STEPS)

@@ -109,7 +109,7 @@ class SqliteEngine:
         return graph
 
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
-        """As the contract has it. Raises WrongOwnerError when the graph is here."""
+        """Make the graph of the lines of an export. Raises WrongOwnerError when the graph is here."""
         with self._making:
             is_missing = self._is_missing(ref)
         if not is_missing or not self._make(ref, lines):

@@ -43,7 +43,7 @@ EdgeFact = tuple[str, str, str, Props]  # src, type, dst, props as kglite has th
 
 
 class Contents:
-    """Used on one thread at a time; what `look` returns, on any."""
+    """One graph, as kglite has it. Used on one thread at a time; what `look` returns, on any."""
 
     def __init__(self) -> None:
         graph = kglite.KnowledgeGraph()
@@ -98,7 +98,7 @@ class Contents:
                     self._apply_one(op)
 
     def know_property(self, label: str, key: str) -> None:
-        """Have a pattern with this property match nothing, where it would be an error."""
+        """Make a pattern with this property match nothing, where it would be an error."""
         self._run(_KNOW_PROPERTY, label=label, props={"id": "", key: None})
 
     def _run(self, statement: str, **params: Any) -> Any:

@@ -53,7 +53,7 @@ class Answered(_Frame, frozen=True):
 
 
 class Failed(_Frame, frozen=True):
-    """fault: "cypher", "deadline" or "size". line, column: from 1; 0: not known."""
+    """A request failed. fault: "cypher", "deadline" or "size". line, column: from 1; 0: not known."""
 
     fault: str
     message: str

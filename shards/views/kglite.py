@@ -28,13 +28,13 @@ from argosy.shards.views.process import ChildProcess
 PARAMS_SIZE_BYTES_MAX: Final = 1_048_576  # as much as the props of one node may have
 # Who asks is answered at the deadline. kglite is told to end a little before it, and mostly does within a tenth of
 # a second; a child that does not is killed a little after it, so that a short deadline alone costs nobody the view.
-_ENGINE_SHARE: Final = 0.95
+_KGLITE_SHARE: Final = 0.95
 _KILLED_AFTER_S: Final = 0.5
 _REPLY_SLACK_BYTES: Final = 65_536  # columns, and what stands around rows
 
 
 class ViewLimits(NamedTuple):
-    """memory_bytes_max: beside what an empty child takes. queries_max: that run at once."""
+    """Bounds of one view. memory_bytes_max: beside what an empty child takes. queries_max: that run at once."""
 
     memory_bytes_max: int
     queries_max: int
@@ -42,7 +42,7 @@ class ViewLimits(NamedTuple):
 
 
 class KgliteViews:
-    """A ViewMaker."""
+    """Makes views by kglite: a ViewMaker."""
 
     def __init__(self, limits: ViewLimits) -> None:
         self._limits = limits
@@ -72,7 +72,7 @@ class KgliteView:
 
     @property
     def pid(self) -> int | None:
-        """The child's, for tests and metrics."""
+        """The process id of the child; None while there is none. For tests and metrics."""
         return None if self._child is None else self._child.pid
 
     async def build(self, version: int, facts: AsyncIterator[Sequence[Node | Edge]]) -> None:
@@ -150,7 +150,7 @@ class KgliteView:
                 raise GraphDeadlineError("the deadline had passed before the query ran")
             async with asyncio.timeout_at(ends_at + _KILLED_AFTER_S):
                 with telemetry.SHARD_QUERIES.track_inprogress():
-                    reply = await child.send(partial(ask, timeout_ms=max(1, int(left_s * _ENGINE_SHARE * 1000))))
+                    reply = await child.send(partial(ask, timeout_ms=max(1, int(left_s * _KGLITE_SHARE * 1000))))
         except TimeoutError:
             child.kill()
             raise GraphDeadlineError("the query was stopped at its deadline") from None

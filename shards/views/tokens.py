@@ -18,7 +18,7 @@ class Kind(Enum):
 
 
 class Token(NamedTuple):
-    """text: as it stands in the query, from `start` on."""
+    """A token of a query. text: as it stands in the query, from `start` on."""
 
     kind: Kind
     text: str

@@ -80,7 +80,7 @@ class LoanDispatcher:
             self._let_go(inbox_ids)
 
     def _let_go(self, inbox_ids: Iterable[uuid.UUID]) -> None:
-        """Have rows read again, as far as they are still due."""
+        """Let rows be read again, as far as they are still due."""
         self.inbox.moved(inbox_ids)
         self.inbox.poke()
 

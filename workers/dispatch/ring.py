@@ -26,14 +26,14 @@ class RingWorker(NamedTuple):
 
 
 def neighbour(workers: Sequence[RingWorker], worker_no: int) -> RingWorker | None:
-    """The living worker that worker number worker_no watches: the next one in the ring, or None when it is alone."""
+    """Return the living worker that number worker_no watches: the next one in the ring, or None when it is alone."""
     others = sorted((each for each in workers if each.is_alive and each.worker_no != worker_no), key=_number)
     return next((each for each in others if each.worker_no > worker_no), others[0] if others else None)
 
 
 def look_after_s(workers: Sequence[RingWorker], worker_no: int, *, is_first_round: bool) -> float:
-    """In how many seconds to look at the fleet again, unless there is news before. News makes all workers look at once;
-    from then on the living take turns, so that one of them looks every LOOK_S, however many there are.
+    """Return in how many seconds to look at the fleet again, unless there is news before. News makes all workers look
+    at once; from then on the living take turns, so that one of them looks every LOOK_S, however many there are.
 
     is_first_round: the last look was not this worker's turn, but after news; its place among the living decides.
     """
@@ -42,16 +42,16 @@ def look_after_s(workers: Sequence[RingWorker], worker_no: int, *, is_first_roun
 
 
 def beat_after_s(workers: Sequence[RingWorker], *, interval_s: float, ttl_s: float) -> float:
-    """Seconds between two heartbeats of a worker. The interval grows with the number of living workers, so that all of
-    them together beat little more often than one, but stays within a quarter of ttl_s, after which a silent worker is
-    taken for dead.
+    """Return the seconds between two heartbeats of a worker. The interval grows with the number of living workers, so
+    that all of them together beat little more often than one, but stays within a quarter of ttl_s, after which a silent
+    worker is taken for dead.
     """
     living = sum(each.is_alive for each in workers)
     return max(interval_s, min(interval_s * living, ttl_s / BEATS_PER_TTL))
 
 
 def adopter(partition: int, lane: str, workers: Sequence[RingWorker]) -> uuid.UUID | None:
-    """The worker that takes over a partition that no living worker owns, or None when no worker can.
+    """Return the worker that takes over a partition that no living worker owns, or None when no worker can.
 
     Rendezvous hashing over the living workers of the lane that do not drain: all of them come to the same answer, and
     few answers change when one more dies.

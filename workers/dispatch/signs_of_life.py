@@ -204,7 +204,7 @@ class SignsOfLife:
                     await self._news.wait()
 
     def _next_look_s(self) -> float:
-        """When this worker's turn to look comes, or when the grace of a free lock ends, whichever is first.
+        """Return when this worker's turn to look comes, or when the grace of a free lock ends, whichever is first.
 
         A worker that takes its lock again before its grace ends notifies the fleet.
         """

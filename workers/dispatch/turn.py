@@ -158,7 +158,7 @@ class Turn(TurnRow):
         self.resume = resume
 
     def require_load(self) -> None:
-        """Have its history read before it runs."""
+        """Let its history be read before it runs."""
         self.needs_load = True
 
     def forget_history(self) -> None:

@@ -158,7 +158,7 @@ class TurnRow:
             self.moves[timer_id] = Fate.DELETED
 
     def defer(self, inbox_id: uuid.UUID) -> None:
-        """Have an inbox row read again when its last flush is durable."""
+        """Let an inbox row be read again when its last flush is durable."""
         self.deferred.append(inbox_id)
 
     def take_deferred(self) -> list[uuid.UUID]:
@@ -184,7 +184,7 @@ class TurnRow:
         return new_bytes
 
     def await_commit(self, future: asyncio.Future[None]) -> None:
-        """Have the future settled when all that was written so far is durable, or never will be."""
+        """Settle the future when all that was written so far is durable, or never will be."""
         self.durable = self.durable or []
         self.durable.append(future)
 

@@ -61,7 +61,7 @@ _IMPORT: Final = _method("Import", writes=True)
 
 
 class _Written:
-    """Raises GraphInputError for what no message can hold: text that is no Unicode, numbers out of their range."""
+    """Raises GraphInputError in the block for what no message holds: text that is no Unicode, numbers out of range."""
 
     def __enter__(self) -> None:
         pass

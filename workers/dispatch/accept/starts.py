@@ -74,7 +74,7 @@ class Starts:
                 self._work.set()
 
     async def look(self) -> None:
-        """Have all accepted that wait in buckets of this worker."""
+        """Accept all starts that wait in buckets of this worker."""
         after = _BEFORE_ALL
         while True:
             await self._intake.room.wait()
@@ -103,7 +103,7 @@ class Starts:
         )
 
     async def _accept(self, starts: list[_Start], *, is_last_resort: bool = False) -> None:
-        """Have these accepted; in parts, down to a single one, when Postgres refuses them or is too slow.
+        """Accept these; in parts, down to a single one, when Postgres refuses them or is too slow.
 
         is_last_resort: send the call until Postgres answers, however slow it is.
         """

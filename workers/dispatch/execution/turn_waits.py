@@ -46,7 +46,7 @@ class WaitJournal(Protocol):
 
 
 class _ClosedJournal:
-    """In place of the journal of a turn that has ended, or rests."""
+    """Stands in for the journal of a turn that has ended, or rests."""
 
     replay = NEW
 
