@@ -10,6 +10,8 @@ Rules:
 - A shard that does not answer is asked again, for as long as the turn lives; the turn is suspended meanwhile.
 - When the code asks for other operations than are recorded, the recorded ones are applied, and their outcome is
   recorded; then the turn is parked, as for a step that is given other arguments.
+- When the graph has other operations under the key, an earlier run wrote them, which history has lost: nothing is
+  applied, and the turn is parked. Once an operator has resumed it, the write begins anew, under a further key.
 - Each sending carries the token of its attempt. One that is fenced ends the attempt: a later one has the turn.
 """
 
@@ -19,7 +21,7 @@ from typing import Any
 import msgspec
 
 from argosy import crash_points
-from argosy.errors import EmbedderError, PayloadTooLargeError
+from argosy.errors import EmbedderError, KeyMismatchError, PayloadTooLargeError
 from argosy.graph.embedding import Made, with_made
 from argosy.graph.facts import Source, WriteKey
 from argosy.graph.ops import decode_ops
@@ -28,7 +30,7 @@ from argosy.workflow import outcome, payload
 from argosy.workflow.graph_away import told_to_tenants
 from argosy.workflow.graph_vectors import make_vectors
 from argosy.workflow.journal import Journal, Park
-from argosy.workflow.mismatch import other_arguments
+from argosy.workflow.mismatch import other_arguments, written_otherwise
 from argosy.workflow.overruns import Overruns
 
 
@@ -61,7 +63,7 @@ class GraphWrite:
     async def __call__(self, graph: str | None, ops: str) -> dict[str, Any]:
         """Return what the write came to. graph: its name; None: the session's own. ops: JSON.
 
-        Raises Park when history has other operations.
+        Raises Park when history, or the graph, has other operations.
         """
         intent = self._intent = self._intent or self._recorded() or await self._record(graph, ops)
         await self._journal.durable(self._key)
@@ -107,13 +109,17 @@ class GraphWrite:
     async def _apply(self, intent: _Intent) -> dict[str, Any]:
         graphs, turn_id = self._journal.graphs(), str(self._journal.turn_id)
         ops = decode_ops(bytes(intent.ops))
-        with told_to_tenants():
-            applied = await graphs.of(intent.graph, intent.incarnation).apply(
-                ops if intent.made is None else with_made(ops, intent.made),
-                key=WriteKey(f"{turn_id}/{self._key}", intent.made_at_ms),
-                token=graphs.token,
-                source=Source(turn_id, self._key),
-            )
+        again = self._journal.replay.times_again(self._key)
+        try:
+            with told_to_tenants():
+                applied = await graphs.of(intent.graph, intent.incarnation).apply(
+                    ops if intent.made is None else with_made(ops, intent.made),
+                    key=WriteKey(f"{turn_id}/{self._key}{f'@{again}' if again else ''}", intent.made_at_ms),
+                    token=graphs.token,
+                    source=Source(turn_id, self._key),
+                )
+        except KeyMismatchError:
+            raise written_otherwise(self._key, intent.graph or graphs.own) from None
         return {"version": applied.version} if applied.version else applied._asdict()
 
     def _mismatch(self, intent: _Intent, applied: dict[str, Any], digest_now: str) -> Park:

@@ -4,6 +4,7 @@ from typing import Final
 
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Park
+from argosy.workflow.replay import HISTORY_MISMATCH
 
 OUTCOME: Final = "the outcome of {}"
 # Of a step that must not run twice, or of a write to a graph.
@@ -49,14 +50,26 @@ def counted_otherwise(recorded: str, asked: str, task: int) -> Park:
     recorded: what history has of a build that counted the calls of all tasks together; asked: what the task calls.
     """
     return Park(
-        "history_mismatch",
+        HISTORY_MISMATCH,
         f"history has {recorded}, from a build of Argosy that counted the calls of all tasks of a turn together: "
         f"whether it is what the workflow's task {task} asks for as {asked} cannot be told. "
         "Cancel the turn and post it again, or resume it with the build that it began with",
     )
 
 
+def written_otherwise(key: str, graph: str) -> Park:
+    """Return the error for a write whose key a graph has with other operations. A resume lets the write begin anew."""
+    return Park(
+        HISTORY_MISMATCH,
+        f"graph {graph!r} has other operations under the key of {key!r} than history: an earlier run of the turn wrote "
+        "them, which the database has lost, as when it was restored from a backup. Nothing was written now. Look what "
+        "the graph has of that run (its nodes and edges name the turn and step that wrote them), then resume the turn "
+        "to write what its code asks for now, too, or cancel the turn",
+        key,
+    )
+
+
 def _park(what: str) -> Park:
     return Park(
-        "history_mismatch", f"{what}. Deploy the code that the turn began with (or cancel the turn), then resume it"
+        HISTORY_MISMATCH, f"{what}. Deploy the code that the turn began with (or cancel the turn), then resume it"
     )

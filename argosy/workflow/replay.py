@@ -13,7 +13,9 @@ from argosy.turn.events import BEGINNINGS, KEYS, SETTLED_OUTCOMES, Event
 from argosy.turn.keys import CANCEL, GRAPH, is_awaited
 from argosy.workflow.old_keys import OldKeys
 
-UNCERTAIN_EFFECT: Final = "uncertain_effect"  # the reason with which a turn parks over an at_most_once step
+# Reasons with which a turn parks: over an at_most_once step, and when history and code, or a graph, differ.
+UNCERTAIN_EFFECT: Final = "uncertain_effect"
+HISTORY_MISMATCH: Final = "history_mismatch"
 
 _SETTLED: Final = {event.value: event for event in SETTLED_OUTCOMES}
 
@@ -41,10 +43,11 @@ class Replay:
     with the keys of an older build, or None.
     """
 
-    __slots__ = ("_intended", "_intents", "_order", "_settled", "_started", "_tries", "begun", "next", "old")
+    __slots__ = ("_again", "_intended", "_intents", "_order", "_settled", "_started", "_tries", "begun", "next", "old")
 
     def __init__(self, events: Iterable[Row] | Iterable[Any]) -> None:
         """Read the rows of a history. Unknown types are skipped."""
+        self._again: dict[str, int] = {}
         self._settled: dict[str, Recorded] = {}
         self._tries: dict[str, list[bytes]] = {}
         self._intended: dict[str, None] = {}
@@ -80,15 +83,21 @@ class Replay:
         self.next: str | None = next(self._order, None)
 
     def _parked(self, key: str, data: bytes) -> None:
-        """Let a step with an uncertain effect run again: an operator resumed the turn that was parked over it.
+        """Note that an operator resumed the turn that was parked over an operation, which may begin anew.
 
-        key: of that step; empty when the event does not say which step, and then every such step may run again.
+        key: of a step with an uncertain effect; empty when the event does not say which step, and then it is every such
+        step. Or of a write that a graph has otherwise (graph_write.py); other parks over a mismatch have no key.
         """
-        if msgspec.json.decode(data).get("reason") == UNCERTAIN_EFFECT:
+        reason = msgspec.json.decode(data).get("reason")
+        if reason == UNCERTAIN_EFFECT:
             if key:
                 self._intended.pop(key, None)
             else:
                 self._intended.clear()
+        elif reason == HISTORY_MISMATCH and key:
+            self._again[key] = self.times_again(key) + 1
+            self._intended.pop(key, None)
+            self._intents.pop(key, None)
 
     def take(self) -> Recorded:
         """Return the next outcome, and move `next` on."""
@@ -128,6 +137,10 @@ class Replay:
     def intent(self, key: str) -> bytes | None:
         """Return what was recorded before a step first ran; None when nothing was."""
         return self._intents.get(key)
+
+    def times_again(self, key: str) -> int:
+        """Return how often an operator let a write begin anew that a graph had otherwise."""
+        return self._again.get(key, 0)
 
     def tries(self, key: str) -> int:
         """Return how many tries of a step failed and were to be followed by another try."""
