@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from argosy.graph.facts import (
+    LIST_MAX,
     Applied,
     Direction,
     Edge,
@@ -147,8 +148,12 @@ class Engine(Protocol):
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
         """Make a graph of what `export` gave. Raises GraphInputError, and leaves nothing, unless it is whole."""
 
-    def list(self, interrupt: Interrupt) -> list[tuple[GraphName, Stats]]:
-        """The graphs whose files can be read. Raises GraphDeadlineError when it is interrupted."""
+    def list(
+        self, interrupt: Interrupt, after: GraphName | None = None, limit: int = LIST_MAX
+    ) -> list[tuple[GraphName, Stats]]:
+        """At most `limit` of the graphs whose files can be read, behind `after`, in an order that stays. Raises
+        GraphDeadlineError when it is interrupted.
+        """
 
     @property
     def open_count(self) -> int: ...

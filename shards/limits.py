@@ -7,7 +7,7 @@ import msgspec
 
 from argosy.config import Settings
 from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
-from argosy.graph.facts import DEPTH_MAX, TYPES_MAX, Edge, GraphRef, Node, WriteKey
+from argosy.graph.facts import DEPTH_MAX, LIST_MAX, TYPES_MAX, Edge, GraphName, GraphRef, Node, WriteKey
 from argosy.graph.ops import DIMENSION_MAX, Op, check_ops, encode_ops, fault_of_json, fault_of_name
 
 # Larger batches are read and checked in a thread: they would hold up the calls of others.
@@ -101,7 +101,17 @@ class Limits(NamedTuple):
         return size_bytes
 
 
-def check_name(ref: GraphRef) -> None:
+def check_page(after: GraphName | None, limit: int) -> None:
+    """Raise GraphInputError for what is no page of a list of graphs."""
+    if after is not None:
+        check_name(after)
+    if limit < 1:
+        raise GraphInputError(f"limit: at least 1, not {limit}")
+    if limit > LIST_MAX:
+        raise GraphTooLargeError(f"limit: at most {LIST_MAX}, not {limit}")
+
+
+def check_name(ref: GraphRef | GraphName) -> None:
     """Raise GraphInputError for what cannot be the name of a tenant or graph."""
     for what, name in (("tenant", ref.tenant), ("graph", ref.graph)):
         if fault := fault_of_name(name):

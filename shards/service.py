@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from argosy.errors import GraphInputError
 from argosy.graph import chunks, messages
-from argosy.graph.facts import Direction, GraphName
+from argosy.graph.facts import LIST_MAX, Direction, GraphName
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
 from argosy.rpc import shard_pb2 as pb
@@ -21,7 +21,6 @@ from argosy.shards.limits import INLINE_OPS_MAX
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["Shard"].full_name
 FOR_ANYBODY: Final = frozenset({f"/{SERVICE}/Identify", f"/{SERVICE}/List"})
-_GRAPHS_PER_MESSAGE: Final = 500  # with the longest names that may be, a mebibyte
 _TELLING_S_MAX: Final = 0.2  # for an answer to reach its caller
 
 
@@ -137,10 +136,13 @@ class ShardService(ShardServicer):  # type: ignore[misc]
         return messages.applied_to_pb(applied)
 
     async def List(self, request: pb.ListRequest, context: Any) -> AsyncIterator[pb.ListResponse]:  # noqa: N802
-        graphs = await self._shard.list(deadline_s=_left_s(context))
-        for begin in range(0, len(graphs), _GRAPHS_PER_MESSAGE):
-            part = graphs[begin : begin + _GRAPHS_PER_MESSAGE]
-            yield pb.ListResponse(graphs=[messages.stats_to_pb(name, stats) for name, stats in part])
+        after = GraphName(request.after.tenant, request.after.graph) if request.HasField("after") else None
+        limit = request.limit if request.HasField("limit") else LIST_MAX
+        while page := await self._shard.list(after=after, limit=limit, deadline_s=_left_s(context)):
+            yield pb.ListResponse(graphs=[messages.stats_to_pb(name, stats) for name, stats in page])
+            if request.HasField("limit"):
+                return
+            after = page[-1][0]
 
     async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:  # noqa: N802
         ref = messages.graph_of_pb(request.graph)

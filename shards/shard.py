@@ -14,6 +14,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ViewLostError
 from argosy.graph.facts import (
+    LIST_MAX,
     Answer,
     Applied,
     Direction,
@@ -35,7 +36,7 @@ from argosy.shards.builds import Builds
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine
 from argosy.shards.kept_views import KeptViews
-from argosy.shards.limits import INLINE_OPS_MAX, check_name
+from argosy.shards.limits import INLINE_OPS_MAX, check_name, check_page
 from argosy.shards.reads import Reads
 from argosy.shards.streams import Streams
 from argosy.shards.threads import Threads
@@ -172,9 +173,12 @@ class Shard:
         deadline = self._deadline(ref, deadline_s)
         return await self._streams.bulk_load(ref, batches, source, deadline)
 
-    async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
+    async def list(
+        self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float
+    ) -> builtins.list[tuple[GraphName, Stats]]:
         deadline = Deadline(self._clock, deadline_s)
-        return await self._threads.run(_NO_TENANT, self._engine.list, deadline)
+        check_page(after, limit)
+        return await self._threads.run(_NO_TENANT, lambda stop: self._engine.list(stop, after, limit), deadline)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
         deadline = self._deadline(ref, deadline_s)

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 NOBODY: Final = uuid.UUID(int=0)
 DEPTH_MAX: Final = 8  # of a neighbourhood: beyond that it is most of a graph
+LIST_MAX: Final = 500  # graphs of one page of a shard's list: with the longest names that may be, a mebibyte
 TYPES_MAX: Final = 64  # that one neighbourhood names: each of its nodes is looked up once for each of them
 
 

@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from argosy.clock import Clock
-from argosy.graph.facts import GraphRef, Stats
+from argosy.graph.facts import LIST_MAX, GraphName, GraphRef, Stats
 from argosy.graph.line import Again
 from argosy.graph.members import Members
 from argosy.store.graph import Directory, ShardRow
 
-_LIST_S: Final = 600.0  # a shard opens the file of each graph for it, in a third of a millisecond
+_PAGE_S: Final = 60.0  # a shard opens the file of each graph for it, in a third of a millisecond
 _DROP_S: Final = 30.0  # of one graph, with what is tried again: an operator waits for it
-_AT_ONCE: Final = 1_000  # that the directory is asked for with one statement
 
 
 class Orphan(NamedTuple):
@@ -36,7 +35,7 @@ class Orphans:
     async def find(self) -> list[Orphan]:
         await self._members.refresh()
         await self._members.look()  # nothing is asked where another folder answers
-        return [orphan for shard in await self._directory.shards() for orphan in await self._of(shard)]
+        return [orphan for shard in await self._directory.shards() async for orphan in self._of(shard)]
 
     async def drop(self, orphans: Sequence[Orphan]) -> AsyncIterator[Orphan]:
         """Drop those that the directory does not know now either, and yield each one that is gone."""
@@ -52,12 +51,17 @@ class Orphans:
             lambda shard, left_s: shard.drop(orphan.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
         )
 
-    async def _of(self, shard: ShardRow) -> list[Orphan]:
+    async def _of(self, shard: ShardRow) -> AsyncIterator[Orphan]:
+        after: GraphName | None = None
+        while page := await self._page(shard, after):
+            listed = {GraphRef(*name, stats.incarnation, stats.generation): stats for name, stats in page}
+            for ref in await self._directory.unknown(list(listed)):
+                yield Orphan(shard, ref, listed[ref])
+            before, after = after, page[-1][0]
+            if len(page) < LIST_MAX or after == before:  # a shard that knows no pages answers all, and all again
+                return
+
+    async def _page(self, shard: ShardRow, after: GraphName | None) -> list[tuple[GraphName, Stats]]:
         line = await self._members.line(shard.member_id)
-        until_s = self._clock.monotonic_s() + _LIST_S
-        graphs = await line.ask(lambda asked, left_s: asked.list(deadline_s=left_s), until_s, Again.ALWAYS)
-        listed = {GraphRef(*name, stats.incarnation, stats.generation): stats for name, stats in graphs}
-        refs = list(listed)
-        parts = [refs[begin : begin + _AT_ONCE] for begin in range(0, len(refs), _AT_ONCE)]
-        unknown = [ref for part in parts for ref in await self._directory.unknown(part)]
-        return [Orphan(shard, ref, listed[ref]) for ref in unknown]
+        until_s = self._clock.monotonic_s() + _PAGE_S
+        return await line.ask(lambda asked, left_s: asked.list(after=after, deadline_s=left_s), until_s, Again.ALWAYS)

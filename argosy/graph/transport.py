@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from argosy.graph.facts import (
+    LIST_MAX,
     Answer,
     Applied,
     Direction,
@@ -103,7 +104,12 @@ class Transport(Protocol):
         self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], *, source: Source, deadline_s: float
     ) -> Applied: ...
 
-    async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]: ...
+    async def list(
+        self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float
+    ) -> builtins.list[tuple[GraphName, Stats]]:
+        """Return a page of the shard's graphs: the first ones, or those behind the last one of another page, in an
+        order of the shard's own. One with fewer than `limit` is the last.
+        """
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats: ...
 

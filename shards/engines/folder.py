@@ -30,7 +30,9 @@ _DROPPED_MAX: Final = 1_000_000
 _PARTS: Final = ("-wal", "-shm", "")
 _HEX: Final = "[0-9a-f]"
 _INCARNATION: Final = _HEX * 32
-_FILES: Final = f"{_HEX * 2}/{_HEX * 32}-{_INCARNATION}.db"
+_DIGEST: Final = 32  # characters of the name's digest, with which a file's name begins
+_ROOM: Final = _HEX * 2
+_FILE: Final = f"{_HEX * _DIGEST}-{_INCARNATION}.db"
 
 
 class Folder:
@@ -62,10 +64,17 @@ class Folder:
     @property
     def is_empty(self) -> bool:
         """Whether it has no graphs."""
-        return next(self._root.glob(_FILES), None) is None
+        return next(self._root.glob(f"{_ROOM}/{_FILE}"), None) is None
 
-    def paths(self) -> Iterator[Path]:
-        return iter(sorted(self._root.glob(_FILES)))
+    def paths(self, after: GraphName | None) -> Iterator[Path]:
+        """Yield the files of graphs, in the order of the digests of their names; after: only those behind this one.
+
+        Of the folders in it only those are read that the caller comes to.
+        """
+        behind = "" if after is None else _digest(after)
+        for room in sorted(self._root.glob(_ROOM)):
+            if room.name >= behind[:2]:
+                yield from (path for path in sorted(room.glob(_FILE)) if path.name[:_DIGEST] > behind)
 
     def is_dropped(self, incarnation: uuid.UUID, generation: int) -> bool:
         """Whether the graph was dropped here as it was in this generation, or in a later one."""
@@ -139,7 +148,7 @@ def sync_folder(path: Path) -> None:
 
 def _digest(name: GraphName | GraphRef) -> str:
     tenant, graph = name[0].encode(), name[1].encode()
-    return hashlib.sha256(b"%d:%b%b" % (len(tenant), tenant, graph)).hexdigest()[:32]
+    return hashlib.sha256(b"%d:%b%b" % (len(tenant), tenant, graph)).hexdigest()[:_DIGEST]
 
 
 def _hold(root: Path) -> int:

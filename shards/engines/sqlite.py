@@ -11,7 +11,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import GraphDeadlineError, GraphFileError, WrongOwnerError
-from argosy.graph.facts import GraphName, GraphRef, GraphState, Stats
+from argosy.graph.facts import LIST_MAX, GraphName, GraphRef, GraphState, Stats
 from argosy.shards.engine import Interrupt
 from argosy.shards.engines.connection import FileDamagedError, new_file, open_file, told
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
@@ -115,9 +115,13 @@ class SqliteEngine:
         if not is_missing or not self._make(ref, lines):
             raise WrongOwnerError("the graph is here")
 
-    def list(self, interrupt: Interrupt) -> list[tuple[GraphName, Stats]]:
-        found = []
-        for path in self._folder.paths():
+    def list(
+        self, interrupt: Interrupt, after: GraphName | None = None, limit: int = LIST_MAX
+    ) -> list[tuple[GraphName, Stats]]:
+        found: list[tuple[GraphName, Stats]] = []
+        for path in self._folder.paths(after):
+            if len(found) == limit:
+                break
             if interrupt():
                 raise GraphDeadlineError("the graphs could not all be listed before the deadline")
             try:

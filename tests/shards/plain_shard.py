@@ -10,6 +10,7 @@ from typing import Any
 
 from argosy.clock import SystemClock
 from argosy.graph.facts import (
+    LIST_MAX,
     Answer,
     Applied,
     Direction,
@@ -139,8 +140,10 @@ class PlainShard:
         loaded.sort(key=lambda op: isinstance(op, UpsertEdge))
         return await self.apply(ref, loaded, key=None, token=None, source=source, deadline_s=deadline_s)
 
-    async def list(self, *, deadline_s: float) -> list[tuple[GraphName, Stats]]:
-        return list(self._engine.list(never))
+    async def list(
+        self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float
+    ) -> list[tuple[GraphName, Stats]]:
+        return self._engine.list(never, after, limit)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
         return self._engine.graph(ref).stats()

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from argosy.address import shard_target
+from argosy.clock import SystemClock
 from argosy.errors import (
     ArgosyError,
     CypherError,
@@ -25,6 +27,7 @@ from argosy.errors import (
     WrongOwnerError,
 )
 from argosy.graph.facts import (
+    NOBODY,
     Answer,
     Direction,
     FencingToken,
@@ -37,10 +40,13 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, UpsertEdge, UpsertNode
+from argosy.graph.transports.grpc import SHARD
 from argosy.rpc import shard_pb2 as pb
+from argosy.rpc.call_client import Caller, Method
+from argosy.shards import service
 from argosy.shards.engine import Engine
 from tests.shards.engines import NO_SOURCE, NOW_MS, knows, new_ref, person
-from tests.shards.served import S, Served, serving
+from tests.shards.served import KEY, S, Served, serving
 
 SMALL: Any = {"shard_message_size_bytes_max": 2_097_152, "graph_batch_size_bytes_max": 1_048_576}
 SOURCE = Source("turn-1", "step-1")
@@ -65,6 +71,22 @@ async def test_a_graph_lives_from_its_creation_to_its_drop(served: Served) -> No
     assert await shard.list(deadline_s=S) == []
     with pytest.raises(WrongOwnerError):
         await shard.stats(ref, deadline_s=S)
+
+
+async def test_a_caller_that_knows_no_pages_gets_the_whole_list(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LIST_MAX", 2)
+    for number in range(5):
+        served.engine.create(new_ref(graph=f"graph {number}"))
+    caller = Caller(shard_target(served.address), KEY, SystemClock(), message_size_bytes_max=2**20)
+    listing = Method(SHARD.methods_by_name["List"], writes=False)
+
+    parts = [part async for part in caller.read(listing, NOBODY, pb.ListRequest(), S)]
+    await caller.close()
+
+    assert [len(part.graphs) for part in parts] == [2, 2, 1]
+    assert sorted(each.graph.graph for part in parts for each in part.graphs) == [f"graph {n}" for n in range(5)]
 
 
 async def test_what_is_applied_is_read_as_it_was(served: Served, ref: GraphRef) -> None:

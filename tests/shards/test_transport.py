@@ -139,6 +139,24 @@ async def test_a_graph_that_was_dropped_and_made_again_is_empty(transport: Trans
     assert [name for name, _ in await transport.list(deadline_s=S)] == [GraphName(again.tenant, again.graph)]
 
 
+async def test_a_list_comes_in_pages_and_the_last_one_is_short(transport: Transport) -> None:
+    refs = [new_ref(graph=f"graph {number}") for number in range(5)]
+    for ref in refs:
+        await transport.create(ref, deadline_s=S)
+
+    first = [name for name, _ in await transport.list(limit=2, deadline_s=S)]
+    await transport.drop(next(ref for ref in refs if ref.graph == first[-1].graph), deadline_s=S)
+    second = [name for name, _ in await transport.list(after=first[-1], limit=2, deadline_s=S)]
+    last = [name for name, _ in await transport.list(after=second[-1], limit=2, deadline_s=S)]
+
+    assert [len(page) for page in (first, second, last)] == [2, 2, 1]
+    assert sorted(first + second + last) == [GraphName(ref.tenant, ref.graph) for ref in refs]
+    with pytest.raises(GraphTooLargeError, match="limit: at most 500"):
+        await transport.list(limit=501, deadline_s=S)
+    with pytest.raises(GraphInputError, match="limit: at least 1"):
+        await transport.list(limit=0, deadline_s=S)
+
+
 async def test_a_graph_says_what_it_has(transport: Transport, there: GraphRef) -> None:
     await apply(transport, there, person("ada"), person("bob"), knows("ada", "bob"))
 

@@ -13,6 +13,7 @@ from argosy.config import Settings
 from argosy.errors import GraphInputError
 from argosy.graph import chunks, messages
 from argosy.graph.facts import (
+    LIST_MAX,
     NOBODY,
     Answer,
     Applied,
@@ -244,8 +245,13 @@ class GrpcTransport:
         response = await self._caller.send(_BULK_LOAD, self._member_id, requests(), deadline_s)
         return messages.applied_of_pb(response)
 
-    async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
-        parts = self._caller.read(_LIST, NOBODY, pb.ListRequest(), deadline_s)
+    async def list(
+        self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float
+    ) -> builtins.list[tuple[GraphName, Stats]]:
+        with _WRITTEN:
+            behind = None if after is None else pb.Graph(tenant=after.tenant, graph=after.graph)
+            request = pb.ListRequest(after=behind, limit=limit)
+        parts = self._caller.read(_LIST, NOBODY, request, deadline_s)
         return [messages.stats_of_pb(each) async for part in parts for each in part.graphs]
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
