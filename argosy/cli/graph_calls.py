@@ -16,6 +16,7 @@ from argosy.config import Settings
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.orphans import Orphan, Orphans
+from argosy.graph.seed import Listed, Seed
 from argosy.graph.transports.grpc import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import live_server
@@ -27,8 +28,11 @@ Shown = dict[str, Any]
 
 
 class Opened(NamedTuple):
+    """listed: the members; while there are none, the shards that GRAPH_SERVICE_ENDPOINTS lists."""
+
     directory: Directory
     members: Members
+    listed: Members
     graphs: Graphs
 
 
@@ -123,7 +127,7 @@ def shown_orphan(orphan: Orphan) -> Shown:
 
 
 def _orphans(opened: Opened) -> Orphans:
-    return Orphans(opened.directory, opened.members, SystemClock())
+    return Orphans(opened.directory, opened.listed, SystemClock())
 
 
 async def _shown_shard(opened: Opened, shard: Any, graph_count: int) -> Shown:
@@ -160,7 +164,9 @@ async def _open(settings: Settings, dsn: str) -> AsyncIterator[Opened]:
     async with open_pool(settings, dsn) as pool:
         directory = Directory(pool)
         members = Members(directory, connect, settings, clock)
+        table = Listed(directory, Seed(directory, connect, clock), settings.graph_service_endpoints)
+        listed = Members(table, connect, settings, clock)
         try:
-            yield Opened(directory, members, Graphs(directory, members, settings, clock))
+            yield Opened(directory, members, listed, Graphs(directory, members, settings, clock))
         finally:
-            await members.close()
+            await asyncio.gather(members.close(), listed.close())

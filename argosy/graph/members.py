@@ -10,27 +10,34 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import ShardUnavailableError
 from argosy.graph.breaker import Breaker
+from argosy.graph.facts import Member
 from argosy.graph.line import LOOK_S, Line
 from argosy.graph.transport import Connect
 from argosy.rounds import Rounds
-from argosy.store.graph import Directory, ShardRow, ShardState
+from argosy.store.graph import ShardRow, ShardState
 
 # Between two looks at a member that does not answer, with jitter: each process notices its return in its own time.
 _LOOK_AGAIN_S: Final = 1.0
 
 
+class Table(Protocol):
+    """Where the members stand: Directory, or seed.Listed."""
+
+    async def shards(self) -> list[ShardRow]: ...
+
+
 class Members:
     """The members, and a line to each, which is opened when it is needed and closed when its member goes or moves."""
 
-    def __init__(self, directory: Directory, connect: Connect, settings: Settings, clock: Clock) -> None:
-        self._directory = directory
+    def __init__(self, table: Table, connect: Connect, settings: Settings, clock: Clock) -> None:
+        self._table = table
         self._connect = connect
         self._failures_max = settings.engine_breaker_threshold
         self._pause_s = settings.engine_breaker_cooldown
@@ -47,6 +54,10 @@ class Members:
     def after_return(self, shard: uuid.UUID) -> None:
         for follower in self._followers:
             follower(shard)
+
+    @property
+    def all(self) -> list[Member]:
+        return [row.member for row in self._rows.values()]
 
     @property
     def are_none(self) -> bool:
@@ -77,7 +88,7 @@ class Members:
 
     async def refresh(self) -> None:
         """Read the members again. Raises StoreUnavailableError."""
-        rows = {row.member_id: row for row in await self._directory.shards()}
+        rows = {row.member_id: row for row in await self._table.shards()}
         gone = [line for key, line in self._lines.items() if key not in rows or line.member != rows[key].member]
         self._rows = rows
         endpoints = {row.endpoint for row in rows.values()}

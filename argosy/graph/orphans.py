@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from argosy.clock import Clock
-from argosy.graph.facts import LIST_MAX, GraphName, GraphRef, Stats
+from argosy.graph.facts import LIST_MAX, GraphName, GraphRef, Member, Stats
 from argosy.graph.line import Again
 from argosy.graph.members import Members
-from argosy.store.graph import Directory, ShardRow
+from argosy.store.graph import Directory
 
 _PAGE_S: Final = 60.0  # a shard opens the file of each graph for it, in a third of a millisecond
 _DROP_S: Final = 30.0  # of one graph, with what is tried again: an operator waits for it
 
 
 class Orphan(NamedTuple):
-    shard: ShardRow
+    shard: Member
     ref: GraphRef
     stats: Stats
 
@@ -35,7 +35,7 @@ class Orphans:
     async def find(self) -> list[Orphan]:
         await self._members.refresh()
         await self._members.look()  # nothing is asked where another folder answers
-        return [orphan for shard in await self._directory.shards() async for orphan in self._of(shard)]
+        return [orphan for shard in self._members.all async for orphan in self._of(shard)]
 
     async def drop(self, orphans: Sequence[Orphan]) -> AsyncIterator[Orphan]:
         """Drop those that the directory does not know now either, and yield each one that is gone."""
@@ -51,7 +51,7 @@ class Orphans:
             lambda shard, left_s: shard.drop(orphan.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
         )
 
-    async def _of(self, shard: ShardRow) -> AsyncIterator[Orphan]:
+    async def _of(self, shard: Member) -> AsyncIterator[Orphan]:
         after: GraphName | None = None
         while page := await self._page(shard, after):
             listed = {GraphRef(*name, stats.incarnation, stats.generation): stats for name, stats in page}
@@ -61,7 +61,7 @@ class Orphans:
             if len(page) < LIST_MAX or after == before:  # a shard that knows no pages answers all, and all again
                 return
 
-    async def _page(self, shard: ShardRow, after: GraphName | None) -> list[tuple[GraphName, Stats]]:
+    async def _page(self, shard: Member, after: GraphName | None) -> list[tuple[GraphName, Stats]]:
         line = await self._members.line(shard.member_id)
         until_s = self._clock.monotonic_s() + _PAGE_S
         return await line.ask(lambda asked, left_s: asked.list(after=after, deadline_s=left_s), until_s, Again.ALWAYS)

@@ -1,14 +1,16 @@
 """The first members of the directory, and what the settings say of them later.
 
 GRAPH_SERVICE_ENDPOINTS seeds the members once: when there are none, each endpoint is asked which folder it has, and all
-of them become members together. From then on the table counts, and where the settings differ from it that is said.
+of them become members together. From then on the table counts, and where the settings differ from it that is said. A
+folder that has graphs is no first member, listed or not: they are another database's, or of a time that this one has
+lost, and nobody here knows their names.
 """
 
 import asyncio
-import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -18,11 +20,18 @@ from argosy.errors import ArgosyError, SettingError, ShardUnavailableError
 from argosy.graph.facts import NOBODY, Member
 from argosy.graph.line import LOOK_S
 from argosy.graph.transport import Connect
-from argosy.store.graph import Directory
+from argosy.store.graph import Directory, ShardRow, ShardState
 
 log = structlog.get_logger()
 
 _PAUSE_S: Final = 0.5  # a shard that starts at the same time answers within seconds
+
+
+class Found(NamedTuple):
+    """What an endpoint answers."""
+
+    member: Member
+    has_graphs: bool
 
 
 class Seed:
@@ -37,7 +46,7 @@ class Seed:
         """Make the endpoints members if there are none, else say how they differ from the members.
 
         within_s: how long shards may take to answer while there are no members. Raises ShardUnavailableError (one does
-        not answer, so nobody knows what it has), SettingError, StoreUnavailableError.
+        not answer, so nobody knows what it has), SettingError (one has graphs), StoreUnavailableError.
         """
         if not endpoints or await self._is_first(endpoints, within_s):
             return
@@ -54,26 +63,37 @@ class Seed:
         """Make the endpoints members if there are none; whether that was done."""
         if await self._directory.shards():
             return False
-        members = await self._first(endpoints, within_s)
+        found = await self.find(endpoints, within_s)
+        members = [each.member for each in found]
+        if full := [each.member.endpoint for each in found if each.has_graphs]:
+            if await self._directory.shards():  # whoever was faster has made graphs since
+                return False
+            raise SettingError(
+                f"GRAPH_SERVICE_ENDPOINTS: {', '.join(full)} has graphs of which this database knows nothing: start "
+                "with the database that they were made with, or look at them with `argosy shards orphans`, which drops "
+                "them when it is told to (--drop)"
+            )
         if not await self._directory.seed(members):
             return False
         log.info(telemetry.SHARDS_SEEDED, shards={each.endpoint: str(each.member_id) for each in members})
         return True
 
-    async def _first(self, endpoints: Sequence[str], within_s: float) -> list[Member]:
+    async def find(self, endpoints: Sequence[str], within_s: float) -> list[Found]:
+        """Return what these endpoints answer. Raises ShardUnavailableError, SettingError."""
         until_s = self._clock.monotonic_s() + within_s
-        found = await asyncio.gather(*(self._identify(each, until_s) for each in endpoints))
-        members = [Member(member_id, endpoint) for member_id, endpoint in zip(found, endpoints, strict=True)]
-        if len(set(found)) < len(found) or len(set(endpoints)) < len(endpoints):
+        found = await asyncio.gather(*(self._find(each, until_s) for each in endpoints))
+        if len({each.member.member_id for each in found}) < len(found) or len(set(endpoints)) < len(endpoints):
             raise SettingError("GRAPH_SERVICE_ENDPOINTS: two of them are one and the same shard")
-        return members
+        return found
 
-    async def _identify(self, endpoint: str, until_s: float) -> uuid.UUID:
+    async def _find(self, endpoint: str, until_s: float) -> Found:
         transport = self._connect.to(Member(NOBODY, endpoint))
         try:
             while True:
                 try:
-                    return await transport.identify(deadline_s=LOOK_S)
+                    member_id = await transport.identify(deadline_s=LOOK_S)
+                    has_graphs = bool(await transport.list(limit=1, deadline_s=LOOK_S))
+                    return Found(Member(member_id, endpoint), has_graphs)
                 except ArgosyError as error:
                     if self._clock.monotonic_s() + _PAUSE_S >= until_s:
                         raise ShardUnavailableError(
@@ -82,6 +102,24 @@ class Seed:
                 await self._clock.sleep(_PAUSE_S)
         finally:
             await transport.close()
+
+
+class Listed:
+    """The shards of the directory; while it has none, those that GRAPH_SERVICE_ENDPOINTS lists: for whoever looks what
+    they have before they become members.
+    """
+
+    def __init__(self, directory: Directory, seed: Seed, endpoints: Sequence[str]) -> None:
+        self._directory = directory
+        self._seed = seed
+        self._endpoints = endpoints
+
+    async def shards(self) -> list[ShardRow]:
+        """Return the shards. Raises ShardUnavailableError when one that is listed does not answer."""
+        if rows := await self._directory.shards():
+            return rows
+        found = await self._seed.find(self._endpoints, 0.0)
+        return [ShardRow(*each.member, ShardState.ACTIVE, datetime.max.replace(tzinfo=UTC)) for each in found]
 
 
 async def settle_own(directory: Directory, own: Member, graphs_in: Path | None) -> bool:

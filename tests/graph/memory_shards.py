@@ -19,6 +19,7 @@ from argosy.errors import (
     WrongOwnerError,
 )
 from argosy.graph.facts import (
+    LIST_MAX,
     Answer,
     Applied,
     Edge,
@@ -49,6 +50,10 @@ class File:
     nodes: dict[str, Node] = field(default_factory=dict)
     applied: dict[str, tuple[Sequence[Op], Applied]] = field(default_factory=dict)
     version: int = 0
+
+
+def _stats_of(file: File) -> Stats:
+    return Stats(*file.ref[2:], GraphState.ACTIVE, len(file.nodes), 0, file.version, 0, 0)
 
 
 @dataclass
@@ -165,8 +170,7 @@ class MemoryShard(Transport):
         return await self._call("get_nodes", lambda: [self._file(ref).nodes.get(each) for each in ids], is_write=False)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
-        file = self._file(ref)
-        return Stats(*file.ref[2:], GraphState.ACTIVE, len(file.nodes), 0, file.version, 0, 0)
+        return _stats_of(self._file(ref))
 
     async def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]:
         for node in list(self._file(ref).nodes.values()):
@@ -207,8 +211,14 @@ class MemoryShard(Transport):
         ops = [op async for batch in batches for op in batch]
         return await self.apply(ref, ops, key=None, token=None, source=Source(), deadline_s=1.0)
 
-    async def list(self, *, deadline_s: float) -> builtins.list[tuple[GraphName, Stats]]:
-        raise NotImplementedError
+    async def list(
+        self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float
+    ) -> builtins.list[tuple[GraphName, Stats]]:
+        def found() -> builtins.list[tuple[GraphName, Stats]]:
+            files = sorted((name, file) for name, file in self._folder.files.items() if after is None or name > after)
+            return [(name, _stats_of(file)) for name, file in files[:limit]]
+
+        return await self._call("list", found, is_write=False)
 
     async def close(self) -> None:
         pass

@@ -24,6 +24,7 @@ from argosy.shards.opened import open_engine, open_shard
 from argosy.shards.server import ShardServer
 from argosy.store.graph import Directory
 from argosy.store.migrate import migrate
+from tests.gateway.graph_shard import forget_shards
 
 SECRET: Final = "s" * 32
 BIG: Final = 2**63 - 1
@@ -38,20 +39,23 @@ class Fleet:
         self.server = server
         self._dsn = dsn
 
-    async def argosy(self, *words: str, code: int = 0) -> Any:
-        return await argosy(*words, code=code, STATE_DB_URI=self._dsn)
+    async def argosy(self, *words: str, code: int = 0, typed: str = "", listed: str = "") -> Any:
+        """listed: the endpoints that the settings have."""
+        environment = {"GRAPH_SERVICE_ENDPOINTS": listed} if listed else {}
+        return await argosy(*words, code=code, typed=typed, environment={"STATE_DB_URI": self._dsn, **environment})
 
 
-async def argosy(*words: str, code: int = 0, **environment: str) -> Any:
-    """Run a command; what it printed, as JSON has it when it succeeded."""
+async def argosy(*words: str, environment: dict[str, str], code: int = 0, typed: str = "") -> Any:
+    """Run a command; what it printed, as JSON has it when it succeeded. typed: what it reads, to its end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "argosy", *words),
         env=os.environ | {"GRAPH_SERVICE_AUTH_SECRET": SECRET, "LOG_LEVEL": "error"} | environment,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(60):
-        out, error = await process.communicate()
+        out, error = await process.communicate(typed.encode())
     assert process.returncode == code, error.decode()
     return error.decode() if code else out and json.loads(out)
 
@@ -141,6 +145,25 @@ async def test_what_the_database_has_lost_is_shown_and_goes_when_it_is_told_to(
     assert (await fleet.graphs.find("default", "kept")).incarnation == kept.incarnation
 
 
+async def test_nothing_is_dropped_unless_somebody_says_yes(fleet: Fleet, directory: Directory, graph_dsn: str) -> None:
+    """The database is another one: it knows neither the graph nor the shard, which the settings list."""
+    await forget_shards(graph_dsn)
+    listed = fleet.member.endpoint
+
+    unasked, refused = await asyncio.gather(
+        fleet.argosy("shards", "orphans", "--drop", code=1, listed=listed),
+        fleet.argosy("shards", "orphans", "--drop", code=1, typed="n\n", listed=listed),
+    )
+    (kept,) = await fleet.argosy("shards", "orphans", "--drop", typed="y\n", listed=listed)
+
+    assert "Nothing brings them back. Go on [y/N]" in unasked
+    assert "Aborted" in unasked
+    assert "Aborted" in refused
+    assert (kept["graph"], kept["endpoint"], kept["nodes"]) == ("crm", fleet.member.endpoint, 1)
+    assert await fleet.argosy("shards", "orphans", listed=listed) == []
+    assert await directory.shards() == []
+
+
 async def test_a_shard_that_does_not_answer_is_shown_as_such(fleet: Fleet) -> None:
     await fleet.server.stop(0)
 
@@ -150,11 +173,12 @@ async def test_a_shard_that_does_not_answer_is_shown_as_such(fleet: Fleet) -> No
 
 
 async def test_without_an_address_the_postgres_of_up_is_asked_if_it_runs(folder: Path) -> None:
-    refused = await argosy("graph", "list", code=1, ARGOSY_DATA_DIR=str(folder))
+    here = {"ARGOSY_DATA_DIR": str(folder)}
+    refused = await argosy("graph", "list", code=1, environment=here)
     with EmbeddedPostgres(folder / "postgres") as postgres:
         await migrate(postgres.dsn)
 
-        listed = await argosy("graph", "list", ARGOSY_DATA_DIR=str(folder))
+        listed = await argosy("graph", "list", environment=here)
 
     assert "STATE_DB_URI is not set" in refused
     assert listed == []

@@ -12,14 +12,14 @@ from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import SettingError, ShardUnavailableError
-from argosy.graph.facts import Member
+from argosy.graph.facts import GraphName, GraphRef, Member
 from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.line import Again
 from argosy.graph.members import Members
 from argosy.graph.seed import Seed, settle_own
 from argosy.store.graph import Directory
 from argosy.store.pool import Pool
-from tests.graph.memory_shards import Folder, MemoryShards
+from tests.graph.memory_shards import Fault, File, Folder, MemoryShards
 from tests.harness.hand_clock import HandClock
 from tests.harness.metrics import value_of
 
@@ -90,6 +90,35 @@ async def test_one_shard_under_two_endpoints_is_refused(directory: Directory, un
 
     with pytest.raises(SettingError, match="one and the same shard"):
         await settle(directory, unseeded, ["one", "alias"])
+
+
+async def test_a_shard_with_graphs_of_another_database_is_no_first_member(
+    directory: Directory, unseeded: MemoryShards
+) -> None:
+    ref = GraphRef("acme", "crm", uuid.uuid4(), 1)
+    unseeded.folders["two"].files[GraphName(ref.tenant, ref.graph)] = File(ref)
+
+    with pytest.raises(SettingError, match=r"two has graphs of which .* `argosy shards orphans`"):
+        await settle(directory, unseeded, ENDPOINTS)
+
+    assert await directory.shards() == []
+
+
+async def test_graphs_that_were_made_since_others_have_seeded_refuse_nobody(
+    directory: Directory, unseeded: MemoryShards
+) -> None:
+    ref = GraphRef("acme", "crm", uuid.uuid4(), 1)
+    unseeded.faults.append(Fault("list", hangs=True))
+    late = asyncio.create_task(settle(directory, unseeded, ENDPOINTS))
+    await unseeded.hanging.wait()
+    await settle(directory, unseeded, ENDPOINTS)
+    for folder in unseeded.folders.values():
+        folder.files[GraphName(ref.tenant, ref.graph)] = File(ref)
+
+    unseeded.may_go_on.set()
+    await late
+
+    assert await endpoints_of(directory) == set(ENDPOINTS)
 
 
 async def test_a_shard_that_a_fleet_brings_is_the_first_member_and_may_move(directory: Directory) -> None:
