@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from argosy.config import Settings
-from argosy.shards.kept_views import ViewBounds
 from argosy.shards.limits import Limits
 from argosy.shards.streams import StreamBounds
+from argosy.shards.view_bounds import ViewBounds
 from argosy.shards.writes import WriteBounds
 
 
@@ -33,7 +33,9 @@ class ShardBounds(NamedTuple):
             ViewBounds(
                 count_max=settings.shard_views_max,
                 memory_bytes_max=settings.shard_views_size_bytes_max,
+                view_memory_bytes_max=settings.shard_view_size_bytes_max,
                 behind_size_bytes_max=settings.shard_view_behind_size_bytes_max,
+                waiting_max=settings.shard_read_queue_max,
             ),
             read_threads=settings.shard_read_threads,
             read_queue_max=settings.shard_read_queue_max,

@@ -5,37 +5,42 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from argosy.clock import Clock
+from argosy.errors import GraphDeadlineError
 from argosy.graph.facts import Edge, GraphRef, Node
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Engine
 from argosy.shards.threads import Threads
-from argosy.shards.view import View
+from argosy.shards.unbuilt import SlowBuildError
+from argosy.shards.view import ASK_INSTEAD, View
 
-_BUILDS_MAX: Final = 2  # at once: each reads in a thread and keeps another process busy
 _PAGE_MIN: Final = 64  # a node may have 1 MiB
 _PAGE_MAX: Final = 4_096  # tiny facts, too, are read in parts: writes and other reads come between
 _PAGE_SIZE_BYTES: Final = 1_048_576  # the next page is smaller above this, and larger below it
 
 
 class Builds:
-    """The building of all views of a shard, a few at once. bound_s: of one; the wait for its turn does not count."""
+    """The building of all views of a shard. bound_s: of one."""
 
     def __init__(self, engine: Engine, threads: Threads, clock: Clock, bound_s: float) -> None:
         self._engine = engine
         self._threads = threads
         self._clock = clock
         self._bound_s = bound_s
-        self._turns = asyncio.Semaphore(_BUILDS_MAX)
 
     async def build(self, ref: GraphRef, view: View) -> int:
         """Make the view be the graph, and return the graph's version. A page has all that was committed before it was
-        read: it may be later than that version.
+        read: it may be later than that version. Raises GraphTooLargeError when it has no room, or takes too long.
         """
-        async with self._turns:
-            deadline = Deadline(self._clock, self._bound_s)
-            stats = await self._threads.run(ref.tenant, lambda _: self._engine.graph(ref).stats(), deadline)
-            await view.build(stats.version, self._facts(ref, deadline))
-            return stats.version
+        deadline = Deadline(self._clock, self._bound_s)
+        try:
+            async with asyncio.timeout(self._bound_s):  # the view's own process may stand still
+                stats = await self._threads.run(ref.tenant, lambda _: self._engine.graph(ref).stats(), deadline)
+                await view.build(stats.version, self._facts(ref, deadline))
+                return stats.version
+        except (GraphDeadlineError, TimeoutError):
+            raise SlowBuildError(
+                f"the graph was not ready for Cypher within {self._bound_s:g} s (SHARD_VIEW_BUILD_S): {ASK_INSTEAD}"
+            ) from None
 
     async def close(self) -> None:
         await self._threads.close()

@@ -6,6 +6,8 @@ Rules:
 - A slot that is free goes to the tenant that has the fewest. Those that have equally many take turns: a tenant that
   gives one back is behind the others. Of one tenant, whoever came first gets it.
 - Who finds neither a slot nor a place to wait is refused at once.
+- Calls may share a slot that a tenant has. One that would join them asks `yields` before, and waits like one that needs
+  its own when it has to: else calls that follow each other would keep the slot for ever.
 - Nothing is kept of a tenant that has no slot and waits for none.
 """
 
@@ -83,6 +85,15 @@ class FairSlots:
             self._waiting[tenant] = waiters  # behind the others
         while self._free and (following := self._following()):
             self._hand_over(*following)
+
+    def yields(self, tenant: str) -> bool:
+        """Whether a slot of this tenant is the next that should be free: it waits for one itself, or somebody does who
+        has fewer, and nobody has more.
+        """
+        had = self._had[tenant]
+        if had < self._share and (self._free or had < max(self._had.values(), default=0)):
+            return False
+        return any(each == tenant or self._had[each] < had for each in self._waiting)
 
     def close(self) -> None:
         """Let nobody wait any more, and nobody have a slot who has none."""

@@ -12,8 +12,9 @@ Rules:
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -32,7 +33,7 @@ _TAKEN_IN_OPS_MAX: Final = 2_000  # at once: a query of the same view waits for 
 
 
 class KeptView:
-    """A view that follows its graph, from `run` until it is over. users: queries that wait for it, or that it answers.
+    """A view from its building until it is over. users: queries that wait for it, or that it answers.
 
     fault: why it is over; None: it is not.
     """
@@ -56,21 +57,23 @@ class KeptView:
     def is_over(self) -> bool:
         return self.fault is not None or (self.is_built and self.view.is_lost)
 
-    async def run(self) -> None:
-        """Build the view, and keep it until it is over."""
-        try:
-            await self._build()
+    async def build(self) -> None:
+        """Build the view, or have it be over."""
+        with self._over_at_a_fault():
+            version = await self._builds.build(self.ref, self.view)
+            self.is_built = True
+            self._last_version = max(self._last_version, version)
+            self._reached(version)
+
+    async def follow(self) -> None:
+        """Take in what is committed, until the view is over."""
+        with self._over_at_a_fault():
             while self.fault is None:
                 self._news.clear()
                 if self._committed:
                     await self._take_in()
                 else:
                     await self._news.wait()
-        except ArgosyError as error:
-            self.end(error)
-        except Exception as error:
-            log.exception(telemetry.SHARD_VIEW_FAILED, tenant=self.ref.tenant, graph=self.ref.graph)
-            self.end(ViewLostError(f"the view of the graph failed: {type(error).__name__}"))
 
     def committed(self, ops: Sequence[Op], version: int, size_bytes: int) -> None:
         """Hand a committed batch to the view. Called in the order of commits."""
@@ -112,11 +115,15 @@ class KeptView:
                     future.set_exception(fault)
             self._waiting.clear()
 
-    async def _build(self) -> None:
-        version = await self._builds.build(self.ref, self.view)
-        self.is_built = True
-        self._last_version = max(self._last_version, version)
-        self._reached(version)
+    @contextlib.contextmanager
+    def _over_at_a_fault(self) -> Iterator[None]:
+        try:
+            yield
+        except ArgosyError as error:
+            self.end(error)
+        except Exception as error:
+            log.exception(telemetry.SHARD_VIEW_FAILED, tenant=self.ref.tenant, graph=self.ref.graph)
+            self.end(ViewLostError(f"the view of the graph failed: {type(error).__name__}"))
 
     async def _take_in(self) -> None:
         ops: list[Op] = []

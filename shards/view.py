@@ -9,10 +9,13 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_vie
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from argosy.graph.facts import Answer, Edge, Node
 from argosy.graph.ops import Op
+
+# What can be done with a graph that is too large for a view, for messages.
+ASK_INSTEAD: Final = "search it, or ask for nodes and their neighbors, which needs no view"
 
 
 class View(Protocol):
@@ -37,6 +40,9 @@ class View(Protocol):
         known), GraphTooLargeError for a query, parameters or a single row that are over their bound, and for a query
         that takes more memory than there is, GraphDeadlineError, ViewLostError.
         """
+
+    async def idle(self) -> None:
+        """Return once it works at no query, nor at one whose caller has left."""
 
     @property
     def memory_bytes(self) -> int: ...

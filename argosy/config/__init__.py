@@ -104,6 +104,8 @@ class Settings(
                 f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one "
                 "with `openssl rand -hex 32`"
             )
+        if self.shard_view_size_bytes_max > self.shard_views_size_bytes_max:
+            raise ValueError("SHARD_VIEWS_SIZE_BYTES_MAX must not be below SHARD_VIEW_SIZE_BYTES_MAX")
         if self.graph_batch_size_bytes_max > self.shard_message_size_bytes_max:
             raise ValueError("SHARD_MESSAGE_SIZE_BYTES_MAX must not be below GRAPH_BATCH_SIZE_BYTES_MAX")
         if self.shard_message_size_bytes_max > self.shard_requests_size_bytes_max:

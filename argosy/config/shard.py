@@ -85,7 +85,8 @@ class Shard(BaseModel):
         default=256,
         ge=0,
         le=100_000,
-        description="Reads that wait for a thread of a shard, at most half of them one tenant's; one more is refused.",
+        description="Reads that wait for a thread of a shard, at most half of them one tenant's; one more is refused. "
+        "So many graphs likewise wait until their view may work.",
     )
     shard_streams_max: int = Field(
         default=4,
@@ -102,15 +103,18 @@ class Shard(BaseModel):
     shard_views_max: int = Field(
         default=16, ge=1, le=1_000, description="Graphs of one shard that are ready for Cypher; each has a process."
     )
+    # Eight views at work, of which one tenant may have four: more would not be faster on the few cores of a shard.
     shard_views_size_bytes_max: int = Field(
-        default=2_147_483_648,
-        ge=67_108_864,
+        default=4_294_967_296,
+        ge=134_217_728,
         le=1_099_511_627_776,
-        description="Memory of all views of a shard above which the one that was not used for longest goes.",
+        description="Memory of all views of a shard. One that is built or asked counts with all that one may take: "
+        "idle ones go for it, and queries for which there is not enough wait.",
     )
+    # 40 MB without a graph, and 130 MB for each 100,000 nodes with 500,000 edges: 300,000 such nodes leave room to ask.
     shard_view_size_bytes_max: int = Field(
-        default=1_073_741_824,
-        ge=67_108_864,
+        default=536_870_912,
+        ge=134_217_728,
         le=1_099_511_627_776,
         description="Memory of one view above which it ends: a larger graph cannot be asked in Cypher.",
     )

@@ -47,15 +47,19 @@ def main(parent_pid: int, memory_bytes_max: int) -> None:
 
 
 def confine(statm: int | None, memory_bytes_max: int) -> None:
-    """Give up what the process may do. statm: a descriptor of /proc/self/statm, where there is one (Linux)."""
+    """Give up what the process may do. statm: a descriptor of /proc/self/statm, where there is one (Linux).
+    memory_bytes_max: what it may take with what it takes already.
+    """
     folder = tempfile.mkdtemp()
     os.chdir(folder)
     Path(folder).rmdir()  # what has no name cannot be filled, and need not be cleaned up
     os.nice(_NICE)
     if statm is not None:
         (_PROC / "oom_score_adj").write_text("1000")
-        taken = int(os.pread(statm, 100, 0).split()[0]) * _PAGE
-        resource.setrlimit(resource.RLIMIT_AS, (taken + memory_bytes_max,) * 2)
+        # What is reserved and not taken, 60 MB of libraries and stacks, is not counted: from here on nobody reserves
+        # without taking (see _ENVIRONMENT in process.py).
+        reserved, taken = (int(pages) * _PAGE for pages in os.pread(statm, 100, 0).split()[:2])
+        resource.setrlimit(resource.RLIMIT_AS, (reserved - taken + memory_bytes_max,) * 2)
     for which, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

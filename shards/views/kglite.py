@@ -1,9 +1,9 @@
 """Cypher by kglite, each graph in a child process of its own.
 
 A process for each graph, and not one for many: what a query does to kglite (its memory, its crash, being killed at
-its deadline) is then done to the graph it asks, and to no other tenant's. A child costs 0.1 s to start and 15 MB of its
-own, before its graph; the shard keeps the views that were used last, up to a bound, so a thousand small graphs take no
-more processes than that. Within a child queries run side by side: a slow one does not hold up those beside it, until it
+its deadline) is then done to the graph it asks, and to no other tenant's. A child costs 0.1 s to start and 40 MB before
+its graph; the shard keeps the views that were used last, up to a bound, so a thousand small graphs take no more
+processes than that. Within a child queries run side by side: a slow one does not hold up those beside it, until it
 is killed behind its deadline, when they raise ViewLostError and may be asked again.
 
 A query during which its child ended by itself, with nothing else to do, is refused for good: that is what the child
@@ -21,6 +21,7 @@ from argosy import telemetry
 from argosy.errors import CypherError, GraphDeadlineError, GraphInputError, GraphTooLargeError, ViewLostError
 from argosy.graph.facts import Answer, Edge, Node
 from argosy.graph.ops import Op
+from argosy.shards.view import ASK_INSTEAD
 from argosy.shards.views.admission import check_size
 from argosy.shards.views.frames import Answered, Apply, Ask, Done, EdgeRow, Failed, Load, NodeRow, Reply, encode
 from argosy.shards.views.process import ChildProcess
@@ -34,7 +35,7 @@ _REPLY_SLACK_BYTES: Final = 65_536  # columns, and what stands around rows
 
 
 class ViewLimits(NamedTuple):
-    """Bounds of one view. memory_bytes_max: beside what an empty child takes. queries_max: that run at once."""
+    """Bounds of one view. memory_bytes_max: of its process, with the graph. queries_max: that run at once."""
 
     memory_bytes_max: int
     queries_max: int
@@ -93,7 +94,8 @@ class KgliteView:
             child.kill()
             if isinstance(error, ViewLostError) and child.lacked_memory:
                 raise GraphTooLargeError(
-                    f"the graph needs more than the {limits.memory_bytes_max} bytes that a view may take"
+                    f"the graph needs more than the {limits.memory_bytes_max} bytes that a view may take "
+                    f"(SHARD_VIEW_SIZE_BYTES_MAX): {ASK_INSTEAD}"
                 ) from None
             raise
         self.version = version
@@ -132,6 +134,10 @@ class KgliteView:
             raise GraphDeadlineError("the query was stopped at its deadline") from None
         except _FailedError as failed:
             raise _error_of(failed.reply) from None
+
+    async def idle(self) -> None:
+        while self._asking:
+            await asyncio.wait(self._asking)
 
     async def close(self) -> None:
         if self._child is not None:

@@ -175,3 +175,37 @@ async def test_at_the_end_nobody_waits() -> None:
             await each
     assert await asking.give_back("a") == ""
     assert asking.slots.count == 0
+
+
+async def test_calls_share_a_slot_while_nobody_waits() -> None:
+    asking = Asking(4)
+
+    await asking.ask("aabb")
+
+    assert not asking.slots.yields("a")
+
+
+async def test_a_tenant_that_waits_yields_and_others_do_not() -> None:
+    asking = Asking(4)
+
+    await asking.ask("aaab")
+
+    assert [asking.slots.yields(each) for each in "abc"] == [True, False, False]
+
+
+async def test_only_those_that_have_the_most_yield_to_one_that_has_fewer() -> None:
+    asking = Asking(5)
+    await asking.ask("aabbc")
+
+    await asking.ask("d")
+
+    assert [asking.slots.yields(each) for each in "abc"] == [True, True, False]
+
+
+async def test_one_that_waits_yields_nothing_while_another_has_more() -> None:
+    asking = Asking(4)
+    await asking.ask("aabc")
+
+    await asking.ask("b")
+
+    assert [asking.slots.yields(each) for each in "abc"] == [True, False, False]

@@ -1,0 +1,71 @@
+"""Graphs of which no view could be made, and when that is tried again. Pure: the time is a parameter.
+
+Rules:
+- After a build that failed there is a pause, in which queries have its error at once.
+- For a graph that is too large the pause is many times as long as the build took, so that such builds keep few turns
+  from others. One that had no room is not read again either until something was deleted from it: it would fail again.
+- So many graphs are remembered. One that is forgotten is built again, and fails again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from argosy.errors import ArgosyError, GraphTooLargeError
+from argosy.graph.facts import GraphName, GraphRef
+from argosy.graph.ops import DeleteEdge, DeleteNode, Op
+
+_PAUSE_S: Final = 5.0
+_PAUSE_OF_LARGE: Final = 10  # times the build
+_MAX: Final = 1_000  # that are remembered
+
+
+class SlowBuildError(GraphTooLargeError):
+    """A graph was not read in time: it may be when the machine has less to do."""
+
+
+@dataclass(slots=True)
+class _Failed:
+    ref: GraphRef
+    fault: ArgosyError
+    until_s: float
+    may_fit: bool
+
+
+class Unbuilt:
+    """Used on one event loop."""
+
+    def __init__(self) -> None:
+        self._failed: OrderedDict[GraphName, _Failed] = OrderedDict()
+
+    def failed(self, ref: GraphRef, fault: ArgosyError, took_s: float, now_s: float) -> None:
+        """Note how a build of a graph failed."""
+        is_large = isinstance(fault, GraphTooLargeError)
+        pause_s = max(_PAUSE_S, took_s * _PAUSE_OF_LARGE) if is_large else _PAUSE_S
+        may_fit = not is_large or isinstance(fault, SlowBuildError)
+        self._failed[_name_of(ref)] = _Failed(ref, fault, now_s + pause_s, may_fit)
+        if len(self._failed) > _MAX:
+            self._failed.popitem(last=False)
+
+    def check(self, ref: GraphRef, now_s: float) -> None:
+        """Raise the error of the last build of a graph when there is to be no other one yet."""
+        failed = self._failed.get(_name_of(ref))
+        if failed is None:
+            return
+        if failed.ref == ref and (now_s < failed.until_s or not failed.may_fit):
+            raise failed.fault.with_traceback(None)
+        self.forget(ref)
+
+    def committed(self, ref: GraphRef, ops: Sequence[Op]) -> None:
+        """Note what was written: a graph from which something was deleted may fit."""
+        failed = self._failed.get(_name_of(ref))
+        if failed is not None and any(isinstance(op, DeleteNode | DeleteEdge) for op in ops):
+            failed.may_fit = True
+
+    def forget(self, ref: GraphRef) -> None:
+        self._failed.pop(_name_of(ref), None)
+
+
+def _name_of(ref: GraphRef) -> GraphName:
+    return GraphName(ref.tenant, ref.graph)
