@@ -36,7 +36,7 @@ from argosy.graph.facts import GraphName, GraphRef, Member
 from argosy.graph.line import Again
 from argosy.graph.lives import Lives
 from argosy.graph.lookup import Lookup, not_found
-from argosy.graph.members import Members
+from argosy.graph.members import NO_SHARDS, Members
 from argosy.graph.names import checked, checked_new, is_own, owner_of
 from argosy.graph.placement import place
 from argosy.graph.row_cache import RowCache
@@ -73,7 +73,7 @@ class Graphs:
         self._directory = directory
         self._members = members
         self._lives = Lives(directory, members)
-        self._lookup = Lookup(directory, self._lives, settings, clock)
+        self._lookup = Lookup(directory, members, self._lives, settings, clock)
         self._extended = RowCache(settings.graph_cache_max, _EXTENDED_S)
         self._unusable = RowCache(settings.graph_cache_max, _SAID_S)
         self._clock = clock
@@ -241,10 +241,7 @@ class Graphs:
             await self._members.refresh()
             members = self._members.for_new
         if not members and self._members.are_none:
-            raise SettingError(
-                "there are no shards for graphs: `argosy up` starts one when argosy[graph] is installed (pip install "
-                "'argosy[graph]'); elsewhere start `argosy shard`, and set GRAPH_SERVICE_ENDPOINTS"
-            )
+            raise SettingError(NO_SHARDS)
         if not members:
             raise ShardUnavailableError("no shard takes new graphs now: all are draining")
         shard = place(members, *name)

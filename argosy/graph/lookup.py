@@ -17,6 +17,7 @@ from argosy.config import Settings
 from argosy.errors import GraphNotFoundError, StoreUnavailableError
 from argosy.graph.facts import GraphName
 from argosy.graph.lives import Lives
+from argosy.graph.members import NO_SHARDS, Members
 from argosy.graph.names import checked
 from argosy.graph.row_cache import RowCache
 from argosy.store.graph import Directory, GraphRow, GraphRowState
@@ -28,8 +29,9 @@ _IN_POSTGRES: Final = telemetry.GRAPH_LOOKUPS.labels(where="postgres")
 class Lookup:
     """The rows of graphs that can be asked."""
 
-    def __init__(self, directory: Directory, lives: Lives, settings: Settings, clock: Clock) -> None:
+    def __init__(self, directory: Directory, members: Members, lives: Lives, settings: Settings, clock: Clock) -> None:
         self._directory = directory
+        self._members = members
         self._lives = lives
         self._rows = RowCache(settings.graph_cache_max, settings.graph_cache_s)
         self._clock = clock
@@ -60,7 +62,7 @@ class Lookup:
             return known
         if row is None or row.state is not GraphRowState.ACTIVE:
             self.forget(name)
-            raise not_found(name)
+            raise await self._absent(name)
         if incarnation not in (None, self.keep(row).incarnation):
             raise not_found(name)
         return row
@@ -72,6 +74,12 @@ class Lookup:
 
     def forget(self, name: GraphName) -> None:
         self._rows.forget(name)
+
+    async def _absent(self, name: GraphName) -> GraphNotFoundError:
+        """Return the error for a graph that is not there; it says so where none can be."""
+        if self._members.are_none:
+            await self._members.refresh()
+        return GraphNotFoundError(f"{not_found(name)}, and {NO_SHARDS}") if self._members.are_none else not_found(name)
 
 
 def not_found(name: GraphName) -> GraphNotFoundError:

@@ -25,6 +25,10 @@ from argosy.store.graph import ShardRow, ShardState
 
 # Between two looks at a member that does not answer, with jitter: each process notices its return in its own time.
 _LOOK_AGAIN_S: Final = 1.0
+NO_SHARDS: Final = (
+    "there are no shards for graphs: `argosy up` starts one when argosy[graph] is installed (pip install "
+    "'argosy[graph]'); elsewhere start `argosy shard`, and set GRAPH_SERVICE_ENDPOINTS"
+)
 
 
 class Table(Protocol):
