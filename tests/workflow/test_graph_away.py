@@ -15,12 +15,14 @@ from argosy import (
 )
 from argosy.errors import (
     ArgosyError,
+    CypherError,
     GraphDeadlineError,
     GraphFileError,
     OutcomeUnknownError,
     ShardSilentError,
     ShardUnavailableError,
     StoreUnavailableError,
+    ViewLostError,
     WrongOwnerError,
 )
 from tests.harness.memory_graphs import SHARD, MemoryGraphs
@@ -256,3 +258,41 @@ async def test_no_turn_says_where_a_shard_its_files_or_postgres_are(error: Argos
 
     assert [row[2] for row in said] == [ends, "step.retrying"]
     assert not any(word in row[4] for row in said for word in (b"/srv", b"10.0.0.3", b"7f"))
+
+
+@pytest.mark.parametrize("is_caught", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [
+        CypherError("no Cypher"),
+        GraphDeadlineError("too much"),
+        ShardSilentError("not in time"),
+        ViewLostError("lost"),
+        ShardUnavailableError("10.0.0.7:9010: refused"),
+    ],
+    ids=lambda error: error.code,
+)
+async def test_a_traceback_of_a_step_does_not_say_where_shards_are(error: ArgosyError, is_caught: bool) -> None:
+    @step(effect="at_most_once")
+    async def look() -> None:
+        try:
+            await argosy.graph("crm").get("ada")
+        except ArgosyError as told:
+            if is_caught:
+                raise BankError("no graph") from told
+            raise
+
+    async def flow(ctx: Context) -> Any:
+        await ctx.run(look)
+
+    graphs = MemoryGraphs()
+    error.__cause__ = OSError("peer ipv4:10.0.0.7:9010")
+    graphs.fails_with = error
+    told = journal(graphs)
+
+    with pytest.raises(StepFailedError):
+        await run(flow, None, told)
+
+    failed = told.data("step.failed", "look")
+    assert "await argosy.graph" in failed["traceback"]
+    assert "10.0.0.7" not in str(failed)
