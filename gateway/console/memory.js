@@ -1,4 +1,5 @@
-// What a session remembers: the nodes of its graph, each with its props, its edges, and the turn that wrote it.
+// What a session remembers: the nodes of its graph, each with its props, its edges, and the turn that wrote it; and those
+// of other graphs that its turns write to.
 
 import { getGraph, listNodes, neighborsOf, searchGraph } from "./api.js";
 import { element, setList, setText } from "./dom.js";
@@ -7,10 +8,15 @@ import { hrefs } from "./router.js";
 import { value } from "./value.js";
 
 const REFRESH_MS = 5_000;
+const OTHERS_MAX = 100; // more are no list to choose from
 const count = (number, one, many) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
 
-/** Closed until somebody opens it, and nothing is asked before; show(graph) names the graph, null: there is none. */
+/**
+ * Closed until somebody opens it, and nothing is asked before. show(graph) names the session's own graph, null: there is
+ * none; offer(graph) another one, which can be chosen.
+ */
 export function openMemory() {
+  let own = null;
   let graph = null;
   let version = null;
   let nodes = [];
@@ -18,11 +24,13 @@ export function openMemory() {
   let beat = null;
   const about = element("p", { class: "about" });
   const wanted = element("input", { type: "search", "aria-label": "Find in memory", placeholder: "Find", autocomplete: "off" });
+  const others = new Set();
+  const choice = element("select", { "aria-label": "Graph", hidden: true, change: () => choose(choice.value) });
   const list = element("ul", { class: "facts", "aria-label": "Nodes" });
   const older = element("button", { type: "button", class: "quiet", hidden: true, click: () => tried(more) }, "More");
   const form = element("form", { class: "find", role: "search", submit: find }, wanted);
   const node = element("details", { class: "card memory", hidden: true, toggle },
-    element("summary", {}, "Memory"), about, form, list, older);
+    element("summary", {}, "Memory"), choice, about, form, list, older);
 
   function toggle() {
     beat?.close();
@@ -44,37 +52,65 @@ export function openMemory() {
   }
 
   async function refresh() {
-    const found = await getGraph(graph);
+    const asked = graph;
+    const found = await getGraph(asked);
+    if (asked !== graph) return;
     setText(about, `${count(found.nodes, "node", "nodes")}, ${count(found.edges, "edge", "edges")}.`);
     if (found.version === version) return;
     const text = wanted.value.trim();
-    if (text) [nodes, next] = [(await searchGraph(graph, text)).hits.map((hit) => hit.node), null];
-    else ({ nodes, next } = await listNodes(graph));
+    const page = text
+      ? { nodes: (await searchGraph(asked, text)).hits.map((hit) => hit.node), next: null }
+      : await listNodes(asked);
+    if (asked !== graph) return;
+    ({ nodes, next } = page);
     version = found.version;
     draw();
   }
 
   async function more() {
-    const page = await listNodes(graph, next);
+    const asked = graph;
+    const page = await listNodes(asked, next);
+    if (asked !== graph) return;
     nodes = [...nodes, ...page.nodes];
     next = page.next;
     draw();
   }
 
   function draw() {
-    setList(list, nodes, ({ id, version: written }) => `${written} ${id}`, (each) => make(graph, each));
+    setList(list, nodes, ({ id, version: written }) => JSON.stringify([graph, written, id]), (each) => make(graph, each));
     older.hidden = !next;
   }
 
-  function show(name) {
+  function choose(name) {
     if (name === graph) return;
     graph = name;
     version = null;
+    choice.value = graph;
     node.hidden = !graph;
     toggle();
   }
 
-  return { node, show, close: () => beat?.close() };
+  function show(name) {
+    const isShown = graph === own;
+    own = name;
+    others.delete(own);
+    drawChoices();
+    if (isShown) choose(choice.options[0]?.value ?? null);
+  }
+
+  function offer(name) {
+    if (name !== own && others.size < OTHERS_MAX) others.add(name);
+    drawChoices();
+    if (!graph) choose(name);
+  }
+
+  function drawChoices() {
+    const names = [...(own ? [own] : []), ...others];
+    setList(choice, names, (name) => name, (name) => element("option", { value: name }, name));
+    choice.hidden = names.length < 2;
+  }
+
+  return { node, show, offer, close: () => beat?.close() };
 }
 
 function make(graph, node) {

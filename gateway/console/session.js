@@ -41,8 +41,9 @@ export function openSession(name, { setSession }) {
   // Something may have ended between the list and the stream: whatever becomes of the stream, the list is read again.
   const closers = [memory.close, beat.close, every(TICK_MS, draw).close, follow(eventsOfSession(name), receive, beat.soon)];
 
-  /** The stream says when to look: what there is stands in the list alone. */
-  function receive({ type }) {
+  /** The stream says when to look, what there is stands in the list alone; and which graphs are written to. */
+  function receive({ type, data }) {
+    if (type === "step.intended" && data?.graph) memory.offer(data.graph);
     if (type === "resync") pages.forget();
     if (NEWS.test(type)) beat.soon();
   }

@@ -12,7 +12,7 @@ from argosy.graph.facts import Edge, GraphState, Hit, Neighborhood, Node, Source
 from argosy.graph.names import own_graph_of
 from argosy.store.graph import GraphRow, GraphRowState
 from tests.console.browser import Browser, Console
-from tests.console.scripted import SESSION, STREAM, TURN_ID, Act, Scripted
+from tests.console.scripted import SESSION, STREAM, TURN_ID, Act, Scripted, message
 
 GRAPH = own_graph_of("default", SESSION)
 ADDRESS = f"/v1/graphs/{quote(GRAPH, safe='')}"
@@ -76,6 +76,30 @@ def test_what_is_remembered_meanwhile_is_seen_and_can_be_searched(browser: Brows
         )
         browser.until(lambda: browser.texts(".facts .name") == ["bob"], "what was found")
         browser.open("about:blank")
+
+
+def test_another_graph_that_a_turn_writes_to_meanwhile_can_be_chosen(browser: Browser) -> None:
+    intended = {"seq": 3, "key": "graph:write", "turn_id": TURN_ID, "data": {"graph": "crm"}}
+    with Scripted(Act(200, STREAM, is_held=True)) as gateway:
+        remember(gateway, ADA, version=1)
+        own = gateway.pages[ADDRESS]
+        gateway.pages["/v1/graphs/crm"] = own | {"graph": "crm"}
+        gateway.pages["/v1/graphs/crm/nodes"] = shown(graph_views.NodePage(nodes=[graph_views.node(BOB)], next=None))
+        Console(browser, gateway.url).open_session(SESSION)
+        browser.click("Memory")
+        browser.until(lambda: browser.texts(".facts .name") == ["ada"], "its own graph")
+        offered_before = browser.text(".memory select")
+
+        gateway.late.append(message("step.intended", "3", intended))
+        browser.until(lambda: browser.texts(".memory option") == [GRAPH, "crm"], "the choice")
+        browser.run(
+            "const choice = document.querySelector('.memory select');"
+            "choice.value = 'crm'; choice.dispatchEvent(new Event('change'));"
+        )
+        browser.until(lambda: browser.texts(".facts .name") == ["bob"], "the other graph")
+        browser.open("about:blank")
+
+    assert offered_before == ""
 
 
 def test_a_session_that_remembers_nothing_shows_no_memory(browser: Browser) -> None:
