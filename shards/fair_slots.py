@@ -1,8 +1,9 @@
 """Slots of which a shard has few, given fairly to its tenants.
 
 Rules:
-- One tenant has at most half of the slots, and at least one, also where nobody else asks: what is done in a slot may
-  take long, and whoever comes next is not to wait for it. It has at most half of the places to wait as well.
+- One tenant has at most its share of the slots, also where nobody else asks: half of them, and at least one. What is
+  done in a slot may take long, and whoever comes next is not to wait for it. Where it is short, the share may be all.
+- One tenant has at most half of the places to wait.
 - A slot that is free goes to the tenant that has the fewest. Those that have equally many take turns: a tenant that
   gives one back is behind the others. Of one tenant, whoever came first gets it.
 - Who finds neither a slot nor a place to wait is refused at once.
@@ -29,14 +30,14 @@ def share_of(count: int) -> int:
 
 class FairSlots:
     """Used on one event loop. name: what takes slots, and bound: the setting that says how many may; both for messages.
-    waiting_max: how many may wait for a slot.
+    waiting_max: how many may wait for a slot. share: of one tenant, where that is not half.
     """
 
-    def __init__(self, name: str, count: int, *, waiting_max: int, bound: str) -> None:
+    def __init__(self, name: str, count: int, *, waiting_max: int, bound: str, share: int | None = None) -> None:
         self._name = name
         self._bound = bound
         self._free = count
-        self._share = share_of(count)
+        self._share = share_of(count) if share is None else share
         self._waiting_max = waiting_max
         self._waiting_share = min(waiting_max, share_of(waiting_max))
         self._had: Counter[str] = Counter()  # by tenant; none has 0

@@ -1,7 +1,8 @@
 """The writes of a shard: a queue for each graph, of which a few threads commit many batches at a time.
 
 Rules:
-- One thread at a time writes to a graph. A batch is answered once its commit is durable; batches of one graph are
+- One thread at a time writes to a graph. When more graphs wait than there are threads, tenants take turns
+  (fair_slots.py). A batch is answered once its commit is durable; batches of one graph are
   committed in the order in which they came.
 - A queue is bounded, in number and in bytes, and so are all queues together. A batch that does not fit is refused at
   once, and is certainly not applied.
@@ -11,10 +12,10 @@ Rules:
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -25,6 +26,7 @@ from argosy.errors import ArgosyError, GraphDeadlineError, OutcomeUnknownError, 
 from argosy.graph.facts import Applied, GraphName, GraphRef
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine
+from argosy.shards.fair_slots import FairSlots
 from argosy.shards.kept_views import KeptViews
 
 log = structlog.get_logger()
@@ -74,6 +76,10 @@ class Writes:
         self._bounds = bounds
         self._clock = clock
         self._pool = ThreadPoolExecutor(bounds.threads, thread_name_prefix="shard-write")
+        # A commit is short, so one tenant may have all threads. What waits is bounded by the queues.
+        self._slots = FairSlots(
+            "writes", bounds.threads, waiting_max=sys.maxsize, bound="SHARD_WRITE_THREADS", share=bounds.threads
+        )
         self._queues: dict[GraphName, _Queue] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size_bytes = 0
@@ -108,7 +114,13 @@ class Writes:
         name = GraphName(ref.tenant, ref.graph)
         queue = self._admitted(name, 0)
         queue.users += 1
-        in_thread = partial(asyncio.get_running_loop().run_in_executor, pool or self._pool, work)
+
+        async def in_thread() -> T:
+            if pool is not None:
+                return await asyncio.get_running_loop().run_in_executor(pool, work)
+            async with self._slots.held(ref.tenant):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
         task: asyncio.Task[T] = self._start(self._alone(queue, ref, in_thread, deadline, replaces=replaces))
         try:
             await asyncio.wait({task}, timeout=deadline.left_s)
@@ -134,6 +146,7 @@ class Writes:
         self._is_closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=bound_s)
+        self._slots.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _admitted(self, name: GraphName, size_bytes: int) -> _Queue:
@@ -168,11 +181,15 @@ class Writes:
         """Commit what waits, group by group, until nothing does."""
         try:
             while queue.waiting:
-                async with queue.lock:
+                async with queue.lock, self._slots.held(name.tenant):
                     if group := self._take(queue):
                         await self._write(queue, group)
         finally:
             queue.is_worked_at = False
+            while queue.waiting:  # the shard stopped
+                write = queue.waiting.popleft()
+                self._count(queue, -1, -write.size_bytes)
+                _answer(write, ShardUnavailableError("this shard stopped"))
             self._forget_idle(name, queue)
 
     def _take(self, queue: _Queue) -> list[_Write]:

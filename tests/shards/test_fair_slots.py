@@ -11,8 +11,8 @@ from argosy.shards.fair_slots import FairSlots
 class Asking:
     """Calls of tenants, by their letters, for slots. got: whose call got one, in order."""
 
-    def __init__(self, count: int, *, waiting_max: int = 100) -> None:
-        self.slots = FairSlots("reads", count, waiting_max=waiting_max, bound="SHARD_BOUND")
+    def __init__(self, count: int, *, waiting_max: int = 100, share: int | None = None) -> None:
+        self.slots = FairSlots("reads", count, waiting_max=waiting_max, bound="SHARD_BOUND", share=share)
         self.got = ""
 
     async def ask(self, tenants: str) -> list[asyncio.Task[None]]:
@@ -46,6 +46,15 @@ async def test_one_tenant_has_at_most_half_of_the_slots(count: int, most: int) -
 
     assert asking.got == "a" * most
     assert asking.slots.count == 40
+
+
+async def test_a_tenant_whose_share_is_all_waits_when_another_does() -> None:
+    asking = Asking(2, share=2)
+    await asking.ask("aaaabb")
+
+    assert await asking.give_back("a") == "b"
+    assert await asking.give_back("a") == "a"
+    assert await asking.give_back("b") == "b"
 
 
 async def test_another_tenant_finds_a_slot_whatever_waits() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 from argosy.errors import GraphDeadlineError, ShardBusyError
 from argosy.graph.facts import GraphRef, Hit
-from argosy.shards.engine import Interrupt
+from argosy.shards.engine import Batch, Interrupt
 from argosy.shards.engines.sqlite_graph import SqliteGraph
 from argosy.shards.shard import Shard
 from tests.shards.engines import Opened, new_ref, person
@@ -111,6 +111,29 @@ async def test_one_tenant_has_half_of_the_streams_and_another_finds_one(
         assert [chunk async for chunk in _export(shard, refs[CALM])]
         await slow.aclose()
         assert [chunk async for chunk in _export(shard, refs[FLOODING])]
+
+
+async def test_tenants_take_turns_when_many_graphs_wait_to_be_written(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, begun, let_go = SqliteGraph.apply_many, list[str](), threading.Semaphore(0)
+
+    def slow(graph: SqliteGraph, batches: Sequence[Batch], now_ms: int) -> list[Any]:
+        begun.append(batches[0].ref.tenant)
+        let_go.acquire(timeout=S)
+        return commit(graph, batches, now_ms)
+
+    async with shard_of(opened(tmp_path), shard_write_threads=1) as shard:
+        refs = [new_ref(FLOODING, f"people-{number}") for number in range(5)] + [new_ref(CALM), new_ref(FLOODING_TOO)]
+        for ref in refs:
+            await shard.create(ref, deadline_s=S)
+        monkeypatch.setattr(SqliteGraph, "apply_many", slow)
+        writes = [asyncio.create_task(apply(shard, ref, person("ada"))) for ref in refs]
+
+        let_go.release(len(refs))
+        await asyncio.gather(*writes)
+
+    assert begun == [FLOODING, CALM, FLOODING_TOO, *[FLOODING] * 4]
 
 
 def _export(shard: Shard, ref: GraphRef) -> Any:

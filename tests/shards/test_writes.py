@@ -257,3 +257,23 @@ async def test_a_shard_that_stops_commits_what_waits_and_takes_no_more(
     engine = opened(tmp_path)
     assert engine.graph(ref).stats().node_count == 6
     engine.close()
+
+
+async def test_what_a_shard_had_not_begun_when_its_time_to_stop_was_over_is_refused(
+    opened: Opened, tmp_path: Path, held: Held
+) -> None:
+    async with shard_of(opened(tmp_path), shard_write_threads=1) as shard:
+        ref, other = new_ref(), new_ref(graph="other")
+        for each in (ref, other):
+            await shard.create(each, deadline_s=S)
+        first = await held.hold(shard, ref)
+        waiting = [asyncio.create_task(apply(shard, each, person("late"))) for each in (ref, other)]
+        await asyncio.sleep(0)
+
+        await shard.drain(0.0)
+        held.let_go.set()
+
+        assert await first == Applied(1)
+        for write in waiting:
+            with pytest.raises(ShardUnavailableError, match="stopped"):
+                await write
