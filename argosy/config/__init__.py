@@ -42,6 +42,8 @@ __all__ = ["Settings", "default_data_dir", "load", "names_without_use", "secret_
 _HEARD_WITHIN_MS: Final = 1_200
 # What the end of a worker takes beside its waiting: leaving the group, closing connections, exit handlers of users.
 _LETTING_GO_S: Final = 10.0
+# Until a look at a shard has failed: it waits for 2 s (argosy/graph/line.py), and the table of shards is read before.
+_LOOKED_S: Final = 3.0
 
 
 class Settings(
@@ -130,6 +132,11 @@ class Settings(
         if 0 < self.graph_session_ttl_s < 60:
             raise ValueError(
                 "GRAPH_SESSION_TTL_S is 0 or at least 60, so that a graph outlives the pauses of its turns"
+            )
+        if self.graph_timeout_s < self.graph_watch_s + _LOOKED_S:
+            raise ValueError(
+                f"GRAPH_TIMEOUT_S must be at least {_LOOKED_S:g} s above GRAPH_WATCH_S, or a step whose shard says "
+                "nothing fails before a look has found that the shard is away"
             )
         if self.graph_batch_size_bytes_max > self.shard_graph_queue_size_bytes_max:
             raise ValueError("SHARD_GRAPH_QUEUE_SIZE_BYTES_MAX must not be below GRAPH_BATCH_SIZE_BYTES_MAX")

@@ -14,7 +14,9 @@ class Graphs(BaseModel):
         "once, when there are none; from then on the database has them.",
     )
     graph_timeout_s: Seconds = Field(
-        default=10.0, description="How long a call about a graph may take, with what is tried again, if nobody says."
+        default=10.0,
+        description="How long a call about a graph may take, with what is tried again, if nobody says; at least 3 s "
+        "more than GRAPH_WATCH_S.",
     )
     graph_stream_timeout_s: Seconds = Field(
         default=600.0, description="How long an export of a graph through a gateway may take."

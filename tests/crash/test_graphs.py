@@ -56,6 +56,7 @@ def settings(shard: ShardProcess) -> dict[str, str]:
         "ARGOSY_WORKFLOWS": f"{WORKFLOWS},{Path(__file__).with_name('graphing.py')}",
         "GRAPH_SERVICE_ENDPOINTS": shard.endpoint,
         "GRAPH_TIMEOUT_S": "5",
+        "GRAPH_WATCH_S": "2",
     }
 
 

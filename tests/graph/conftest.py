@@ -21,7 +21,7 @@ OpenGateway = Callable[[], Awaitable[Graphs]]
 def settings() -> Settings:
     """A shard that is down opens its breaker at the third failure, before the fourth try."""
     breaker = {"ENGINE_BREAKER_THRESHOLD": "3", "ENGINE_BREAKER_COOLDOWN": "0.3"}
-    return config.load({"GRAPH_TIMEOUT_S": "5", "GRAPH_CACHE_S": "60", **breaker})
+    return config.load({"GRAPH_TIMEOUT_S": "5", "GRAPH_WATCH_S": "2", "GRAPH_CACHE_S": "60", **breaker})
 
 
 @pytest.fixture

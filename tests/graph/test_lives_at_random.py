@@ -52,7 +52,8 @@ class Lives:
 @pytest.fixture
 def settings() -> Settings:
     """Breakers stay closed: behind an open one, nothing would happen."""
-    return config.load({"GRAPH_TIMEOUT_S": "5", "GRAPH_CACHE_S": "60", "ENGINE_BREAKER_THRESHOLD": "0"})
+    times = {"GRAPH_TIMEOUT_S": "5", "GRAPH_WATCH_S": "2", "GRAPH_CACHE_S": "60"}
+    return config.load({**times, "ENGINE_BREAKER_THRESHOLD": "0"})
 
 
 async def one_action(graphs: Graphs, shards: MemoryShards, lives: Lives, chance: random.Random) -> None:

@@ -131,6 +131,13 @@ def test_what_a_process_does_not_use_cannot_stop_it(environ: dict[str, str]) -> 
         config.load(environ | {"LOG_LEVEL": "x"}, used=used)
 
 
+def test_a_silent_shard_is_looked_at_before_what_it_was_asked_is_given_up(environ: dict[str, str]) -> None:
+    config.load(environ | {"GRAPH_TIMEOUT_S": "5", "GRAPH_WATCH_S": "2"})
+
+    with pytest.raises(SettingError, match="GRAPH_WATCH_S"):
+        config.load(environ | {"GRAPH_TIMEOUT_S": "5", "GRAPH_WATCH_S": "2.5"})
+
+
 def test_a_dotenv_of_another_editor_counts(environ: dict[str, str]) -> None:
     Path(".env").write_bytes(b"\xef\xbb\xbfLOG_LEVEL=debug\r\nPORT = '8' # eight\r\n")
 
