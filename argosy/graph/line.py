@@ -2,8 +2,9 @@
 
 Rules:
 - What is asked again, after a pause with jitter and until the deadline: reads, and writes under a key, after any
-  failure; a write without a key only when it certainly changed nothing; what consumes a stream never. In the last
-  moments before the deadline nothing is: nobody would hear what came of it, and the failure says more than a deadline.
+  failure; a write without a key only when it certainly changed nothing; what consumes a stream never. A file that
+  the shard cannot use is as it is a moment later, so nothing is asked again for that. In the last moments before the
+  deadline nothing is: nobody would hear what came of it, and the failure says more than a deadline.
 - ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
   it; so does one that it is not ready for this call or cannot use this graph's file, since it may be well with other
   graphs; so does one that a call was stopped at its deadline.
@@ -104,6 +105,8 @@ class Line:
         while True:
             try:
                 return await self._once(work, until_s, is_quick=is_quick)
+            except GraphFileError:
+                raise
             except again.value:
                 delay_s = random.uniform(0.5, 1.0) * pause_s
                 now_s = self._clock.monotonic_s()

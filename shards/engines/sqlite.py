@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from argosy import telemetry
-from argosy.errors import GraphDeadlineError, GraphFileError, WrongOwnerError
+from argosy.errors import GraphDeadlineError, GraphFileError, ShardBusyError, WrongOwnerError
 from argosy.graph.facts import LIST_MAX, GraphName, GraphRef, GraphState, Stats
 from argosy.shards.engine import Interrupt
 from argosy.shards.engines.connection import FileDamagedError, new_file, open_file, told
@@ -191,7 +191,7 @@ class SqliteEngine:
         if self._folder.is_dropped(ref.incarnation, ref.generation):
             raise WrongOwnerError("the graph was dropped")
         if self._folder.is_leaving(ref.incarnation):
-            raise GraphFileError("the graph is still read as it was when it was dropped")
+            raise ShardBusyError("the graph is still read as it was when it was dropped")
         path = self._folder.path_of(ref)
         for other in self._folder.paths_named(GraphName(ref.tenant, ref.graph)):
             if other == path or self._folder.is_leaving(incarnation_of(other)):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from argosy.errors import (
     GraphDeadlineError,
+    GraphFileError,
     GraphInputError,
     InternalError,
     KeyMismatchError,
@@ -67,8 +68,8 @@ class Folder:
 
 @dataclass
 class Fault:
-    """What happens once to the next call of a method: it is cut off, hangs until it may go on, finds no room, is not
-    answered until its deadline, which is now, or fails in a way that nobody foresaw.
+    """What happens once to the next call of a method: it is cut off, hangs until it may go on, finds no room or a file
+    that cannot be used, is not answered until its deadline, which is now, or fails in a way that nobody foresaw.
 
     is_after: that is so once it took effect.
     """
@@ -77,6 +78,7 @@ class Fault:
     is_after: bool = False
     hangs: bool = False
     is_busy: bool = False
+    is_damaged: bool = False
     is_silent: bool = False
     is_bug: bool = False
 
@@ -258,6 +260,8 @@ class MemoryShard(Transport):
     async def _break(self, fault: Fault, is_write: bool) -> None:
         if fault.is_busy:
             raise ShardBusyError("no room")
+        if fault.is_damaged:
+            raise GraphFileError("the graph's file is damaged")
         if fault.is_silent:
             raise ShardSilentError("not in time")
         if fault.is_bug:

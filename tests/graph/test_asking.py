@@ -9,6 +9,7 @@ from argosy import telemetry
 from argosy.config import Settings
 from argosy.errors import (
     GraphDeadlineError,
+    GraphFileError,
     GraphNotFoundError,
     OutcomeUnknownError,
     SettingError,
@@ -231,6 +232,19 @@ async def test_a_shard_without_room_for_a_graph_is_asked_about_others(graphs: Gr
         await graphs.of("acme", "crm").get_nodes(["ada"], deadline_s=0.5)
     shards.faults.clear()
 
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+
+
+async def test_a_graph_whose_file_cannot_be_used_is_not_asked_again(graphs: Graphs, shards: MemoryShards) -> None:
+    await graphs.create("acme", "crm")
+    shards.faults += [Fault("get_nodes", is_damaged=True), Fault("apply", is_damaged=True)]
+
+    with pytest.raises(GraphFileError):
+        await graphs.of("acme", "crm").get_nodes(["ada"])
+    with pytest.raises(GraphFileError):
+        await graphs.of("acme", "crm").apply([ADA], key=KEY)
+
+    assert (shards.called("get_nodes"), shards.called("apply")) == (1, 1)
     assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
 
 
