@@ -11,7 +11,7 @@
     │   │   └── InvalidRecordError  it can be decoded, but the API would have refused what it asks for
     │   ├── GraphInputError         operations, ids, vectors or lines for a graph break a rule
     │   │   ├── GraphNameError      no graph can have this name, or only a session's own
-    │   │   ├── CypherError         a query is no Cypher, writes, lacks a parameter, or is more than may be asked
+    │   │   ├── CypherError         a query is no Cypher, writes, lacks a parameter, or fails where it computes
     │   │   └── GraphTooLargeError  an answer, or what is asked for, is over its bound
     │   ├── GraphNotFoundError      there is no such graph
     │   ├── KeyMismatchError        a key that was used for other operations
@@ -102,13 +102,21 @@ class GraphNameError(GraphInputError):
 
 
 class CypherError(GraphInputError):
-    """A query is no valid Cypher, or not allowed. position: (line, column) in it, both from 1; None: not known."""
+    """A query is no valid Cypher, not allowed, or fails. message: without the position. position: (line, column) in the
+    query, both from 1; None: not known.
+    """
 
     code = "invalid_cypher"
 
     def __init__(self, message: str, position: tuple[int, int] | None = None) -> None:
         super().__init__(message)
+        self.message = message
         self.position = position
+
+    def __str__(self) -> str:
+        if self.position is None:
+            return self.message
+        return "line {}, column {}: {}".format(*self.position, self.message)
 
 
 class GraphTooLargeError(GraphInputError):

@@ -106,9 +106,10 @@ _batch: Final = msgspec.json.Decoder(BatchPosted)
 async def question(request: Request, settings: Settings, decoder: msgspec.json.Decoder[Asked]) -> Asked:
     """Return the body of a request that asks. Raises Problem.
 
-    Its bound: as much as two of the largest queries, for the text and its parameters.
+    Its bound: as much as the largest query and its parameters.
     """
-    return await _read(request, settings, decoder, 2 * settings.graph_query_size_bytes_max)
+    size_bytes_max = settings.graph_query_size_bytes_max + settings.graph_params_size_bytes_max
+    return await _read(request, settings, decoder, size_bytes_max)
 
 
 async def batch(request: Request, settings: Settings) -> BatchPosted:

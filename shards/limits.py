@@ -17,13 +17,14 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Limits(NamedTuple):
-    """Bounds of one call. rows_max: ids that one call names, and rows of its answer. query_size_bytes_max: of a query,
-    and of its parameters as JSON.
+    """Bounds of one call. rows_max: ids that one call names, and rows of its answer. query_size_bytes_max: of the text
+    of a query; params_size_bytes_max: of its parameters as JSON.
     """
 
     rows_max: int
     answer_size_bytes_max: int
     query_size_bytes_max: int
+    params_size_bytes_max: int
     batch_size_bytes_max: int
 
     @classmethod
@@ -32,6 +33,7 @@ class Limits(NamedTuple):
             rows_max=settings.graph_rows_max,
             answer_size_bytes_max=settings.graph_answer_size_bytes_max,
             query_size_bytes_max=settings.graph_query_size_bytes_max,
+            params_size_bytes_max=settings.graph_params_size_bytes_max,
             batch_size_bytes_max=settings.graph_batch_size_bytes_max,
         )
 
@@ -68,7 +70,7 @@ class Limits(NamedTuple):
             )
 
     def check_query(self, cypher: str, params: dict[str, Any]) -> None:
-        """Raise CypherError for more than may be asked, GraphInputError for parameters that break a rule."""
+        """Raise GraphTooLargeError, GraphInputError for parameters that break a rule, CypherError for no query."""
         try:
             size_bytes = len(cypher.encode())
         except UnicodeEncodeError as error:
@@ -76,10 +78,13 @@ class Limits(NamedTuple):
         if fault := fault_of_json(params):
             raise GraphInputError(f"params: {fault}")
         if not cypher.strip():
-            raise CypherError("the query is empty")
-        for what, size in (("a query", size_bytes), ("parameters of a query", len(_encode(params)))):
-            if size > self.query_size_bytes_max:
-                raise CypherError(f"{what} may have {self.query_size_bytes_max} bytes, not {size}")
+            raise CypherError("the query is empty", (1, 1))
+        for what, size, size_max in (
+            ("cypher", size_bytes, self.query_size_bytes_max),
+            ("params", len(_encode(params)), self.params_size_bytes_max),
+        ):
+            if size > size_max:
+                raise GraphTooLargeError(f"{what}: at most {size_max} bytes, not {size}")
 
     def check_search(self, text: str, vector: tuple[str, Sequence[float]] | None) -> None:
         try:

@@ -17,6 +17,11 @@ from argosy.graph.ops import Op
 # What can be done with a graph that is too large for a view, for messages.
 ASK_INSTEAD: Final = "search it, or ask for nodes and their neighbors, which needs no view"
 
+# What every view takes, and at most what the settings GRAPH_QUERY_SIZE_BYTES_MAX and GRAPH_PARAMS_SIZE_BYTES_MAX let
+# through to one.
+CYPHER_SIZE_BYTES_MAX: Final = 65_536  # somebody wrote it; data come as parameters
+PARAMS_SIZE_BYTES_MAX: Final = 1_048_576  # as JSON: as much as the props of one node may have
+
 
 class View(Protocol):
     """The view of one graph. Used on one event loop."""

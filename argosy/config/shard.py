@@ -159,7 +159,10 @@ class Shard(BaseModel):
         default=16_777_216, ge=1_048_576, le=1_073_741_824, description="Data of one answer about a graph."
     )
     graph_query_size_bytes_max: int = Field(
-        default=65_536, ge=1_024, le=1_048_576, description="A query in Cypher; its parameters as JSON likewise."
+        default=65_536, ge=1_024, le=65_536, description="The text of a query in Cypher."
+    )
+    graph_params_size_bytes_max: int = Field(
+        default=65_536, ge=1_024, le=1_048_576, description="The parameters of a query, as JSON."
     )
     graph_batch_size_bytes_max: int = Field(
         default=16_777_216, ge=1_048_576, le=67_108_864, description="Operations of one batch, as JSON."

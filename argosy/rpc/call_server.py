@@ -283,7 +283,9 @@ def _aborting(method: str, why: str) -> grpc.RpcMethodHandler:
 
 async def _refuse(refusal: Refusal, key: bytes, context: Any) -> None:
     signed = Codes(key, REFUSAL).sign(refusals.encode(refusal))
-    await context.abort(refusals.status_of(refusal), refusal.message, refusals.metadata_of(refusal, signed))
+    await context.abort(
+        refusals.status_of(refusal), refusals.details_of(refusal), refusals.metadata_of(refusal, signed)
+    )
 
 
 async def _abort(method: str, why: str, context: Any) -> None:

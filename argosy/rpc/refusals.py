@@ -56,7 +56,7 @@ _TYPES: Final = {each.code: each for each in _STATUSES}
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a call failed. position: CypherError's. now_ms: the callee's clock, of a stale call."""
+    """Why a call failed. message, position: CypherError's are apart. now_ms: the callee's clock, of a stale call."""
 
     code: str
     message: str
@@ -70,7 +70,9 @@ _decode: Final = msgspec.json.Decoder(Refusal).decode
 def refusal_of(error: ArgosyError) -> Refusal:
     """Return what tells a caller of an error. One that has no place here is a bug of Argosy's."""
     known = error.code if error.code in _TYPES else InternalError.code
-    return Refusal(known, _shortened(str(error)), error.position if isinstance(error, CypherError) else None)
+    if isinstance(error, CypherError):
+        return Refusal(known, _shortened(error.message), error.position)
+    return Refusal(known, _shortened(str(error)))
 
 
 def error_of(refusal: Refusal) -> ArgosyError:
@@ -79,6 +81,11 @@ def error_of(refusal: Refusal) -> ArgosyError:
     if kind is CypherError:
         return CypherError(refusal.message, refusal.position)
     return kind(refusal.message)
+
+
+def details_of(refusal: Refusal) -> str:
+    """Return what a status says to people and tools."""
+    return str(error_of(refusal))
 
 
 def status_of(refusal: Refusal) -> grpc.StatusCode:

@@ -11,9 +11,9 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from argosy.errors import CypherError, GraphTooLargeError
-from argosy.shards.views.tokens import Kind, Token, at, position_of, tokens_of
+from argosy.shards.view import CYPHER_SIZE_BYTES_MAX
+from argosy.shards.views.tokens import Kind, Token, at, dotted, position_of, tokens_of
 
-CYPHER_SIZE_BYTES_MAX: Final = 65_536  # somebody wrote it; data come as parameters
 NESTING_MAX: Final = 200  # open brackets; kglite's parser takes 512 before it refuses, and its stack holds those
 
 _FIRST: Final = frozenset(["CALL", "MATCH", "OPTIONAL", "RETURN", "UNWIND", "WITH"])
@@ -35,7 +35,7 @@ _CLOSED_BY: Final = {")": "(", "]": "[", "}": "{"}
 def check_size(cypher: str) -> None:
     """Raise GraphTooLargeError for a query that is too long to be looked at."""
     if (size := len(cypher.encode(errors="surrogatepass"))) > CYPHER_SIZE_BYTES_MAX:
-        raise GraphTooLargeError(f"cypher has at most {CYPHER_SIZE_BYTES_MAX} bytes, not {size}")
+        raise GraphTooLargeError(f"cypher: at most {CYPHER_SIZE_BYTES_MAX} bytes, not {size}")
 
 
 def admit(cypher: str, params: Collection[str]) -> list[Token]:
@@ -87,7 +87,7 @@ def _check_clauses(code: Sequence[Token]) -> None:
         if reason := _REFUSED.get(word) or _REFUSED_PAIRS.get((word, following)):
             raise _RefusedError(f"{word} {reason}", token)
         if word == "CALL" and following not in ("{", "("):
-            procedure = _dotted(code, index + 1)
+            procedure, _ = dotted(code, index + 1)
             if procedure.lower() not in _PROCEDURES:
                 raise _RefusedError(f"there is no procedure {procedure[:80]} for queries", token)
 
@@ -96,14 +96,6 @@ def _is_a_name(code: Sequence[Token], index: int) -> bool:
     """Return whether a word names something here: a property, label, type, parameter or key of a map."""
     before, after = at(code, index - 1), at(code, index + 1)
     return before in (".", ":", "$", "|", "&", "!") or (after == ":" and before in ("{", ","))
-
-
-def _dotted(code: Sequence[Token], index: int) -> str:
-    name = code[index].name if index < len(code) else ""
-    while at(code, index + 1) == "." and index + 2 < len(code):
-        index += 2
-        name += f".{code[index].name}"
-    return name
 
 
 def _check_parameters(code: Sequence[Token], params: Collection[str]) -> None:

@@ -14,7 +14,9 @@ from argosy.errors import CypherError
 from argosy.shards.views.admission import admit
 from argosy.shards.views.frames import Answered, Ask, Failed
 from argosy.shards.views.mapping import answered, answered_text, hidden, hidden_name
+from argosy.shards.views.places import place_of
 from argosy.shards.views.rewriting import Rewritten
+from argosy.shards.views.tokens import position_of
 
 _PROPERTIES_MAX: Final = 32  # of one query, that a label never had
 _UNKNOWN: Final = "Schema error: Unknown property '"
@@ -28,17 +30,23 @@ Teach = Callable[[str, str], kglite.KnowledgeGraph]
 def answer(ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str], teach: Teach) -> Answered | Failed:
     """Return what a query comes to. The memory is filled in by its sender."""
     try:
-        query = Rewritten(ask.cypher, admit(ask.cypher, ask.params))
+        tokens = admit(ask.cypher, ask.params)
+        query = Rewritten(ask.cypher, tokens)
     except CypherError as error:
-        return Failed(ask.number, "cypher", str(error), *(error.position or ()))
+        return Failed(ask.number, "cypher", error.message, *(error.position or ()))
     try:
         return _answered(ask, graph, _run(ask, query, graph, labels, teach))
     except kglite.CypherTimeoutError:
         return Failed(ask.number, "deadline", "")
     except (kglite.KgError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        line, column = getattr(error, "line", None), getattr(error, "col", None)
-        position = query.position(line, max(1, column or 1)) if line else ()
-        return Failed(ask.number, "cypher", _message(error), *position)
+        message = _message(error)
+        if line := getattr(error, "line", None):
+            position = query.position(line, max(1, getattr(error, "col", None) or 1))
+        elif (start := place_of(message, tokens)) is not None:
+            position = position_of(ask.cypher, start)
+        else:
+            return Failed(ask.number, "cypher", message)
+        return Failed(ask.number, "cypher", message, *position)
 
 
 def _run(ask: Ask, query: Rewritten, graph: Any, labels: frozenset[str], teach: Teach) -> Any:

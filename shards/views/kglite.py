@@ -21,12 +21,13 @@ from argosy import telemetry
 from argosy.errors import CypherError, GraphDeadlineError, GraphInputError, GraphTooLargeError, ViewLostError
 from argosy.graph.facts import Answer, Edge, Node
 from argosy.graph.ops import Op
-from argosy.shards.view import ASK_INSTEAD
+from argosy.shards.view import ASK_INSTEAD, PARAMS_SIZE_BYTES_MAX
 from argosy.shards.views.admission import check_size
 from argosy.shards.views.frames import Answered, Apply, Ask, Done, EdgeRow, Failed, Load, NodeRow, Reply, encode
 from argosy.shards.views.process import ChildProcess
 
-PARAMS_SIZE_BYTES_MAX: Final = 1_048_576  # as much as the props of one node may have
+# What the largest parameters come to on their way: 0.0 has 4 bytes in a list of JSON, and 9 there.
+_PARAMS_FRAME_BYTES_MAX: Final = 3 * PARAMS_SIZE_BYTES_MAX
 # Who asks is answered at the deadline. kglite is told to end a little before it, and mostly does within a tenth of
 # a second; a child that does not is killed a little after it, so that a short deadline alone costs nobody the view.
 _KGLITE_SHARE: Final = 0.95
@@ -203,8 +204,8 @@ def _check_params(params: dict[str, Any]) -> None:
         size = len(encode(params))
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
         raise GraphInputError(f"params cannot be sent: {error}") from error
-    if size > PARAMS_SIZE_BYTES_MAX:
-        raise GraphTooLargeError(f"params have at most {PARAMS_SIZE_BYTES_MAX} bytes, not {size}")
+    if size > _PARAMS_FRAME_BYTES_MAX:
+        raise GraphTooLargeError(f"params: at most {PARAMS_SIZE_BYTES_MAX} bytes")
 
 
 def _error_of(reply: Failed) -> Exception:

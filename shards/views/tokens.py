@@ -80,3 +80,12 @@ def start_of(cypher: str, line: int, column: int) -> int:
 def at(tokens: Sequence[Token], index: int) -> str:
     """Return the text of a token in upper case; of one that is not there, nothing."""
     return tokens[index].text.upper() if 0 <= index < len(tokens) else ""
+
+
+def dotted(tokens: Sequence[Token], index: int) -> tuple[str, int]:
+    """Return the name that begins at a token, with the parts behind its dots, and the index of what follows it."""
+    name = tokens[index].name if index < len(tokens) else ""
+    while at(tokens, index + 1) == "." and index + 2 < len(tokens):
+        index += 2
+        name += f".{tokens[index].name}"
+    return name, index + 1

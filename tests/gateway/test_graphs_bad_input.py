@@ -17,6 +17,7 @@ APPLY, QUERY, SEARCH, NEIGHBORS = (f"{GRAPHS}/g/{what}" for what in ("apply", "q
 MERGED_EDGE = {"op": "merge_props", "src": "a", "type": "T", "dst": "b", "props": {}}
 DEEP = b"[" * 64 + b"]" * 64
 DEEP_PARAMS = b'{"cypher":"RETURN $x","params":{"x":%b}}' % DEEP
+LONG = "x" * 70_000
 NODE = {"op": "upsert_node", "id": "ada", "label": "Person"}
 
 
@@ -91,7 +92,8 @@ TABLE = [
     Bad("a missing parameter", 422, "invalid_cypher", QUERY, {"cypher": "MATCH (n {id: $id}) RETURN n"}, "id"),
     Bad("parameters that are none", 422, "invalid_request", QUERY, {"cypher": "RETURN 1", "params": [1]}),
     Bad("deep parameters", 422, "invalid_graph_input", QUERY, says="nested deeper", content=DEEP_PARAMS),
-    Bad("a query over its bound", 422, "invalid_cypher", QUERY, {"cypher": "RETURN 1 //" + "x" * 70_000}, "65536"),
+    Bad("a query over its bound", 413, "graph_too_large", QUERY, {"cypher": "RETURN 1 //" + LONG}, "65536"),
+    Bad("much for a query", 413, "graph_too_large", QUERY, {"cypher": "RETURN 1", "params": {"x": LONG}}, "65536"),
     Bad("a query of 10 MB", 413, "payload_too_large", QUERY, {"cypher": "x" * 10_000_000}),
     Bad("a query of an unknown graph", 404, "graph_not_found", f"{GRAPHS}/nowhere/query", {"cypher": "RETURN 1"}),
     Bad("a limit of nothing", 422, "invalid_request", QUERY, {"cypher": "RETURN 1", "limit": 0}),
@@ -133,11 +135,13 @@ async def test_bad_input_is_a_clear_error(client: httpx2.AsyncClient) -> None:
 
 
 async def test_an_error_in_a_query_has_its_place(client: httpx2.AsyncClient) -> None:
-    answer = await client.post(QUERY, json={"cypher": "MATCH (n)\nRETRUN n"})
+    misspelt = (await client.post(QUERY, json={"cypher": "MATCH (n)\nRETRUN n"})).json()
+    unknown = (await client.post(QUERY, json={"cypher": "MATCH (n)\nRETURN m"})).json()
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cypher")
-    assert answer.json()["line"] == 2
-    assert answer.json()["column"] >= 1
+    assert (misspelt["status"], misspelt["code"], misspelt["line"]) == (422, "invalid_cypher", 2)
+    assert misspelt["column"] >= 1
+    assert (unknown["code"], unknown["line"], unknown["column"]) == ("invalid_cypher", 2, 8)
+    assert unknown["detail"] == "line 2, column 8: Undefined variable 'm'"
 
 
 async def test_an_answer_with_more_rows_than_were_asked_for_is_refused_or_cut_off(client: httpx2.AsyncClient) -> None:

@@ -101,9 +101,13 @@ async def test_shards_and_graphs_are_shown(fleet: Fleet) -> None:
 async def test_a_graph_is_asked_in_cypher(fleet: Fleet) -> None:
     query = "MATCH (n:Person) WHERE n.id = $id RETURN n.big"
 
-    answer = await fleet.argosy("graph", "query", "crm", query, "--params", '{"id": "ada"}')
+    answer, refused = await asyncio.gather(
+        fleet.argosy("graph", "query", "crm", query, "--params", '{"id": "ada"}'),
+        fleet.argosy("graph", "query", "crm", "RETURN nope", code=1),
+    )
 
     assert answer["rows"] == [[BIG]]
+    assert refused == "argosy: line 1, column 8: Undefined variable 'nope'\n"
 
 
 async def test_a_graph_is_copied_dropped_and_restored(fleet: Fleet, tmp_path: Path) -> None:

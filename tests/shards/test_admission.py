@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.errors import CypherError, GraphTooLargeError
-from argosy.shards.views.admission import CYPHER_SIZE_BYTES_MAX, NESTING_MAX, admit, check_size
+from argosy.shards.view import CYPHER_SIZE_BYTES_MAX
+from argosy.shards.views.admission import NESTING_MAX, admit, check_size
+from argosy.shards.views.places import place_of
 from argosy.shards.views.rewriting import Rewritten
 from argosy.shards.views.tokens import Kind, tokens_of
 
@@ -100,6 +102,30 @@ def test_a_long_query_takes_no_time_that_grows_with_its_square(cypher: str) -> N
         Rewritten(cypher, admit(cypher, ())).position(1, 60_000)
 
     assert time.process_time() - began_s < 2
+
+
+@pytest.mark.parametrize(
+    ("message", "cypher", "place"),
+    [
+        ("Undefined variable 'n'", "MATCH (n) WITH n.x AS x RETURN x, n", 34),
+        ("Undefined variable 'x'", "RETURN 'x', y.x, x /* x */, {x: 1}, $x, 1 AS x", 17),
+        ("Undefined variable 'a b'", "RETURN `a b`", 7),
+        ("Undefined variable 'n'", "RETURN [1, 2][0..n]", 17),
+        ("Unknown function: f", "MATCH (f) RETURN n.f, F(), f()", 22),
+        ("Unknown function: text.f", "RETURN f(1), text.f(1)", 13),
+        ("Invalid integer: 9223372036854775808", "RETURN '9223372036854775808', 9223372036854775808", 30),
+        ("Procedure 'degree' does not yield 'x'. Available: node", "CALL degree() YIELD node, x RETURN x", 26),
+        ("CALL pagerank(): unknown config key 'x'.", "CALL pagerank({x: 1}) YIELD node RETURN node", 15),
+        ("size() requires at least one argument", "RETURN 1, SIZE()", 10),
+        ("size() requires at least one argument", "RETURN size([1]), size()", None),
+        ("Aggregate function 'count' cannot be used here", "MATCH (n) WHERE count(n) > 1 RETURN n", 16),
+        ("LIMIT requires a non-negative integer", "RETURN 1 LIMIT -1", 9),
+        ("Integer division by zero", "RETURN 1/0", None),
+        ("Undefined variable 'y'", "RETURN x", None),
+    ],
+)
+def test_what_an_error_names_is_found_in_the_query(message: str, cypher: str, place: int | None) -> None:
+    assert place_of(message, tokens_of(cypher)) == place
 
 
 @given(st.text(alphabet="aA1 `'\"/*\\\n.$;({[]})|:öé😀", max_size=60))

@@ -244,7 +244,7 @@ async def test_a_load_is_seen_by_the_query_behind_it(shard: Shard, ref: GraphRef
     assert await ids_asked(shard, ref) == ["ada", "bob"]
 
 
-@pytest.mark.parametrize("cypher", ["", "MATCH (n", "CREATE (n)", "RETURN 1 " + "x" * 10_000_000])
+@pytest.mark.parametrize("cypher", ["", "MATCH (n", "CREATE (n)"])
 async def test_a_query_that_may_not_be_is_refused(shard: Shard, ref: GraphRef, cypher: str) -> None:
     with pytest.raises(CypherError):
         await ask(shard, ref, cypher)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 
 from argosy.address import shard_target
@@ -26,6 +27,7 @@ from argosy.errors import (
     ViewLostError,
     WrongOwnerError,
 )
+from argosy.graph import messages
 from argosy.graph.facts import (
     NOBODY,
     Answer,
@@ -46,6 +48,7 @@ from argosy.rpc.call_client import Caller, Method
 from argosy.shards import service
 from argosy.shards.engine import Engine
 from tests.shards.engines import NO_SOURCE, NOW_MS, knows, new_ref, person
+from tests.shards.raw_calls import recorded, send
 from tests.shards.served import KEY, S, Served, serving
 
 SMALL: Any = {"shard_message_size_bytes_max": 2_097_152, "graph_batch_size_bytes_max": 1_048_576}
@@ -227,10 +230,19 @@ async def test_errors_arrive_as_they_were_raised(served: Served, ref: GraphRef, 
     assert getattr(raised.value, "position", None) == getattr(error, "position", None)
 
 
+async def test_people_and_tools_are_told_where_a_query_is_wrong(served: Served, ref: GraphRef) -> None:
+    served.shard.raises = CypherError("no Cypher", (3, 14))
+    asked = pb.QueryRequest(graph=messages.graph_to_pb(ref), cypher="RETURN 1", params=b"{}", row_limit=1)
+
+    status = await send(served, recorded(served, "Query", asked))
+
+    assert status == (grpc.StatusCode.INVALID_ARGUMENT, "line 3, column 14: no Cypher")
+
+
 async def test_a_long_message_of_an_error_is_shortened(served: Served, ref: GraphRef) -> None:
     served.shard.raises = CypherError("日" * 100_000, (1, 1))
 
-    with pytest.raises(CypherError, match=r"^日+…$"):
+    with pytest.raises(CypherError, match=r"^line 1, column 1: 日+…$"):
         await served.transport().query(ref, "RETURN 1", {}, row_limit=9, deadline_s=S)
 
 
@@ -296,6 +308,16 @@ async def test_more_than_a_message_may_have_is_refused_on_both_ways(engine: Engi
         with pytest.raises(GraphTooLargeError):
             await apply(served, ref, *(person(str(n), text=text) for n in range(3)))
         assert len(await narrow.scan(ref, limit=10, deadline_s=S)) == 3
+
+
+async def test_an_answer_that_the_caller_has_no_room_for_is_too_large_and_no_shard_that_is_away(
+    served: Served, ref: GraphRef
+) -> None:
+    """gRPC says so, unsigned, with the status of a shard that has no room for the call."""
+    await apply(served, ref, *(person(str(n), text="x" * 900_000) for n in range(3)))
+
+    with pytest.raises(GraphTooLargeError, match="larger than max"):
+        await served.transport(**SMALL).get_nodes(ref, ["0", "1", "2"], deadline_s=S)
 
 
 def test_no_method_has_streams_in_both_directions() -> None:

@@ -228,6 +228,9 @@ async def test_what_is_asked_for_has_bounds(transport: Transport, there: GraphRe
         await transport.scan(there, limit=0, deadline_s=S)
     with pytest.raises(GraphInputError):
         await transport.neighbors(there, ["x"], depth=99, limit=1, deadline_s=S)
+    for cypher, params in (("RETURN 1 //" + "x" * 65_536, {}), ("RETURN $x", {"x": "y" * 65_536})):
+        with pytest.raises(GraphTooLargeError, match="at most 65536 bytes"):
+            await transport.query(there, cypher, params, row_limit=1, deadline_s=S)
     types = [str(number) for number in range(TYPES_MAX + 1)]
     await transport.neighbors(there, ["x"], types=types[1:], limit=1, deadline_s=S)
     with pytest.raises(GraphTooLargeError, match=f"types: at most {TYPES_MAX}, not {TYPES_MAX + 1}"):

@@ -185,6 +185,25 @@ async def test_a_query_that_is_wrong_says_where(view: KgliteView, cypher: str, p
     assert error.value.position == position
 
 
+async def test_a_name_that_cannot_be_has_its_place_and_a_value_that_cannot_be_has_none(view: KgliteView) -> None:
+    places = {
+        "RETURN 'nope' AS a,\n  nope": (2, 3),
+        "MATCH (n:`a b`) WITH n.type AS type RETURN type, n": (1, 50),
+        "RETURN 1, nope(2)": (1, 11),
+        "RETURN 9223372036854775808": (1, 8),
+        "CALL degree() YIELD nope RETURN nope": (1, 21),
+        "RETURN 1, size()": (1, 11),
+        "RETURN 1/0": None,
+    }
+    found = {}
+    for cypher in places:
+        with pytest.raises(CypherError) as error:
+            await rows(view, cypher)
+        found[cypher] = error.value.position
+
+    assert found == places
+
+
 async def test_what_is_not_there_is_no_error(view: KgliteView) -> None:
     assert await rows(view, "MATCH (n:Nobody {x: 1}) RETURN n") == []
     assert await rows(view, "MATCH (n:Person {x: 1, y: 2, name: 'Ada'}) RETURN n") == []
@@ -215,7 +234,7 @@ async def test_parameters_that_cannot_be_are_refused(view: KgliteView) -> None:
         with pytest.raises(GraphInputError):
             await rows(view, "RETURN $x", x=bad)
     with pytest.raises(GraphTooLargeError):
-        await rows(view, "RETURN $x", x="y" * 2_000_000)
+        await rows(view, "RETURN $x", x="y" * 4_000_000)
     assert await value(view, "RETURN $x", x=[None, {"a": None}]) == [None, {"a": None}]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from argosy import config
 from argosy.errors import SettingError
+from argosy.shards.view import CYPHER_SIZE_BYTES_MAX, PARAMS_SIZE_BYTES_MAX
 
 
 @pytest.fixture
@@ -129,6 +130,19 @@ def test_what_a_process_does_not_use_cannot_stop_it(environ: dict[str, str]) -> 
     assert (settings.lane, settings.state_db_uri) == ("default", "postgresql://h/d")
     with pytest.raises(SettingError, match="LOG_LEVEL"):
         config.load(environ | {"LOG_LEVEL": "x"}, used=used)
+
+
+def test_a_query_may_be_as_long_as_views_take_and_no_longer(environ: dict[str, str]) -> None:
+    longest = {
+        "GRAPH_QUERY_SIZE_BYTES_MAX": CYPHER_SIZE_BYTES_MAX,
+        "GRAPH_PARAMS_SIZE_BYTES_MAX": PARAMS_SIZE_BYTES_MAX,
+    }
+
+    config.load(environ | {name: str(size) for name, size in longest.items()})
+
+    for name, size in longest.items():
+        with pytest.raises(SettingError, match=name):
+            config.load(environ | {name: str(size + 1)})
 
 
 def test_a_silent_shard_is_looked_at_before_what_it_was_asked_is_given_up(environ: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from argosy import (
     workflow,
 )
 from argosy.errors import (
+    CypherError,
     FencedError,
     GraphInputError,
     GraphNameError,
@@ -328,6 +329,20 @@ async def test_without_shards_a_turn_fails_and_is_told_the_setting() -> None:
 
     assert failed.value.error_type == "SettingError"
     assert [kind for kind, _ in told.outcomes()] == ["step.failed"]
+
+
+async def test_a_turn_is_told_where_its_query_is_wrong() -> None:
+    async def flow(ctx: Context) -> Any:
+        return await ctx.graph().query("RETURN nope")
+
+    graphs = MemoryGraphs()
+    await graphs.create("default", OWN)
+    graphs.fails_with = CypherError("Undefined variable 'nope'", (1, 8))
+
+    with pytest.raises(StepFailedError, match="line 1, column 8: Undefined variable 'nope'") as failed:
+        await run(flow, None, journal(graphs))
+
+    assert failed.value.error_type == "CypherError"
 
 
 async def test_what_is_too_large_to_record_is_written_nowhere() -> None:
