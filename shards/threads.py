@@ -79,7 +79,12 @@ class Threads:
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
                 loop.call_soon_threadsafe(self._slots.give_back, tenant)
 
-        submitted = self._pool.submit(_unless_over, work, stop)
+        try:
+            submitted = self._pool.submit(_unless_over, work, stop)
+        except BaseException:  # the system has no more threads
+            stop.give_up()
+            self._slots.give_back(tenant)
+            raise
         with self._lock:
             self._under_way[submitted] = stop
         submitted.add_done_callback(ended)

@@ -142,6 +142,23 @@ async def test_one_read_too_many_is_refused_at_once(
     assert len(await ids_of(shard, ref)) == 101
 
 
+async def test_a_read_for_which_the_system_has_no_thread_holds_up_no_other(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with shard_of(opened(tmp_path), shard_read_threads=1) as shard:
+        ref = new_ref()
+        await shard.create(ref, deadline_s=S)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            with pytest.raises(RuntimeError):
+                await shard.stats(ref, deadline_s=S)
+
+        assert (await shard.stats(ref, deadline_s=S)).node_count == 0
+
+
 async def test_a_shard_closes_while_reads_are_under_way(
     opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
