@@ -76,6 +76,24 @@ async def test_the_next_attempt_after_a_crash_sends_the_same_write_with_its_own_
     assert graphs.graphs["a", OWN].version == 1
 
 
+async def test_a_write_that_the_graph_has_otherwise_parks_the_turn_until_an_operator_resumes_it(
+    runner: Runners,
+) -> None:
+    graphs = MemoryGraphs()
+    made = runner(remember, graphs=graphs)
+    lost = await made.run()
+    keys = graphs.graphs["a", OWN].keys
+    keys[f"{lost.turn_id}/graph:write"] = b"other operations", keys[f"{lost.turn_id}/graph:write"][1]
+
+    parked = await made.run(before=lost, status=Status.RUNNING, until=1)
+    resumed = await made.run(before=parked)
+
+    assert (parked.status, parked.reason) == (Status.PARKED, "history_mismatch")
+    assert [key for kind, key, _ in told(parked) if kind == "turn.parked"] == ["graph:write"]
+    assert (resumed.status, resumed.result) == (Status.COMPLETED, b"2")
+    assert sorted(keys) == [f"{lost.turn_id}/graph:write", f"{lost.turn_id}/graph:write@1"]
+
+
 async def test_while_a_shard_is_down_its_turns_are_suspended_and_others_run(runner: Runners) -> None:
     graphs = await graphs_down()
 

@@ -146,19 +146,20 @@ async def test_a_gateway_starts_with_shards_that_it_can_ask_what_they_have_or_sa
     await preflight(settings.model_copy(update={"graph_service_endpoints": (shard.endpoint,)}))
 
 
-async def test_without_a_shard_nothing_is_there_and_a_new_graph_is_refused_with_what_to_set(
+async def test_without_a_shard_nothing_is_there_nor_can_be_made_and_what_to_set_is_named(
     client: httpx2.AsyncClient, settings: Settings
 ) -> None:
     await forget_shards(settings.state_db_uri)
 
     listed = await client.get("/v1/graphs")
-    unknown = await client.get("/v1/graphs/people")
     made = await client.post("/v1/graphs", json={"graph": "people"})
+    unknown = await client.get("/v1/graphs/people")
 
     assert listed.json() == {"graphs": [], "next": None}
     assert (unknown.status_code, unknown.json()["code"]) == (404, "graph_not_found")
-    assert (made.status_code, made.json()["code"]) == (503, "shard_unavailable")
-    assert "GRAPH_SERVICE_ENDPOINTS" in made.json()["detail"]
+    assert unknown.json()["detail"].startswith("there is no graph 'people', and there are no shards for graphs: ")
+    assert (made.status_code, made.json()["code"], made.headers["retry-after"]) == (503, "shard_unavailable", "1")
+    assert all("GRAPH_SERVICE_ENDPOINTS" in each.json()["detail"] for each in (unknown, made))
 
 
 @pytest.mark.usefixtures("shard")
