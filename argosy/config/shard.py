@@ -111,7 +111,7 @@ class Shard(BaseModel):
         description="Memory of all views of a shard. One that is built or asked counts with all that one may take: "
         "idle ones go for it, and queries for which there is not enough wait.",
     )
-    # 40 MB without a graph, and 130 MB for each 100,000 nodes with 500,000 edges: 300,000 such nodes leave room to ask.
+    # 200,000 nodes with a million edges and 60 bytes of props each take 430 MiB of it, and leave room to ask.
     shard_view_size_bytes_max: int = Field(
         default=536_870_912,
         ge=134_217_728,

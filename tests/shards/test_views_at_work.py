@@ -1,6 +1,8 @@
 """Views of a shard that are asked at once: all they may take is bounded, and nobody is held up by another's."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +70,19 @@ async def test_a_tenant_that_asks_all_its_graphs_at_once_holds_up_no_other_one(s
         assert await ids_asked(shard, other) == ["ada"]
     assert not any(each.done() for each in flood)
     await ended(*flood)
+
+
+async def test_a_build_that_takes_long_holds_up_no_build_of_another_tenant(shard: Shard) -> None:
+    slow, other = await made(shard, "people", "slow"), await made(shard, "people", "other")
+    asked = asyncio.create_task(ids_asked(shard, slow))
+    await until(lambda: len(children()) == 1)
+    (child,) = children()
+    os.kill(child, signal.SIGSTOP)
+
+    assert await ids_asked(shard, other) == []
+    assert not asked.done()
+    os.kill(child, signal.SIGCONT)
+    assert await asked == []
 
 
 async def test_a_graph_that_is_asked_all_the_time_lets_another_one_of_its_tenant_be_asked(shard: Shard) -> None:
