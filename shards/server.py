@@ -1,12 +1,13 @@
 """The gRPC server of a shard: signed calls, TLS by setting, gRPC's health service and reflection."""
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from argosy.address import host_port, is_loopback
 from argosy.clock import Clock
@@ -53,9 +54,10 @@ class ShardServer:
             # Besides those that the interceptor counts: calls that were opened and have sent no message yet.
             maximum_concurrent_rpcs=2 * settings.shard_calls_max + UNSIGNED_CALLS_MAX,
         )
-        ShardService(shard, member_id).add_to(self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, *_UNSIGNED), self._server)
+        by_name, reflecting = _ByName(self._server), reflection.aio.ReflectionServicer((SERVICE, *_UNSIGNED))
+        ShardService(shard, member_id).add_to(by_name)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflecting, by_name)
         self.address = self._bind_unix(Path(settings.shard_socket)) if settings.shard_socket else self._bind(settings)
 
     async def start(self) -> None:
@@ -100,6 +102,23 @@ class ShardServer:
             raise SettingError(f"SHARD_SOCKET={path}: {error}") from error
         fork.own_name(str(path))
         return f"unix:{path}"
+
+
+class _ByName:
+    """A server to generated code, which adds services to it. Their methods are looked up by name when they are called.
+
+    Generated code would register each method as well. For each of those grpc.aio keeps a task that waits for its next
+    call, and at every call it looks at all of these tasks: with 19 methods, that took longer than reading a node.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        """Do without."""
 
 
 def _check_reach(settings: Settings, tls: Tls) -> None:

@@ -201,6 +201,15 @@ async def test_whoever_asks_is_told_what_proto_says(served: Served) -> None:
         assert (await asked.read()).file_descriptor_response.file_descriptor_proto
 
 
+async def test_a_shard_waits_for_its_next_call_in_one_task_however_many_methods_it_has(engine: Engine) -> None:
+    before = asyncio.all_tasks()
+
+    async with serving(engine):
+        await asyncio.sleep(0)
+
+        assert len(asyncio.all_tasks() - before) <= 2  # one that serves, and one that waits for it
+
+
 async def test_those_without_a_key_take_no_room_from_others(served: Served, ref: GraphRef) -> None:
     async with grpc.aio.insecure_channel(served.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
