@@ -143,7 +143,9 @@ class Engine(Protocol):
         """The graph, opened if it was not. Raises WrongOwnerError when it is not here, or not as `ref` has it."""
 
     def graph_at_hand(self, ref: GraphRef) -> Graph | None:
-        """The graph, as `graph` gives it, if that waits for nothing and opens no file; None otherwise."""
+        """The graph, if that waits for nothing and opens no file; None otherwise. Its reads raise WrongOwnerError as
+        `graph` does.
+        """
 
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
         """Make a graph of what `export` gave. Raises GraphInputError, and leaves nothing, unless it is whole."""

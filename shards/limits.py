@@ -98,7 +98,10 @@ class Limits(NamedTuple):
 
     def check_size(self, facts: Sequence[Node | Edge | None], before: int = 0) -> int:
         """Return the size of an answer, with what it had before. Raises GraphTooLargeError for one over its bound."""
-        size_bytes = before + sum(size_of(each) for each in facts if each is not None)
+        size_bytes = before
+        for each in facts:
+            if each is not None:
+                size_bytes += size_of(each)
         if size_bytes > self.answer_size_bytes_max:
             raise GraphTooLargeError(
                 f"the answer has more than {self.answer_size_bytes_max} bytes: ask for less at a time"

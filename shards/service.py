@@ -58,10 +58,9 @@ class ShardService(ShardServicer):  # type: ignore[misc]
 
     async def GetNodes(self, request: pb.GetNodesRequest, context: Any) -> pb.GetNodesResponse:  # noqa: N802
         nodes = await self._shard.get_nodes(
-            messages.graph_of_pb(request.graph), list(request.ids), deadline_s=_left_s(context)
+            messages.graph_of_pb(request.graph), request.ids[:], deadline_s=_left_s(context)
         )
-        found = [(index, messages.node_to_pb(node)) for index, node in enumerate(nodes) if node is not None]
-        return pb.GetNodesResponse(found=[index for index, _ in found], nodes=[node for _, node in found])
+        return messages.nodes_to_pb(nodes)
 
     async def Neighbors(self, request: pb.NeighborsRequest, context: Any) -> AsyncIterator[pb.Facts]:  # noqa: N802
         try:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
+    NO_SOURCE,
     Answer,
     Applied,
     Direction,
@@ -29,8 +30,6 @@ from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
 
 T = TypeVar("T")
-
-_NO_SOURCE = Source()
 
 
 class Asked(Protocol):
@@ -72,7 +71,7 @@ class BoundGraph:
         *,
         key: WriteKey | None = None,
         token: FencingToken | None = None,
-        source: Source = _NO_SOURCE,
+        source: Source = NO_SOURCE,
         deadline_s: float | None = None,
     ) -> Applied:
         """Apply a batch. Without a key it is not sent again once it may have been applied: OutcomeUnknownError."""
@@ -158,7 +157,7 @@ class BoundGraph:
         self,
         batches: AsyncIterator[Sequence[Op]],
         *,
-        source: Source = _NO_SOURCE,
+        source: Source = NO_SOURCE,
         deadline_s: float | None = None,
     ) -> Applied:
         return await self._graphs.ask(

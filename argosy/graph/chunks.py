@@ -1,12 +1,13 @@
 """Large answers in parts of about 1 MiB, as the messages of a stream. Pure."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, Final
 
 import msgspec
 
 from argosy.graph.facts import Answer, Edge, Neighborhood, Node
-from argosy.graph.messages import edge_of_pb, edge_to_pb, node_of_pb, node_to_pb
+from argosy.graph.messages import add_edge, add_node, edge_of_pb, node_of_pb
 from argosy.rpc import shard_pb2 as pb
 
 CHUNK_SIZE_BYTES: Final = 1_048_576  # as much as the props of a single node may have (PROPS_SIZE_BYTES_MAX)
@@ -15,20 +16,23 @@ _OVERHEAD_SIZE_BYTES: Final = 128
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_rows: Final = msgspec.json.Decoder(list[list[Any]]).decode
-_T = TypeVar("_T")
 
 
 def facts_to_pb(nodes: Sequence[Node], edges: Sequence[Edge], *, is_cut: bool = False) -> Iterator[pb.Facts]:
     """Yield messages with these facts, at least one. is_cut is in each of them."""
-    sent = False
-    for part in _parts(nodes, _size_of_node):
-        yield pb.Facts(nodes=map(node_to_pb, part), is_cut=is_cut)
-        sent = True
-    for edges_part in _parts(edges, _size_of_edge):
-        yield pb.Facts(edges=map(edge_to_pb, edges_part), is_cut=is_cut)
-        sent = True
-    if not sent:
-        yield pb.Facts(is_cut=is_cut)
+    part, size_bytes = pb.Facts(is_cut=is_cut), 0
+    facts: Iterable[Node | Edge] = chain(nodes, edges)
+    for fact in facts:
+        added = _size_of(fact)
+        if size_bytes and size_bytes + added > CHUNK_SIZE_BYTES:
+            yield part
+            part, size_bytes = pb.Facts(is_cut=is_cut), 0
+        if isinstance(fact, Node):
+            add_node(part.nodes, fact)
+        else:
+            add_edge(part.edges, fact)
+        size_bytes += added
+    yield part
 
 
 async def facts_of_pb(messages: AsyncIterator[pb.Facts]) -> Neighborhood:
@@ -46,7 +50,7 @@ async def facts_of_pb(messages: AsyncIterator[pb.Facts]) -> Neighborhood:
 def answer_to_pb(answer: Answer) -> Iterator[pb.Rows]:
     """Yield messages with an answer, the columns in the first one."""
     columns = answer.columns
-    for part in _parts(map(_encode, answer.rows), len):
+    for part in _parts(map(_encode, answer.rows)):
         yield pb.Rows(columns=columns, rows=b"[" + b",".join(part) + b"]", is_cut=answer.is_cut)
         columns = []
     if columns or not answer.rows:
@@ -87,24 +91,20 @@ async def joined(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             await parts.aclose()
 
 
-def _parts(items: Iterable[_T], size_of: Callable[[_T], int]) -> Iterator[list[_T]]:
-    """Yield items in lists that each have about CHUNK_SIZE_BYTES, or one item that has more."""
-    part: list[_T] = []
+def _parts(rows: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield rows in lists that each have about CHUNK_SIZE_BYTES, or one row that has more."""
+    part: list[bytes] = []
     size_bytes = 0
-    for item in items:
-        added = size_of(item)
-        if part and size_bytes + added > CHUNK_SIZE_BYTES:
+    for row in rows:
+        if part and size_bytes + len(row) > CHUNK_SIZE_BYTES:
             yield part
             part, size_bytes = [], 0
-        part.append(item)
-        size_bytes += added
+        part.append(row)
+        size_bytes += len(row)
     if part:
         yield part
 
 
-def _size_of_node(node: Node) -> int:
-    return len(node.id) + len(node.label) + len(node.props) + _OVERHEAD_SIZE_BYTES
-
-
-def _size_of_edge(edge: Edge) -> int:
-    return len(edge.src) + len(edge.type) + len(edge.dst) + len(edge.props) + _OVERHEAD_SIZE_BYTES
+def _size_of(fact: Node | Edge) -> int:
+    names = len(fact.id) + len(fact.label) if isinstance(fact, Node) else len(fact.src) + len(fact.type) + len(fact.dst)
+    return names + len(fact.props) + _OVERHEAD_SIZE_BYTES

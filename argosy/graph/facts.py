@@ -64,6 +64,9 @@ class Source(NamedTuple):
     step_key: str = ""
 
 
+NO_SOURCE: Final = Source()
+
+
 class Applied(NamedTuple):
     """What a batch came to, as it is stored under its key.
 

@@ -84,21 +84,24 @@ class Connections:
 
     def begin_read(self) -> apsw.Connection:
         """Take a connection that reads, until `end_read`."""
-        with told():
-            connection, is_new = self._take()
-            try:
-                self._opened.used(self, connected=is_new)
-            except BaseException:
-                self._give_back(connection)
-                raise
-            return connection
+        with self._lock:
+            self.check()
+            is_new = not self._readers
+            connection = open_file(self.path) if is_new else self._readers.pop()
+            self._reading.add(connection)
+        try:
+            self._opened.used(self, connected=is_new)
+        except BaseException as error:
+            self.end_read(connection, error)
+            raise
+        return connection
 
     def end_read(self, connection: apsw.Connection, error: BaseException | None) -> None:
         """Give the connection back. error: with which the read ended; one of SQLite's is raised as Argosy's."""
         try:
-            if isinstance(error, apsw.InterruptError):
-                self.check()
             if isinstance(error, apsw.Error):
+                if isinstance(error, apsw.InterruptError):
+                    self.check()
                 raise told_of(error) from error
         finally:
             self._give_back(connection)
@@ -135,14 +138,6 @@ class Connections:
                 connection.interrupt()
             self._remove_if_unused()
         self._opened.forget(self)
-
-    def _take(self) -> tuple[apsw.Connection, bool]:
-        with self._lock:
-            self.check()
-            is_new = not self._readers
-            connection = open_file(self.path) if is_new else self._readers.pop()
-            self._reading.add(connection)
-            return connection, is_new
 
     def _give_back(self, connection: apsw.Connection) -> None:
         with self._lock:

@@ -39,7 +39,7 @@ class Meta(NamedTuple):
 
     def check(self, ref: GraphRef) -> None:
         """Raise WrongOwnerError unless the file is of the graph that a call means, in its generation."""
-        if (ref.tenant, ref.graph, ref.incarnation) != (self.tenant, self.graph, self.incarnation):
+        if ref[:3] != self[:3]:
             raise WrongOwnerError("another life of the graph is here")
         if ref.generation != self.generation:
             raise WrongOwnerError(f"the graph is here in generation {self.generation}, not in {ref.generation}")

@@ -6,13 +6,14 @@ from typing import Final
 import apsw
 
 from argosy.graph.facts import Direction, Edge, Neighborhood, Node
-from argosy.shards.engines.reader import SIZE_BYTES_MAX, SQL, edge_of, get_nodes
+from argosy.shards.engines.reader import SIZE_BYTES_MAX, SQL, edge_of, get_nodes, json_of
 
 # Edges that are given for each node that may be: nodes may be joined by many edges of many types.
 _EDGES_PER_NODE: Final = 16
 _NODES_AT_ONCE: Final = 32  # a node may have 1 MiB
 _OUT: Final = (Direction.OUT, Direction.BOTH)
 _IN: Final = (Direction.IN, Direction.BOTH)
+_SRC, _DST = 0, 2
 
 
 class Walk:
@@ -23,8 +24,13 @@ class Walk:
 
     def __init__(self, connection: apsw.Connection, types: Sequence[str], direction: Direction, limit: int) -> None:
         self._connection = connection
-        self._types = tuple(dict.fromkeys(types))
-        self._direction = direction
+        self._types = (json_of(list(dict.fromkeys(types))),) if types else ()
+        of_types = "_of_types" if types else ""
+        # Statements, and the columns with the ids at the other ends.
+        self._along = [
+            *([(SQL[f"edges_out{of_types}"], _DST)] if direction in _OUT else []),
+            *([(SQL[f"edges_in{of_types}"], _SRC)] if direction in _IN else []),
+        ]
         self._limit = limit
         self._nodes: dict[str, Node] = {}
         self._edges: dict[tuple[str, str, str], Edge] = {}
@@ -58,30 +64,24 @@ class Walk:
         """Go along the edges of some nodes. Return the ids at their other ends that are new, a few too many at most."""
         room = self._limit - len(self._nodes)
         found: dict[str, None] = {}
-        for near in frontier:
-            for edge in self._edges_of(near):
-                far = edge.dst if edge.src == near else edge.src
-                if far not in self._nodes:
-                    found[far] = None
-                is_full = len(found) > room or len(self._edges) >= self._limit * _EDGES_PER_NODE
-                if is_full or not (edge[:3] in self._edges or self._has_room(edge)):
-                    self._is_cut = True
-                    return list(found)
-                self._edges[edge[:3]] = edge
+        for edge, far in self._edges_of(frontier):
+            if far not in self._nodes:
+                found[far] = None
+            is_full = len(found) > room or len(self._edges) >= self._limit * _EDGES_PER_NODE
+            if is_full or not self._has_room(edge):
+                self._is_cut = True
+                break
+            self._edges[edge[:3]] = edge
         return list(found)
 
     def _has_room(self, fact: Node | Edge) -> bool:
         self._size_bytes += len(fact.props)
         return self._size_bytes <= SIZE_BYTES_MAX
 
-    def _edges_of(self, node_id: str) -> Iterator[Edge]:
-        if self._direction in _OUT:
-            yield from self._rows("edges_out", node_id)
-        if self._direction in _IN:
-            yield from self._rows("edges_in", node_id)
-
-    def _rows(self, statement: str, node_id: str) -> Iterator[Edge]:
-        if not self._types:
-            yield from map(edge_of, self._connection.execute(SQL[statement], (node_id,)))
-        for kind in self._types:
-            yield from map(edge_of, self._connection.execute(SQL[f"{statement}_of_type"], (node_id, kind)))
+    def _edges_of(self, frontier: list[str]) -> Iterator[tuple[Edge, str]]:
+        """Yield edges of these nodes that it has not gone along, with the ids at their other ends."""
+        asked = (json_of(frontier), *self._types)
+        for statement, far in self._along:
+            for row in self._connection.execute(statement, asked):
+                if row[:3] not in self._edges:
+                    yield edge_of(row), row[far]

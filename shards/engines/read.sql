@@ -20,13 +20,21 @@ SELECT src, type, dst, props, version, turn_id, step_key FROM edge
 WHERE (src, type, dst) > (?, ?, ?) ORDER BY src, type, dst LIMIT ?
 
 -- name: edges_out
-SELECT src, type, dst, props, version, turn_id, step_key FROM edge WHERE src = ?
+-- Of the nodes in a JSON list of ids. CROSS JOIN: one node after the other, so that whoever has enough stops early.
+SELECT e.src, e.type, e.dst, e.props, e.version, e.turn_id, e.step_key
+FROM json_each(?) AS near CROSS JOIN edge AS e ON e.src = near.value
 
--- name: edges_out_of_type
-SELECT src, type, dst, props, version, turn_id, step_key FROM edge WHERE src = ? AND type = ?
+-- name: edges_out_of_types
+-- Of these types, a JSON list.
+SELECT e.src, e.type, e.dst, e.props, e.version, e.turn_id, e.step_key
+FROM json_each(?) AS near CROSS JOIN json_each(?) AS kind CROSS JOIN edge AS e
+  ON e.src = near.value AND e.type = kind.value
 
 -- name: edges_in
-SELECT src, type, dst, props, version, turn_id, step_key FROM edge WHERE dst = ?
+SELECT e.src, e.type, e.dst, e.props, e.version, e.turn_id, e.step_key
+FROM json_each(?) AS near CROSS JOIN edge AS e ON e.dst = near.value
 
--- name: edges_in_of_type
-SELECT src, type, dst, props, version, turn_id, step_key FROM edge WHERE dst = ? AND type = ?
+-- name: edges_in_of_types
+SELECT e.src, e.type, e.dst, e.props, e.version, e.turn_id, e.step_key
+FROM json_each(?) AS near CROSS JOIN json_each(?) AS kind CROSS JOIN edge AS e
+  ON e.dst = near.value AND e.type = kind.value

@@ -8,7 +8,7 @@ import apsw
 import msgspec
 
 from argosy.errors import GraphDeadlineError, GraphTooLargeError
-from argosy.graph.facts import Edge, Node, Source
+from argosy.graph.facts import NO_SOURCE, Edge, Node, Source
 from argosy.shards.engine import Interrupt
 from argosy.statements import load_statements
 
@@ -19,16 +19,16 @@ _STEPS: Final = 2_000
 # Of what one read holds in memory at once: few rows of 1 MiB, or very many small ones.
 SIZE_BYTES_MAX: Final = 67_108_864
 
-_encode_ids: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def node_of(row: Sequence[Any]) -> Node:
     """Return the node of a row with the columns id, label, props, version, turn_id, step_key."""
-    return Node(row[0], row[1], row[2], row[3], Source(row[4], row[5]))
+    return Node(row[0], row[1], row[2], row[3], Source(row[4], row[5]) if row[4] or row[5] else NO_SOURCE)
 
 
 def edge_of(row: Sequence[Any]) -> Edge:
-    return Edge(row[0], row[1], row[2], row[3], row[4], Source(row[5], row[6]))
+    return Edge(row[0], row[1], row[2], row[3], row[4], Source(row[5], row[6]) if row[5] or row[6] else NO_SOURCE)
 
 
 @contextmanager
@@ -53,12 +53,17 @@ def within_size(rows: Iterable[Sequence[Any]], props: int = 2) -> Iterator[Seque
         yield row
 
 
+def json_of(names: Sequence[str]) -> str:
+    """Return names as a statement takes them."""
+    return _encode(names).decode()
+
+
 def get_nodes(connection: apsw.Connection, ids: Sequence[str]) -> list[Node | None]:
     """Return the nodes in the order of ids, None for those that are not there."""
     if len(ids) == 1:
         row = connection.execute(SQL["get_node"], ids).fetchone()
         return [row and node_of(row)]
-    rows = within_size(connection.execute(SQL["get_nodes"], (_encode_ids(ids).decode(),)))
+    rows = within_size(connection.execute(SQL["get_nodes"], (json_of(ids),)))
     return [None if row[0] is None else node_of(row) for row in rows]
 
 

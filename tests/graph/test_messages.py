@@ -129,6 +129,15 @@ async def test_a_fact_larger_than_a_message_should_be_comes_alone() -> None:
     assert (await facts_of_pb(arriving(messages))).nodes == nodes
 
 
+async def test_a_few_facts_are_one_message() -> None:
+    nodes, edges = [Node("a", "A", b"{}", 1, Source())], [Edge("a", "T", "a", b"{}", 2, Source("t", "s"))]
+
+    messages = list(facts_to_pb(nodes, edges))
+
+    assert len(messages) == 1
+    assert await facts_of_pb(arriving(messages)) == (nodes, edges, False)
+
+
 async def test_nothing_is_one_message() -> None:
     assert [message.is_cut for message in facts_to_pb([], [], is_cut=True)] == [True]
     assert await facts_of_pb(arriving(facts_to_pb([], []))) == ([], [], False)
