@@ -257,12 +257,13 @@ def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdi
         return Verdict("waiting_for_signal", why, to_do, details)
     until = min((wait.due_at for wait in waits if wait.due_at), default=facts.next_timer_at)
     if retries := [wait.name for wait in waits if wait.kind == WaitKind.RETRY]:
-        shards = ", ".join(sorted(filter(None, set(retries))))
-        what = f"It waits until shard {shards} answers, and asks" if shards else "A step of it failed and is tried"
-        code, why = "waiting_for_shard" if shards else "waiting_for_retry", f"{what} again at {_text(until)}."
-        return _unless_nobody_works(facts, Verdict(code, why, details=details))
-    why = f"It sleeps until {_text(until)}."
-    return _unless_nobody_works(facts, Verdict("sleeping", why, details=details))
+        if shards := ", ".join(sorted(filter(None, set(retries)))):
+            why = f"It waits until shard {shards} answers, and asks again at {_text(until)}."
+            return _unless_nobody_works(facts, Verdict("waiting_for_shard", why, details=details))
+        why = f"A step of it failed and is tried again at {_text(until)}."
+        to_do = f"Nothing, unless that lasts: step.retrying of GET /v1/turns/{turn_id}/events says how it failed."
+        return _unless_nobody_works(facts, Verdict("waiting_for_retry", why, to_do, details))
+    return _unless_nobody_works(facts, Verdict("sleeping", f"It sleeps until {_text(until)}.", details=details))
 
 
 def _parked(facts: TurnFacts, turn_id: uuid.UUID) -> Verdict:

@@ -138,7 +138,7 @@ async def _shown_shard(opened: Opened, shard: Any, graph_count: int) -> Shown:
         "state": shard.state,
         "graphs": graph_count,
         "is_up": line.is_up,
-        "reason": line.reason,
+        "reason": line.reason or line.fault,
         "added_at": shard.added_at.isoformat(),
     }
 

@@ -185,12 +185,13 @@ class Graphs:
         row = await find(name, until_s, incarnation)
         try:
             return await self._ask(row, work, again, until_s, is_quick=is_quick)
-        except WrongOwnerError:
+        except WrongOwnerError as error:
             if again is Again.NEVER:
                 raise
             _AGAIN.inc()
             now = await self._lookup.read(name, until_s, incarnation)
             if (now.ref, now.shard) == (row.ref, row.shard):
+                self._say_unusable(row, (await self._members.line(row.shard)).member, error)
                 raise
         return await self._ask(now, work, again, until_s, is_quick=is_quick)
 
@@ -210,7 +211,7 @@ class Graphs:
             self._say_unusable(row, line.member, error)
             raise
 
-    def _say_unusable(self, row: GraphRow, member: Member, error: GraphFileError) -> None:
+    def _say_unusable(self, row: GraphRow, member: Member, error: GraphFileError | WrongOwnerError) -> None:
         """Log for operators, once in a while, what whoever asked is not told."""
         now_s = self._clock.monotonic_s()
         if self._unusable.fresh(GraphName(row.tenant, row.graph), now_s) is None:

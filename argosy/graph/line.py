@@ -69,7 +69,8 @@ class AfterReturn(Protocol):
 
 class Line:
     """A line to one shard; whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may
-    be. is_up: whether it answered when it was asked last; None: it was not asked yet.
+    be. is_up: whether it answered when it was asked last; None: it was not asked yet. fault: why it did not; empty if
+    it did.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Line:
         self._clock = clock
         self._then = then
         self.is_up: bool | None = None
+        self.fault = ""
         self._is_down_said = False
         endpoint = member.endpoint
         self._up = telemetry.SHARD_UP.labels(endpoint=endpoint)
@@ -180,6 +182,7 @@ class Line:
     def _note_up(self, call: Pass) -> None:
         self._answered.inc()
         self._breaker.succeeded(call)
+        self.fault = ""
         if not self.is_up:
             if self._is_down_said:
                 log.info(telemetry.SHARD_REACHED, endpoint=self.member.endpoint)
@@ -196,13 +199,14 @@ class Line:
         # A shard that never answered here may be starting, beside this process: it is said from the second time on.
         is_starting = self.is_up is None
         self.is_up = False
+        self.fault = f"{type(error).__name__}: {error}"
         self._up.set(0)
         if not (is_starting or self._is_down_said):
             self._is_down_said = True
             log.warning(
                 telemetry.SHARD_UNREACHABLE,
                 endpoint=self.member.endpoint,
-                error=f"{type(error).__name__}: {error}",
+                error=self.fault,
                 consequence="its graphs, and no others, wait until it answers",
             )
 

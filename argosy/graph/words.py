@@ -21,7 +21,7 @@ from argosy.errors import (
 _WORDS: Final[dict[type[ArgosyError], str]] = {
     GraphFileError: "the graph's shard cannot use the graph's file: an operator has to see to it",
     WrongOwnerError: "the graph's shard does not have the graph as it is known here: if that lasts, an operator has to "
-    "look with `argosy shards orphans`",
+    "look with `argosy shards orphans`, and to drop the graph if that does not show one of its name",
     OutcomeUnknownError: "the graph's shard was cut off while it wrote",
     EmbedderAwayError: "the function that makes vectors of texts (EMBEDDER) took too long, or says that it is away",
     EmbedderError: "the function that makes vectors of texts (EMBEDDER) failed: the log says how",

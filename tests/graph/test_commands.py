@@ -174,6 +174,7 @@ async def test_a_shard_that_does_not_answer_is_shown_as_such(fleet: Fleet) -> No
     (shard,) = await fleet.argosy("shards", "list")
 
     assert shard["is_up"] is False
+    assert shard["reason"].startswith(f"ShardUnavailableError: {fleet.member.endpoint}: ")
 
 
 async def test_without_an_address_the_postgres_of_up_is_asked_if_it_runs(folder: Path) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 from argosy import config, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import GraphFileError, ShardUnavailableError
+from argosy.errors import GraphFileError, ShardUnavailableError, WrongOwnerError
 from argosy.graph.facts import Member, Node, WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
@@ -90,28 +91,35 @@ async def test_what_needs_it_goes_on_when_it_is_back(two: list[Shard], served: G
     assert await served.of("acme", mine).apply([ada], key=key) == applied, "it is the same write"
 
 
-async def test_a_graph_whose_file_is_damaged_is_alone_with_that(two: list[Shard], served: Graphs, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "said_of_it"),
+    [(lambda file: file.write_bytes(b"no database" * 1_000), "not a database"), (Path.unlink, "not here")],
+    ids=["damaged", "gone"],
+)
+async def test_a_graph_whose_file_cannot_be_used_is_alone_with_that(
+    spoil: Callable[[Path], Any], said_of_it: str, two: list[Shard], served: Graphs, folder: Path
+) -> None:
     here = two[0].member.member_id
     rows = [await served.create("acme", f"graph-{number}") for number in range(12)]
-    damaged, whole = [row for row in rows if row.shard == here][:2]
+    spoilt, whole = [row for row in rows if row.shard == here][:2]
     await two[0].stop()
-    (file,) = (folder / "one").rglob(f"*{damaged.incarnation.hex}*.db")
-    file.write_bytes(b"no database" * 1_000)
+    (file,) = (folder / "one").rglob(f"*{spoilt.incarnation.hex}*.db")
+    spoil(file)
     await two[0].start()
     await _until_asked(served, whole.graph)
 
     with capture_logs() as said:
         for _ in range(10):
-            with pytest.raises(GraphFileError):
-                await served.of("acme", damaged.graph).get_nodes(["ada"], deadline_s=0.2)
+            with pytest.raises((GraphFileError, WrongOwnerError)):
+                await served.of("acme", spoilt.graph).get_nodes(["ada"], deadline_s=0.2)
             assert await served.of("acme", whole.graph).get_nodes(["ada"]) == [None]
 
     (unusable,) = [each for each in said if each["event"] == telemetry.GRAPH_FILE_UNUSABLE]
-    assert (unusable["graph"], unusable["endpoint"]) == (damaged.graph, two[0].member.endpoint)
-    assert "not a database" in unusable["error"]
-    await served.drop("acme", damaged.graph)
-    await served.create("acme", damaged.graph)
-    assert await served.of("acme", damaged.graph).get_nodes(["ada"]) == [None]
+    assert (unusable["graph"], unusable["endpoint"]) == (spoilt.graph, two[0].member.endpoint)
+    assert said_of_it in unusable["error"]
+    await served.drop("acme", spoilt.graph)
+    await served.create("acme", spoilt.graph)
+    assert await served.of("acme", spoilt.graph).get_nodes(["ada"]) == [None]
 
 
 async def _until_asked(graphs: Graphs, graph: str) -> list[Node | None]:

@@ -115,6 +115,10 @@ def test_a_turn_is_explained(turn_facts: TurnFacts, waits: list[Wait], code: str
     assert explained.what_to_do
 
 
+def test_a_turn_that_tries_a_step_again_says_where_it_stands_why() -> None:
+    assert "step.retrying" in verdict(facts("suspended"), ME, [RETRY]).what_to_do
+
+
 def test_a_dead_owners_turn_says_that_it_is_adopted_only_where_somebody_can() -> None:
     adopted = verdict(facts("running", is_owner_alive=False), ME, [])
     alone = verdict(facts("running", is_owner_alive=False, **NOBODY), ME, [])
