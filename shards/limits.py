@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from argosy.config import Settings
 from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
 from argosy.graph.facts import DEPTH_MAX, LIST_MAX, TYPES_MAX, Edge, GraphName, GraphRef, Node, WriteKey
-from argosy.graph.ops import DIMENSION_MAX, Op, check_ops, encode_ops, fault_of_json, fault_of_name
+from argosy.graph.ops import DIMENSION_MAX, Op, check_json, check_ops, encode_ops, fault_of_name
 
 # Larger batches are read and checked in a thread: they would hold up the calls of others.
 INLINE_OPS_MAX: Final = 64
 _TEXT_SIZE_BYTES_MAX: Final = 65_536  # of what is searched for
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Limits(NamedTuple):
@@ -38,7 +35,9 @@ class Limits(NamedTuple):
         )
 
     def check_batch(self, ops: Sequence[Op]) -> int:
-        """Return the size of a batch, as JSON. Raises GraphInputError for operations that break a rule."""
+        """Return the size of a batch, as JSON. Raises GraphInputError for operations that break a rule, and
+        GraphTooLargeError.
+        """
         check_ops(ops)
         size_bytes = len(encode_ops(ops))
         if size_bytes > self.batch_size_bytes_max:
@@ -51,7 +50,8 @@ class Limits(NamedTuple):
 
     def check_ids(self, ids: Sequence[str]) -> None:
         if not 1 <= len(ids) <= self.rows_max:
-            raise GraphTooLargeError(f"ids: a call has 1 to {self.rows_max}, not {len(ids)}")
+            error = GraphTooLargeError if ids else GraphInputError
+            raise error(f"ids: a call has 1 to {self.rows_max}, not {len(ids)}")
 
     def check_limit(self, limit: int) -> None:
         if limit < 1:
@@ -75,16 +75,11 @@ class Limits(NamedTuple):
             size_bytes = len(cypher.encode())
         except UnicodeEncodeError as error:
             raise GraphInputError("the query is no valid Unicode") from error
-        if fault := fault_of_json(params):
-            raise GraphInputError(f"params: {fault}")
+        check_json("params", params, self.params_size_bytes_max)
         if not cypher.strip():
             raise CypherError("the query is empty", (1, 1))
-        for what, size, size_max in (
-            ("cypher", size_bytes, self.query_size_bytes_max),
-            ("params", len(_encode(params)), self.params_size_bytes_max),
-        ):
-            if size > size_max:
-                raise GraphTooLargeError(f"{what}: at most {size_max} bytes, not {size}")
+        if size_bytes > self.query_size_bytes_max:
+            raise GraphTooLargeError(f"cypher: at most {self.query_size_bytes_max} bytes, not {size_bytes}")
 
     def check_search(self, text: str, vector: tuple[str, Sequence[float]] | None) -> None:
         try:

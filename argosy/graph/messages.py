@@ -27,7 +27,7 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
-from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, Props, UpsertEdge, UpsertNode, fault_of_json
+from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, Props, UpsertEdge, UpsertNode, check_json
 from argosy.rpc import shard_pb2 as pb
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -239,8 +239,7 @@ def stats_of_pb(message: pb.Stats) -> tuple[GraphName, Stats]:
 
 def params_to_pb(params: Props) -> bytes:
     """Return the parameters of a query. Raises GraphInputError for what would not arrive as it is."""
-    if fault := fault_of_json(params):
-        raise GraphInputError(f"params: {fault}")
+    check_json("params", params)
     return _encode(params)
 
 

@@ -16,6 +16,8 @@ Rules:
 - A version is the number of the batch that wrote a node or an edge last: 1, 2, … in each graph.
 - Integers have 64 bits with a sign; a number with a point or an exponent is a double.
 - Props are nested NESTING_MAX deep at most, themselves counted.
+- What has more operations, more vectors of a node or more bytes than may be is too large: GraphTooLargeError, which
+  says what to make smaller. All else that breaks a rule can never be written, in any part: GraphInputError.
 - Names (ids, labels, types, names of vectors) are any text of 1 to NAME_LENGTH_MAX characters, without control
   characters. As UTF-8 that is at most four times as many bytes, which an index of Postgres, an address and a message
   can have.
@@ -29,7 +31,7 @@ from typing import Any, Final
 
 import msgspec
 
-from argosy.errors import GraphInputError
+from argosy.errors import GraphInputError, GraphTooLargeError
 
 NAME_LENGTH_MAX: Final = 512
 OPS_MAX: Final = 10_000  # in one batch
@@ -107,7 +109,9 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def decode_ops(data: bytes) -> list[Op]:
-    """Return the operations of a JSON list. Raises GraphInputError, which names the operation and what is wrong."""
+    """Return the operations of a JSON list. Raises GraphInputError, which names the operation and what is
+    wrong, and GraphTooLargeError.
+    """
     try:
         ops = _decode_ops(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -122,12 +126,19 @@ def encode_ops(ops: Sequence[Op]) -> bytes:
 
 
 def check_ops(ops: Sequence[Op]) -> None:
-    """Raise GraphInputError when one of them breaks a rule. Its message begins with ops[INDEX]."""
+    """Raise GraphInputError when one of them breaks a rule, GraphTooLargeError when it has too much. The message begins
+    with ops[INDEX].
+    """
     if not 1 <= len(ops) <= OPS_MAX:
-        raise GraphInputError(f"ops: a batch has 1 to {OPS_MAX} operations, not {len(ops)}")
+        error = GraphTooLargeError if ops else GraphInputError
+        raise error(f"ops: a batch has 1 to {OPS_MAX} operations, not {len(ops)}")
     for index, op in enumerate(ops):
         if fault := _fault_of(op):
             raise GraphInputError(f"ops[{index}]: {fault}")
+        if isinstance(op, UpsertNode | MergeProps) and op.vectors and len(op.vectors) > VECTORS_MAX:
+            raise GraphTooLargeError(f"ops[{index}]: a node has at most {VECTORS_MAX} vectors")
+        if not isinstance(op, DeleteNode | DeleteEdge):
+            check_json(f"ops[{index}]: props", op.props, PROPS_SIZE_BYTES_MAX)
 
 
 def merged(props: Props, changes: Props) -> Props:
@@ -148,14 +159,21 @@ def fault_of_name(name: str) -> str:
     return ""
 
 
-def fault_of_json(props: Props, size_bytes_max: float = math.inf) -> str:
-    """Return why props, or parameters of a query, cannot be written down as they are; empty when they can."""
+def check_json(what: str, props: Props, size_bytes_max: float = math.inf) -> None:
+    """Raise GraphInputError for props, or parameters of a query, that cannot be written down as they are, and
+    GraphTooLargeError for more bytes. what: what a message calls them.
+    """
     try:
         size = len(_encode(props))
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
-        return f"cannot be JSON: {error}"
+        raise GraphInputError(f"{what}: cannot be JSON: {error}") from error
     if size > size_bytes_max:
-        return f"at most {size_bytes_max} bytes as JSON, not {size}"
+        raise GraphTooLargeError(f"{what}: at most {size_bytes_max} bytes as JSON, not {size}")
+    if fault := _fault_of_json(props):
+        raise GraphInputError(f"{what}: {fault}")
+
+
+def _fault_of_json(props: Props) -> str:
     level: list[Any] = [props]
     for depth in count(1):
         below: list[Any] = []
@@ -198,16 +216,12 @@ def _fault_of(op: Op) -> str:
         return "if_absent and if_version contradict each other"
     if isinstance(op, UpsertNode) and op.keep_vectors and not op.vectors:
         return "keep_vectors is said with vectors"
-    if isinstance(op, UpsertNode | MergeProps) and op.vectors and (fault := _fault_of_vectors(op.vectors)):
-        return fault
-    if isinstance(op, DeleteNode | DeleteEdge) or not (fault := fault_of_json(op.props, PROPS_SIZE_BYTES_MAX)):
-        return ""
-    return f"props: {fault}"
+    if isinstance(op, UpsertNode | MergeProps) and op.vectors:
+        return _fault_of_vectors(op.vectors)
+    return ""
 
 
 def _fault_of_vectors(vectors: dict[str, list[float]]) -> str:
-    if len(vectors) > VECTORS_MAX:
-        return f"a node has at most {VECTORS_MAX} vectors"
     for name, vector in vectors.items():
         if fault := fault_of_name(name):
             return f"the name of a vector {fault}"

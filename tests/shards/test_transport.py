@@ -23,7 +23,7 @@ from argosy.errors import (
     WrongOwnerError,
 )
 from argosy.graph.facts import TYPES_MAX, Applied, Direction, FencingToken, GraphName, GraphRef, Source, WriteKey
-from argosy.graph.ops import NESTING_MAX, MergeProps, Op, UpsertNode
+from argosy.graph.ops import NESTING_MAX, OPS_MAX, PROPS_SIZE_BYTES_MAX, VECTORS_MAX, MergeProps, Op, UpsertNode
 from argosy.graph.transport import Transport
 from tests.shards.engines import NO_SOURCE, Opened, knows, new_ref, person
 from tests.shards.served import shard_over_grpc
@@ -235,6 +235,20 @@ async def test_what_is_asked_for_has_bounds(transport: Transport, there: GraphRe
     await transport.neighbors(there, ["x"], types=types[1:], limit=1, deadline_s=S)
     with pytest.raises(GraphTooLargeError, match=f"types: at most {TYPES_MAX}, not {TYPES_MAX + 1}"):
         await transport.neighbors(there, ["x"], types=types, limit=1, deadline_s=S)
+
+
+async def test_what_is_written_has_bounds(transport: Transport, there: GraphRef) -> None:
+    many = [person("ada")] * (OPS_MAX + 1)
+    large = person("ada", text="x" * PROPS_SIZE_BYTES_MAX)
+    vectors = UpsertNode("ada", "Person", vectors={f"v{number}": [1.0] for number in range(VECTORS_MAX + 1)})
+
+    for ops in (many, [large], [vectors]):
+        with pytest.raises(GraphTooLargeError):
+            await apply(transport, there, *ops)
+    for nothing in (transport.get_nodes(there, [], deadline_s=S), apply(transport, there)):
+        with pytest.raises(GraphInputError) as raised:
+            await nothing
+        assert not isinstance(raised.value, GraphTooLargeError)
 
 
 async def test_an_answer_has_a_bound(transport: Transport, there: GraphRef) -> None:
