@@ -13,7 +13,7 @@ import msgspec
 from argosy.errors import CypherError
 from argosy.shards.views.admission import admit
 from argosy.shards.views.frames import Answered, Ask, Failed
-from argosy.shards.views.mapping import answered, answered_text, hidden, hidden_name
+from argosy.shards.views.mapping import answered, answered_text, hidden, hidden_key, hidden_name
 from argosy.shards.views.places import place_of
 from argosy.shards.views.rewriting import Rewritten
 from argosy.shards.views.tokens import position_of
@@ -51,6 +51,7 @@ def answer(ask: Ask, graph: kglite.KnowledgeGraph, labels: frozenset[str], teach
 
 def _run(ask: Ask, query: Rewritten, graph: Any, labels: frozenset[str], teach: Teach) -> Any:
     params = {hidden_name(name): hidden(value) for name, value in ask.params.items()} | query.labels
+    params |= {name: _key_of(ask.params[param]) for name, param in query.keys.items()}
     for tries_left in range(_PROPERTIES_MAX, -1, -1):
         try:
             return graph.cypher(
@@ -65,6 +66,10 @@ def _run(ask: Ask, query: Rewritten, graph: Any, labels: frozenset[str], teach: 
                 raise
             graph = teach(*unknown)
     return None
+
+
+def _key_of(value: Any) -> Any:
+    return hidden_key(value) if isinstance(value, str) else hidden(value)
 
 
 def _answered(ask: Ask, graph: kglite.KnowledgeGraph, result: Any) -> Answered | Failed:

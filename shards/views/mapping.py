@@ -31,7 +31,7 @@ DEPTH_MAX: Final = 32
 _OWN: Final = ("label", "name", "node_type", "properties", "relationships", "title", "type")
 _SHORT: Final = 64  # characters: longer keys are rare, and would fill the memory of the cache
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_HIDDEN: Final = re.compile(rf"(?:(id|{'|'.join(_OWN)})|u((?:[0-9a-f][0-9a-f])*)){MARK}")
+_HIDDEN: Final = re.compile(rf"(?:(id|{'|'.join(_OWN)})|[ku]((?:[0-9a-f][0-9a-f])*)){MARK}")
 _ID_PROPERTY: Final = "id" + MARK
 _VIRTUAL: Final = frozenset(("id", "title", "type"))  # what kglite adds to a node's properties
 
@@ -58,6 +58,11 @@ _hidden_short_key: Final = lru_cache(4_096)(_hidden_key)  # a graph has few keys
 def hidden_name(name: str) -> str:
     """Return the name of a variable, a column or a parameter as kglite has it."""
     return name if is_plain(name) else f"u{name.encode(errors='surrogatepass').hex()}{MARK}"
+
+
+def hidden_param(name: str) -> str:
+    """Return the name of a parameter whose value is a key, beside that of the parameter as it is."""
+    return f"k{name.encode(errors='surrogatepass').hex()}{MARK}"
 
 
 def true_key(key: str) -> str:

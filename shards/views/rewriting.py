@@ -1,7 +1,8 @@
 """Writes a query anew for kglite: with the names that `mapping.py` gives, and labels that it takes. Pure.
 
 - A key that kglite would understand in its own way is replaced where it stands as a key: n.name, {name: 1},
-  n {.name}, n["name"]. n[$key] and "name" IN keys(n) are not seen through: those compare kglite's names.
+  n {.name}, n["name"], "name" IN keys(n). A parameter that stands there, n[$key], $key IN keys(n), is given as a key.
+  What else is compared with the keys of keys(n) is not seen through: those are kglite's.
 - A name that is not plain (`total cost`, 日本) is replaced wherever it stands.
 - A label or type that is not plain becomes a parameter, which kglite takes as any text.
 - A comment becomes spaces: kglite knows one kind only.
@@ -11,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from argosy.shards.views.mapping import MARK, hidden_key, hidden_name, is_plain
+from argosy.shards.views.mapping import MARK, hidden_key, hidden_name, hidden_param, is_plain
 from argosy.shards.views.tokens import Kind, Token, at, position_of, start_of
 
 _BEFORE_A_LIST: Final = frozenset(
@@ -19,6 +20,7 @@ _BEFORE_A_LIST: Final = frozenset(
 )
 _BEFORE_A_SUBQUERY: Final = ("CALL", "COLLECT", "COUNT", "EXISTS")
 _PROJECTION: Final = "n {"
+_BEFORE_A_VALUE: Final = _BEFORE_A_LIST | {"(", "[", ",", "|"}  # which begins there, and is no part of another one
 
 
 class _Piece(NamedTuple):
@@ -30,11 +32,14 @@ class _Piece(NamedTuple):
 
 
 class Rewritten:
-    """A query as kglite gets it: its text, and the labels that are parameters of it."""
+    """A query as kglite gets it: its text, and the labels that are parameters of it. keys: its parameters that stand
+    for keys, by their names in the text.
+    """
 
     def __init__(self, cypher: str, tokens: Sequence[Token]) -> None:
         self._cypher = cypher
         self.labels: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
         self._starts = [(0, 0)]  # where in the text and in the query the same thing begins
         parts: list[str] = []
         done = length = 0
@@ -79,8 +84,12 @@ class Rewritten:
     def _text_of(self, code: Sequence[Token], index: int, bracket: str, is_label: bool) -> str:
         token, before, after = code[index], at(code, index - 1), at(code, index + 1)
         if token.kind is Kind.STRING:
-            is_key = before == "[" and after == "]" and _is_subscript(code, index - 1) and "\\" not in token.text
+            is_key = _stands_as_key(code, index, index) and "\\" not in token.text
             return token.text[0] + hidden_key(token.text[1:-1]) + token.text[0] if is_key else token.text
+        if before == "$" and _stands_as_key(code, index - 1, index):
+            return self._key(token.name)
+        if before == "$" and token.kind is Kind.NUMBER:
+            return hidden_name(token.text)
         if not token.is_name:
             return token.text
         if is_label and before != "$":
@@ -100,11 +109,24 @@ class Rewritten:
         self.labels[name] = label
         return f"${name}"
 
+    def _key(self, param: str) -> str:
+        name = hidden_param(param)
+        self.keys[name] = param
+        return name
+
 
 def _is_projection(code: Sequence[Token], index: int) -> bool:
     """Return whether a brace follows a name: as in n {.name, age}, or in (n:Person {name: "Ada"})."""
     is_after_name = at(code, index) == "{" and index > 0 and code[index - 1].is_name
     return is_after_name and at(code, index - 1) not in _BEFORE_A_SUBQUERY
+
+
+def _stands_as_key(code: Sequence[Token], start: int, end: int) -> bool:
+    """Return whether these tokens, from the first to the last, are taken for a key: n["name"], $k IN keys(n)."""
+    if at(code, start - 1) == "[" and at(code, end + 1) == "]" and _is_subscript(code, start - 1):
+        return True
+    is_sought = (at(code, end + 1), at(code, end + 2), at(code, end + 3)) == ("IN", "KEYS", "(")
+    return is_sought and at(code, start - 1) in _BEFORE_A_VALUE
 
 
 def _is_subscript(code: Sequence[Token], index: int) -> bool:

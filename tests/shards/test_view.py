@@ -75,6 +75,21 @@ async def test_a_property_named_id_shows_no_other_name_where_the_properties_are_
     assert each == [["id", "1"], ["id", 7], ["name", "x"]]
 
 
+PARAMS: Final[dict[str, Any]] = {"1": "name", "k": "a b", "i": 1, "map": {"name": 3}}
+
+
+async def test_a_key_that_is_a_parameter_is_taken_as_one_that_is_written_down() -> None:
+    async with view_of([UpsertNode("1", "N", {"name": "x", "a b": {"type": 2}})]) as view:
+        answer = await ask(view, "MATCH (n) RETURN n[$1], n[$k], $map[$1], [1, 2][$i]", **PARAMS)
+        [sought] = await rows(
+            view, "MATCH (n) RETURN 'name' IN keys(n) AS a, $k IN keys(n) AS b, 'title' IN keys(n) AS c", **PARAMS
+        )
+
+    assert answer.columns == ["n[$1]", "n[$k]", "$map[$1]", "[1, 2][$i]"]
+    assert answer.rows == [["x", {"type": 2}, 3, 2]]
+    assert sought == [True, True, False]
+
+
 TEXTS: Final = ["title_argosy", "u6162_argosy", "id_argosy", "say name_argosy", "u_argosy", "_argosy"]
 
 
