@@ -2,7 +2,8 @@
 
 - A key that kglite would understand in its own way is replaced where it stands as a key: n.name, {name: 1},
   n {.name}, n["name"], "name" IN keys(n). A parameter that stands there, n[$key], $key IN keys(n), is given as a key.
-  What else is compared with the keys of keys(n) is not seen through: those are kglite's.
+  What else is compared with the keys of keys(n) is not seen through: those are kglite's. Nor is n[x] of another text
+  than one of keys(n). It is not refused: from list[x] and map[x] it differs only when the query runs.
 - A name that is not plain (`total cost`, 日本) is replaced wherever it stands.
 - A label or type that is not plain becomes a parameter, which kglite takes as any text.
 - A comment becomes spaces: kglite knows one kind only.
