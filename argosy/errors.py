@@ -26,10 +26,13 @@
     │   │   ├── StoreBusyError      … let a statement wait too long for a lock
     │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
     │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
+    │   │   ├── GraphMissingError   … nor as the database does: its file is gone, and an operator has to act
+    │   │   └── GraphTakenError     … but one of its name that the database does not know: an operator has to act
     │   ├── ShardUnavailableError   a shard cannot be reached, or is stopping
     │   │   ├── ShardBusyError      … answers, and is not ready for this call: others it may take
     │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may
     │   ├── GraphAwayError          what a workflow or step is told of any of these: its graph cannot be asked now
+    │   │   └── GraphUnusableError  … nor later, unless an operator acts
     │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
     │   ├── EmbedderAwayError       the function that makes vectors cannot be had now, or takes too long
     │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
@@ -176,6 +179,14 @@ class WrongOwnerError(UnavailableError):
     code = "wrong_owner"
 
 
+class GraphMissingError(WrongOwnerError):
+    code = "graph_missing"
+
+
+class GraphTakenError(WrongOwnerError):
+    code = "graph_taken"
+
+
 class ShardUnavailableError(UnavailableError):
     code = "shard_unavailable"
 
@@ -194,6 +205,10 @@ class GraphAwayError(UnavailableError):
     """
 
     code = "graph_away"
+
+
+class GraphUnusableError(GraphAwayError):
+    """The graph's shard answers, and has lost the graph or cannot use its file: who waits, waits for an operator."""
 
 
 class ViewLostError(UnavailableError):

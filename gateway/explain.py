@@ -5,10 +5,12 @@ Promise (I5): every turn has ended, or its explanation names what it waits for a
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from argosy.gateway.retries import verdict_of_retries
+from argosy.gateway.verdict import Verdict, text_of
 from argosy.gateway.views import Wait, cancelling_until
 from argosy.store.turn import PartitionFacts, TurnFacts
 from argosy.turn import trial
@@ -27,15 +29,6 @@ class Explanation(msgspec.Struct, kw_only=True):
     why: str
     what_to_do: str
     details: dict[str, Any]
-
-
-class Verdict(NamedTuple):
-    """An explanation without its turn."""
-
-    code: str
-    why: str
-    what_to_do: str = "Nothing: it goes on by itself."
-    details: dict[str, Any] = {}
 
 
 class Parked(msgspec.Struct):
@@ -109,7 +102,7 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
     if status is Status.PARKED:
         return _parked(facts, turn_id)
     if status is Status.QUEUED and facts.place is None:
-        why = f"It is delayed until {_text(facts.not_before or facts.next_timer_at)}."
+        why = f"It is delayed until {text_of(facts.not_before or facts.next_timer_at)}."
         return _unless_nobody_works(facts, Verdict("not_due", why, details={"not_before": facts.not_before}))
     if status is Status.QUEUED and facts.head_turn_id not in (None, turn_id):
         return _behind(facts)
@@ -132,7 +125,7 @@ def _verdict(facts: TurnFacts, turn_id: uuid.UUID, waits: list[Wait]) -> Verdict
 
 def _cleaning_up(facts: TurnFacts, until: datetime) -> Verdict:
     """Return the verdict on a running turn whose code was told of a cancel."""
-    why = f"It was cancelled, and its code cleans up (attempt {facts.attempt}), until {_text(until)} at the most."
+    why = f"It was cancelled, and its code cleans up (attempt {facts.attempt}), until {text_of(until)} at the most."
     return Verdict("cancelling", why, "Nothing: it ends then, done or not.", {"until": until})
 
 
@@ -163,13 +156,13 @@ def _tried(facts: TurnFacts) -> Verdict | None:
             goes_on = f"by itself, after {_groups(known.behind)} before it"
         else:
             goes_on = f"in a group of at most {known.size}, after {_groups(known.behind)} before it"
-        why = f"{accused}, so it may be what ends them: it goes on {goes_on}, by {_text(until)} if those end none."
+        why = f"{accused}, so it may be what ends them: it goes on {goes_on}, by {text_of(until)} if those end none."
         to_do = "Nothing: the innocent go on, and what ends workers is parked. To end it now: POST …/cancel."
         return Verdict("waiting_for_trial", why, to_do, details | {"since": _at(known.at_s), "until": until})
     if known.kind is Kind.TRIED:
         until = _at(known.at_s + known.watch_s)
         company = "by itself" if known.size == 1 else f"in a group of {known.size}"
-        why = f"{accused}: it runs on trial, {company}, watched until {_text(until)} at the most."
+        why = f"{accused}: it runs on trial, {company}, watched until {text_of(until)} at the most."
         to_do = "Nothing: a turn that records what a step came to, or lives through its trial, is free again."
         return Verdict("on_trial", why, to_do, details | {"since": _at(known.at_s), "until": until})
     return None
@@ -199,7 +192,7 @@ def _elsewhere(facts: TurnFacts) -> Verdict:
     if facts.able:
         why = f"Its owner {facts.owner} does not have {what}; worker {facts.able[0]} has it, and gets it at once."
         return _unless_nobody_works(facts, Verdict("waiting_for_build", why, details=details))
-    since = _text(facts.lacking_since)
+    since = text_of(facts.lacking_since)
     why = f"No living worker of its lane has {what} (since {since}). It waits, and is parked after BUILD_WAIT_S."
     to_do = "Start a worker that has it (`argosy worker dispatch --workflows …`), or cancel the turn."
     return _unless_nobody_works(facts, Verdict("waiting_for_build", why, to_do, details))
@@ -208,7 +201,7 @@ def _elsewhere(facts: TurnFacts) -> Verdict:
 def _handing_over(facts: TurnFacts, runner: str) -> Verdict:
     """Return the verdict on a turn whose partition changed its owner while a step of the turn ran."""
     worker_id = runner.partition("/")[0]
-    until = _text(facts.runner_until)
+    until = text_of(facts.runner_until)
     why = f"A step of it still runs at worker {worker_id}, which owned its partition before: until {until} at the most."
     to_do = "Nothing: it goes on at its new owner when that step ends."
     return Verdict("handing_over", why, to_do, {"runner": worker_id, "until": facts.runner_until})
@@ -256,14 +249,9 @@ def _suspended(facts: TurnFacts, waits: list[Wait], turn_id: uuid.UUID) -> Verdi
         to_do = f"POST /v1/turns/{turn_id}/signals/{signals[0].name}"
         return Verdict("waiting_for_signal", why, to_do, details)
     until = min((wait.due_at for wait in waits if wait.due_at), default=facts.next_timer_at)
-    if retries := [wait.name for wait in waits if wait.kind == WaitKind.RETRY]:
-        if shards := ", ".join(sorted(filter(None, set(retries)))):
-            why = f"It waits until shard {shards} answers, and asks again at {_text(until)}."
-            return _unless_nobody_works(facts, Verdict("waiting_for_shard", why, details=details))
-        why = f"A step of it failed and is tried again at {_text(until)}."
-        to_do = f"Nothing, unless that lasts: step.retrying of GET /v1/turns/{turn_id}/events says how it failed."
-        return _unless_nobody_works(facts, Verdict("waiting_for_retry", why, to_do, details))
-    return _unless_nobody_works(facts, Verdict("sleeping", f"It sleeps until {_text(until)}.", details=details))
+    if (found := verdict_of_retries(facts, waits, until, turn_id)) is not None:
+        return _unless_nobody_works(facts, found._replace(details=details))
+    return _unless_nobody_works(facts, Verdict("sleeping", f"It sleeps until {text_of(until)}.", details=details))
 
 
 def _parked(facts: TurnFacts, turn_id: uuid.UUID) -> Verdict:
@@ -293,8 +281,4 @@ def _ended(facts: TurnFacts, status: Status) -> Verdict:
 
 
 def _until(moment: datetime | None) -> str:
-    return f", until {_text(moment)} at the latest" if moment else ""
-
-
-def _text(moment: datetime | None) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else "its timer"
+    return f", until {text_of(moment)} at the latest" if moment else ""

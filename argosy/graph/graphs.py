@@ -4,6 +4,8 @@ Rules:
 - Where a graph is says the directory in Postgres, whose rows are remembered (argosy/graph/lookup.py). That is safe at
   any age: a call carries the incarnation and generation of the row, and a shard that has the graph otherwise, or not at
   all, refuses it with WrongOwnerError. Then the row is read again, once, and if it has changed the call is made again.
+  If it has not, and the right shard answers, the graph's file is gone (GraphMissingError): a row is marked before its
+  shard forgets the graph.
 - With an embedder, a search by text is one by the text's vector, too (argosy/graph/bound.py).
 - A creation asks Postgres always: turns record its answer as the life they write to, and a remembered row may be old.
 - A row is no right: whoever asks has been found to be of the tenant before.
@@ -24,6 +26,7 @@ from argosy.config import Settings
 from argosy.errors import (
     GraphFileError,
     GraphInputError,
+    GraphMissingError,
     GraphNameError,
     SettingError,
     ShardUnavailableError,
@@ -32,8 +35,8 @@ from argosy.errors import (
 )
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
-from argosy.graph.facts import GraphName, GraphRef, Member
-from argosy.graph.line import Again
+from argosy.graph.facts import GraphName, GraphRef
+from argosy.graph.line import LOOK_S, Again
 from argosy.graph.lives import Lives
 from argosy.graph.lookup import Lookup, not_found
 from argosy.graph.members import NO_SHARDS, Members
@@ -42,6 +45,7 @@ from argosy.graph.placement import place
 from argosy.graph.row_cache import RowCache
 from argosy.graph.seed import Seed
 from argosy.graph.transport import Connect, Transport
+from argosy.graph.unusable import Unusable
 from argosy.store.graph import Directory, GraphRow, GraphRowState, NewGraph
 from argosy.store.pool import Pool
 
@@ -54,7 +58,6 @@ TTL_S_MAX: Final = 10 * 366 * 86_400.0  # ten years: what is to last longer has 
 _ROUNDS_MAX: Final = 5  # of a creation that meets others who drop and create the same name
 _EXTENDED_S: Final = TTL_S_MIN / 20  # a life is not begun anew by one process more often than this
 _RESTORE_S: Final = 86_400.0  # a copy that was not restored within this is dropped
-_SAID_S: Final = 60.0  # how often it is said of a graph that its file cannot be used
 _AGAIN: Final = telemetry.GRAPH_LOOKUPS.labels(where="again")
 
 
@@ -75,7 +78,7 @@ class Graphs:
         self._lives = Lives(directory, members)
         self._lookup = Lookup(directory, members, self._lives, settings, clock)
         self._extended = RowCache(settings.graph_cache_max, _EXTENDED_S)
-        self._unusable = RowCache(settings.graph_cache_max, _SAID_S)
+        self._unusable = Unusable(settings.graph_cache_max, clock)
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
 
@@ -191,7 +194,8 @@ class Graphs:
             _AGAIN.inc()
             now = await self._lookup.read(name, until_s, incarnation)
             if (now.ref, now.shard) == (row.ref, row.shard):
-                self._say_unusable(row, (await self._members.line(row.shard)).member, error)
+                if now is not row:  # one that is remembered while Postgres is away proves nothing
+                    await self._check_missing(row, error)
                 raise
         return await self._ask(now, work, again, until_s, is_quick=is_quick)
 
@@ -208,23 +212,16 @@ class Graphs:
         try:
             return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again, is_quick=is_quick)
         except GraphFileError as error:
-            self._say_unusable(row, line.member, error)
+            self._unusable.say(row, line.member, error)
             raise
 
-    def _say_unusable(self, row: GraphRow, member: Member, error: GraphFileError | WrongOwnerError) -> None:
-        """Log for operators, once in a while, what whoever asked is not told."""
-        now_s = self._clock.monotonic_s()
-        if self._unusable.fresh(GraphName(row.tenant, row.graph), now_s) is None:
-            self._unusable.put(row, now_s)
-            log.error(
-                telemetry.GRAPH_FILE_UNUSABLE,
-                tenant=row.tenant,
-                graph=row.graph,
-                incarnation=str(row.incarnation),
-                endpoint=member.endpoint,
-                error=str(error),
-                consequence="whoever asks for the graph gets 503, and turns that need it wait",
-            )
+    async def _check_missing(self, row: GraphRow, refusal: WrongOwnerError) -> None:
+        """Raise GraphMissingError if the row's shard is the one that refused the graph, and no other folder."""
+        line = await self._members.line(row.shard)
+        if await line.is_right(LOOK_S):
+            error = GraphMissingError(f"the graph's file is gone: {refusal}")
+            self._unusable.say(row, line.member, error)
+            raise error from None
 
     async def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""

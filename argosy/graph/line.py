@@ -136,6 +136,11 @@ class Line:
             self._note_nothing(call)
             self._note_foreign(found)
 
+    async def is_right(self, deadline_s: float) -> bool:
+        """Ask who answers at the endpoint, and return whether it is the member."""
+        await self.look(deadline_s)
+        return bool(self.is_up)
+
     async def close(self) -> None:
         await self.transport.close()
 

@@ -6,8 +6,8 @@ far it came: whoever meets it takes the next step. Each step may be taken again,
 step that comes late changes nothing, since row and shard both compare the incarnation.
 """
 
-from argosy.errors import WrongOwnerError
-from argosy.graph.line import Again
+from argosy.errors import GraphTakenError, WrongOwnerError
+from argosy.graph.line import LOOK_S, Again
 from argosy.graph.members import Members
 from argosy.store.graph import Directory, GraphRow
 
@@ -29,7 +29,9 @@ class Lives:
         except WrongOwnerError as error:
             now = await self._directory.find(row.tenant, row.graph)
             if now is not None and now.incarnation == row.incarnation:
-                raise WrongOwnerError(
+                if not await line.is_right(LOOK_S):
+                    raise
+                raise GraphTakenError(
                     f"{error}: `argosy shards orphans` shows what the database does not know"
                 ) from error
             return None

@@ -11,22 +11,35 @@ from argosy.errors import (
     EmbedderAwayError,
     EmbedderError,
     GraphFileError,
+    GraphMissingError,
+    GraphTakenError,
     OutcomeUnknownError,
     ShardUnavailableError,
     StoreUnavailableError,
     WrongOwnerError,
 )
 
+# What does not pass by itself.
+_FOR_OPERATORS: Final = (GraphFileError, GraphMissingError, GraphTakenError)
 # Of errors whose own words name an endpoint, a file or a folder, or are those of a user's code.
 _WORDS: Final[dict[type[ArgosyError], str]] = {
-    GraphFileError: "the graph's shard cannot use the graph's file: an operator has to see to it",
-    WrongOwnerError: "the graph's shard does not have the graph as it is known here: if that lasts, an operator has to "
-    "look with `argosy shards orphans`, and to drop the graph if that does not show one of its name",
+    GraphFileError: "the graph's shard answers, and cannot use the graph's file: an operator has to restore the file, "
+    "or drop the graph (`argosy graph drop`)",
+    GraphMissingError: "the graph's shard answers, and does not have the graph: an operator has to restore its file, "
+    "or drop the graph (`argosy graph drop`)",
+    GraphTakenError: "the graph's shard has another graph of this name, which the database does not know: an operator "
+    "has to look with `argosy shards orphans`",
+    WrongOwnerError: "the graph's shard does not have the graph as it is known here",
     OutcomeUnknownError: "the graph's shard was cut off while it wrote",
     EmbedderAwayError: "the function that makes vectors of texts (EMBEDDER) took too long, or says that it is away",
     EmbedderError: "the function that makes vectors of texts (EMBEDDER) failed: the log says how",
     StoreUnavailableError: "where the graph is cannot be looked up now",
 }
+
+
+def is_for_operators(error: ArgosyError) -> bool:
+    """Whether a graph cannot be asked until an operator acts."""
+    return isinstance(error, _FOR_OPERATORS)
 
 
 def words_for_tenants(error: ArgosyError) -> str:

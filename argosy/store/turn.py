@@ -120,7 +120,7 @@ class TurnFacts(NamedTuple):
     runs it for its owner. able: living workers that have its workflow, at most ten. lacking_since: when one of those
     was last heard of, or when the turn began to want one, whichever is later. trial: see argosy.turn.trial.Trial.
     signals: ("unread" or "late", name, how many). threads_abandoned: at the worker where it waits for a thread, else
-    None. cancelling: data of turn.cancelling while its code cleans up.
+    None. cancelling: data of turn.cancelling while its code cleans up. retrying: (key, data) of its last step.retrying.
     """
 
     at: datetime
@@ -154,6 +154,7 @@ class TurnFacts(NamedTuple):
     signals: list[tuple[str, str, int]]
     threads_abandoned: int | None = None
     cancelling: bytes | None = None
+    retrying: Sequence[tuple[str, bytes]] = ()
 
 
 class PartitionFacts(NamedTuple):

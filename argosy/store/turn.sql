@@ -184,7 +184,11 @@ SELECT now() AS at,
        (SELECT max(h.threads_abandoned) FROM heartbeats AS h JOIN living ON living.worker_id = h.worker_id
         WHERE t.turn_id = ANY (h.thread_waits)) AS threads_abandoned,
        CASE WHEN t.reason = 'cancelling' THEN (
-         SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.cancelling' ORDER BY e.seq DESC LIMIT 1) END AS cancelling
+         SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.cancelling' ORDER BY e.seq DESC LIMIT 1) END AS cancelling,
+       -- How the last tries failed: [key of the step, data], the newest first.
+       ARRAY(SELECT ROW(e.key, e.data) FROM events AS e
+             WHERE t.status = 'suspended' AND e.turn_id = t.turn_id AND e.type = 'step.retrying'
+             ORDER BY e.seq DESC LIMIT 20) AS retrying
 FROM turns AS t
 LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
 LEFT JOIN LATERAL (

@@ -12,7 +12,14 @@ from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from argosy.errors import ArgosyError, CallerError, EffectNotStartedError, GraphAwayError, StepFailedError
+from argosy.errors import (
+    ArgosyError,
+    CallerError,
+    EffectNotStartedError,
+    GraphAwayError,
+    GraphUnusableError,
+    StepFailedError,
+)
 
 RETRY_AFTER_S_MAX: Final = 86_400.0  # a day: what a server asks for by mistake must not hold a turn for years
 AWAY_BACKOFF_S: Final = 0.5  # of the first pause for want of a graph; the longest one is GRAPH_RETRY_S_MAX
@@ -50,6 +57,14 @@ def decide(policy: RetryPolicy, tries: int, error: BaseException, random: Random
 def is_away(policy: RetryPolicy, error: BaseException) -> bool:
     """Whether a try failed because a graph could not be asked, and for no other reason, so that it spends no retry."""
     return not policy.is_at_most_once and all(isinstance(each, GraphAwayError) for each in _leaves(error))
+
+
+def told_of(error: BaseException) -> BaseException:
+    """Return which error is told of a try that failed because graphs could not be asked: of reads that failed together
+    one, if need be that for which an operator has to act.
+    """
+    leaves = list(_leaves(error))
+    return next((each for each in leaves if isinstance(each, GraphUnusableError)), leaves[0])
 
 
 def shard_of(error: BaseException) -> uuid.UUID | None:

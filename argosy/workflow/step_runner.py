@@ -157,7 +157,7 @@ class StepRunner:
         else:
             now_s = self._journal.database_time_s()
             delay_s = retry.decide(self._policy(step), tries - tries_away, error, self._random, now_s)
-        failure = outcome.failure_of(error, tries, retry.shard_of(error))
+        failure = outcome.failure_of(retry.told_of(error) if is_away else error, tries, retry.shard_of(error))
         if delay_s is None:
             failure.traceback = traceback_of(error)
             failure.causes = outcome.causes_of(error)

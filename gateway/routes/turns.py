@@ -15,6 +15,7 @@ from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import INTEGER_MAX, strict
 from argosy.gateway.resolve import not_found, partition_of, resolve, turn_id_of
 from argosy.gateway.state import State, state_of
+from argosy.gateway.verdict import Verdict
 from argosy.store import turn as turns
 from argosy.turn.status import ENDED, Status
 
@@ -105,7 +106,7 @@ def json_response(view: object) -> Response:
     return Response(views.encode(view), 200, media_type="application/json")
 
 
-def _explained(turn_id: uuid.UUID, status: Status, verdict: explain.Verdict) -> Response:
+def _explained(turn_id: uuid.UUID, status: Status, verdict: Verdict) -> Response:
     return json_response(
         explain.Explanation(
             turn_id=turn_id,

@@ -228,3 +228,21 @@ async def test_dead_letters_are_the_operators(client: httpx2.AsyncClient, rows: 
     assert [letter["position"] for letter in first["dead_letters"] + second["dead_letters"]][:3] == [2, 1, 0]
     assert first["dead_letters"][0]["value_size_bytes"] == 5_000
     assert of_others["dead_letters"] == []
+
+
+async def test_why_a_turn_waits_for_a_graph_is_read_from_the_last_try_of_its_step(
+    client: httpx2.AsyncClient, rows: Rows
+) -> None:
+    failed = {"type": "GraphUnusableError", "message": "no file", "attempts": 1, "delay_s": 1, "away": True}
+    turn_id = await rows.turn("s", "suspended", attempt=1, waits=[{"key": "graph:write~2", "kind": "retry"}])
+    await rows.events(
+        turn_id,
+        ("turn.started", "", {}),
+        ("step.retrying", "graph:write", failed | {"type": "GraphAwayError"}),
+        ("step.retrying", "graph:write", failed | {"attempts": 2}),
+        ("turn.suspended", "", {}),
+    )
+
+    explained = (await client.get(f"/v1/turns/{turn_id}/explain")).json()
+
+    assert "It waits for a graph: no file." in explained["why"]

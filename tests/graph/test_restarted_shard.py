@@ -13,12 +13,13 @@ from structlog.testing import capture_logs
 from argosy import config, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import GraphFileError, ShardUnavailableError, WrongOwnerError
+from argosy.errors import GraphFileError, GraphMissingError, ShardUnavailableError
 from argosy.graph.facts import Member, Node, WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
 from argosy.graph.transports.grpc import connect_to_shards
+from argosy.graph.words import words_for_tenants
 from argosy.secret import keys_of
 from argosy.shards.opened import open_engine, open_shard
 from argosy.shards.server import ShardServer
@@ -110,13 +111,14 @@ async def test_a_graph_whose_file_cannot_be_used_is_alone_with_that(
 
     with capture_logs() as said:
         for _ in range(10):
-            with pytest.raises((GraphFileError, WrongOwnerError)):
+            with pytest.raises((GraphFileError, GraphMissingError)) as told:
                 await served.of("acme", spoilt.graph).get_nodes(["ada"], deadline_s=0.2)
             assert await served.of("acme", whole.graph).get_nodes(["ada"]) == [None]
 
     (unusable,) = [each for each in said if each["event"] == telemetry.GRAPH_FILE_UNUSABLE]
     assert (unusable["graph"], unusable["endpoint"]) == (spoilt.graph, two[0].member.endpoint)
     assert said_of_it in unusable["error"]
+    assert "`argosy graph drop`" in words_for_tenants(told.value)
     await served.drop("acme", spoilt.graph)
     await served.create("acme", spoilt.graph)
     assert await served.of("acme", spoilt.graph).get_nodes(["ada"]) == [None]

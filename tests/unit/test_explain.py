@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from argosy.gateway.explain import Verdict, verdict, verdict_of_accepted
+from argosy.gateway.explain import verdict, verdict_of_accepted
+from argosy.gateway.verdict import Verdict
 from argosy.gateway.views import Wait
 from argosy.store.turn import PartitionFacts, TurnFacts
 from argosy.turn.status import Status
 from argosy.turn.trial import Kind, Trial, encode
+from argosy.turn.wait import WrittenWait
+from argosy.turn.wait import encode as encode_waits
 
 ME, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,6 +37,9 @@ SIGNAL = Wait(key="w", kind="signal", name="approve", due_at=SOON)
 SLEEP = Wait(key="w", kind="sleep", due_at=SOON)
 RETRY = Wait(key="w", kind="retry", due_at=SOON)
 FOR_SHARD = Wait(key="2/graph:write#3~1", kind="retry", name="shard-7", due_at=SOON)
+UNUSABLE = b'{"type":"GraphUnusableError","message":"no file","attempts":1,"delay_s":1,"away":true%b}'
+FAILED = b'{"type":"OSError","message":"no","attempts":2,"delay_s":1}'
+AGAIN = encode_waits([WrittenWait(key="look~3", kind="retry"), WrittenWait(key="2/graph:write#3~1", kind="retry")])
 PARKED = b'{"reason":"poison","message":"it crashed"}'
 NOBODY = {"workers_alive": 0}
 ACCUSED = {"attempt": 4, "crashes": 3}
@@ -97,6 +103,16 @@ TABLE: list[tuple[str, TurnFacts, list[Wait], str, str]] = [
     ("waiting for a retry", facts("suspended"), [RETRY], "waiting_for_retry", "tried again"),
     ("waiting for a shard", facts("suspended"), [RETRY, FOR_SHARD], "waiting_for_shard", "until shard shard-7 answers"),
     ("waiting for a shard, nobody alive", facts("suspended", **NOBODY), [FOR_SHARD], "no_worker", "shard-7"),
+    ("for an operator", facts("suspended", waits=AGAIN, retrying=[("look", UNUSABLE % b"")]), [RETRY],
+     "waiting_for_operator", "no file"),
+    ("for an operator and a shard", facts("suspended", waits=AGAIN, retrying=[("look", UNUSABLE % b"")]),
+     [RETRY, FOR_SHARD], "waiting_for_operator", "no file"),
+    ("for an operator, in private", facts("suspended", waits=AGAIN, retrying=[("look", UNUSABLE % b',"private":true')]),
+     [RETRY], "waiting_for_operator", "or does not have it"),
+    ("for an operator before", facts("suspended", waits=AGAIN, retrying=[("look", FAILED), ("look", UNUSABLE % b"")]),
+     [RETRY], "waiting_for_retry", "tried again"),
+    ("another step for an operator", facts("suspended", waits=AGAIN, retrying=[("read", UNUSABLE % b"")]), [RETRY],
+     "waiting_for_retry", "tried again"),
     ("parked", facts("parked", reason="poison", parked=PARKED), [], "parked", "it crashed"),
     ("parked without an event", facts("parked", reason="poison"), [], "parked", "poison"),
     ("parked and resumed", facts("parked", reason="poison", undelivered=["resume"]), [], "resuming", "resume"),

@@ -18,13 +18,17 @@ from argosy.errors import (
     CypherError,
     GraphDeadlineError,
     GraphFileError,
+    GraphMissingError,
+    GraphTakenError,
     OutcomeUnknownError,
+    ShardBusyError,
     ShardSilentError,
     ShardUnavailableError,
     StoreUnavailableError,
     ViewLostError,
     WrongOwnerError,
 )
+from argosy.graph.words import words_for_tenants
 from tests.harness.memory_graphs import SHARD, MemoryGraphs
 from tests.workflow.graph_flows import ADA, OWN, journal, remember
 from tests.workflow.running import BankError, run
@@ -183,6 +187,42 @@ async def test_reads_side_by_side_in_a_step_wait_for_their_shard_together() -> N
 
     assert await run(flow, None, told) == [[], []]
     assert [(kind, name) for _, kind, name, _ in told.waits] == [("retry", str(SHARD))]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (GraphFileError("damaged"), "GraphUnusableError"),
+        (GraphMissingError("not here"), "GraphUnusableError"),
+        (GraphTakenError("another life"), "GraphUnusableError"),
+        (WrongOwnerError("not here, or not so"), "GraphAwayError"),
+        (ShardBusyError("no room"), "GraphAwayError"),
+    ],
+    ids=lambda each: getattr(each, "code", None),
+)
+async def test_history_says_for_which_graphs_an_operator_has_to_act(error: ArgosyError, kind: str) -> None:
+    @step
+    async def look() -> Any:
+        async with asyncio.TaskGroup() as group:
+            found = [group.create_task(argosy.graph(name).search("ada")) for name in (None, "shared")]
+        return [each.result() for each in found]
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.run(look)
+
+    graphs = MemoryGraphs()
+    await graphs.create("default", OWN)
+    await graphs.create("default", "shared")
+    graphs.fails_with = error
+    told = journal(graphs)
+    told.passes_time = False
+    running = asyncio.create_task(run(flow, None, told))
+    await asyncio.wait_for(told.is_resting.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
+
+    failed = told.data("step.retrying", "look")
+    assert (failed["type"], failed["away"], failed["message"]) == (kind, True, words_for_tenants(error))
 
 
 async def test_a_step_may_go_on_without_a_graph_that_is_away() -> None:
