@@ -52,9 +52,10 @@ class CallRoom:
 
 
 class Place:
-    """What one call takes of the room."""
+    """What one call takes of the room. is_answered: its last message is on its way, or was sent."""
 
     def __init__(self, room: CallRoom) -> None:
+        self.is_answered = False
         self._room = room
         self._size_bytes = 0
 

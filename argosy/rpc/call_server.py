@@ -7,7 +7,6 @@ gRPC's health and reflection are not signed: load balancers and people's tools h
 whether this process serves and what proto/ says. They have a bound of their own, so that they take no room from others.
 """
 
-import asyncio
 import contextlib
 import inspect
 import uuid
@@ -26,10 +25,10 @@ from argosy.errors import (
     GraphInputError,
     GraphTooLargeError,
     InternalError,
-    ShardUnavailableError,
     WrongOwnerError,
 )
 from argosy.rpc import refusals
+from argosy.rpc.call_messages import only_request, requests_of, write, write_last
 from argosy.rpc.call_room import CallRoom, Place
 from argosy.rpc.call_signing import (
     ANSWERS,
@@ -49,7 +48,6 @@ from argosy.rpc.signing import SignatureError
 log = structlog.get_logger()
 
 UNSIGNED_CALLS_MAX: Final = 64  # a health watch of each of several balancers, and a few people
-_SENT_WITHIN_S: Final = 30.0  # a large request for which there is room: a slow network needs some time
 
 
 class CallBounds(NamedTuple):
@@ -122,9 +120,9 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 given = challenge()
                 await context.send_initial_metadata(((CHALLENGE_HEADER, given),))
                 async with self._guarded(key, method, context, messages) as place:
-                    requests = _requests(messages, Codes(key, REQUESTS, given), handler.request_deserializer, place)
+                    requests = requests_of(messages, Codes(key, REQUESTS, given), handler.request_deserializer, place)
                     answer = await handler.stream_unary(requests, context)
-                    await _write(self._signed(Codes(key, ANSWERS, given), handler, answer), context)
+                    await write_last(self._signed(Codes(key, ANSWERS, given), handler, answer), context, place)
 
             return grpc.stream_stream_rpc_method_handler(answer_all)
 
@@ -132,13 +130,13 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
             return self._signed(Codes(key, ANSWERS), handler, await handler.unary_unary(request, context))
 
-        async def write_replies(message: bytes, context: Any) -> None:
+        async def write_replies(message: bytes, context: Any, place: Place) -> None:
             request = handler.request_deserializer(Codes(key, REQUESTS).body_of(message))
             codes = Codes(key, ANSWERS)
             async with contextlib.aclosing(handler.unary_stream(request, context)) as answers:
                 async for answer in answers:
-                    await _write(self._signed(codes, handler, answer), context)
-            await _write(codes.sign_end(), context)
+                    await write(self._signed(codes, handler, answer), context)
+            await write_last(codes.sign_end(), context, place)
 
         async def answer(message: bytes, context: Any) -> bytes | None:
             async with self._guarded(key, method, context) as place:
@@ -148,17 +146,17 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         async def stream(message: bytes, context: Any) -> None:
             async with self._guarded(key, method, context) as place:
                 place.hold(len(message))
-                await write_replies(message, context)
+                await write_replies(message, context, place)
 
         async def take(messages: AsyncIterator[bytes], context: Any) -> None:
             async with self._guarded(key, method, context) as place:
                 self._check_size("a request", size_bytes)
                 place.hold(size_bytes)
-                message = await _only(messages, size_bytes)
+                message = await only_request(messages, size_bytes)
                 if handler.response_streaming:
-                    await write_replies(message, context)
+                    await write_replies(message, context, place)
                 else:
-                    await _write(await reply(message, context), context)
+                    await write_last(await reply(message, context), context, place)
 
         if size_bytes:  # gRPC would read the request before the handler is asked
             return grpc.stream_stream_rpc_method_handler(take)
@@ -186,7 +184,10 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         code = "cancelled"
         try:
             with self._room.call() as place:
-                yield place
+                try:
+                    yield place
+                finally:
+                    code = "ok" if place.is_answered else code
             code = "ok"
         except SignatureError as error:
             code = error.code
@@ -230,39 +231,6 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 _KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-
-
-async def _requests(
-    messages: AsyncIterator[bytes], codes: Codes, decode: Callable[[bytes], Any], place: Place
-) -> AsyncIterator[Any]:
-    """Yield the requests of a stream. Raises SignatureError when it was cut off, too: then it must have no effect."""
-    async for message in messages:
-        if codes.is_end(message):
-            return
-        place.hold(len(message))
-        yield decode(codes.body_of(message))
-    raise SignatureError("the requests end before their end")
-
-
-async def _only(messages: AsyncIterator[bytes], size_bytes: int) -> bytes:
-    """Return the request of a call that has one, for which there is this room."""
-    try:
-        async with asyncio.timeout(_SENT_WITHIN_S):
-            async for message in messages:
-                if len(message) != size_bytes:
-                    raise SignatureError(f"the request has {len(message)} bytes, and its call was for {size_bytes}")
-                return message
-    except TimeoutError:
-        raise ShardUnavailableError("the request did not come: nothing was changed") from None
-    raise SignatureError("the call ends before its request")
-
-
-async def _write(message: bytes, context: Any) -> None:
-    """Send a message. Raises CancelledError when it cannot be sent: the caller has gone, and nobody waits."""
-    try:
-        await context.write(message)
-    except Exception as error:
-        raise asyncio.CancelledError from error
 
 
 def _refusing(refusal: Refusal, key: bytes) -> grpc.RpcMethodHandler:

@@ -52,6 +52,18 @@ async def test_a_shard_serves_graphs_and_cypher_and_is_measured(shard: ShardProc
     await until(lambda: process.metric("argosy_shard_wal_size_bytes") > 0)
 
 
+async def test_calls_whose_callers_go_once_they_have_the_end_are_counted_as_answered(shard: ShardProcess) -> None:
+    process = shard.start()
+    async with shard.called() as transport:
+        ref = await made(transport)
+
+        for _ in range(20):
+            await asyncio.gather(*(transport.neighbors(ref, ["ada"], limit=1, deadline_s=S) for _ in range(16)))
+
+    assert process.metric('argosy_shard_call_seconds_count{code="cancelled",method="Neighbors"}') == 0
+    await until(lambda: process.metric('argosy_shard_call_seconds_count{code="ok",method="Neighbors"}') == 320)
+
+
 async def write_until_it_ends(transport: Transport, ref: GraphRef, writer: int, begun: int) -> tuple[int, int]:
     """Count a node up, one keyed write after the other. Returns what was acknowledged last, and what was sent last."""
     node_id, number = f"w{writer}", begun
