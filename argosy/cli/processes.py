@@ -1,5 +1,6 @@
 """The commands that run a process, or a tree of them, until it is told to end."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -68,6 +69,9 @@ def shard(
     parent_fd: ParentFd = None,
 ) -> None:
     """Run a graph shard, which keeps graphs in a folder of its own and serves them over gRPC."""
+    # gRPC reads this when it is imported. Its fork handlers are for children that go on without exec, and a shard's are
+    # views, programs of their own without gRPC: it would only say, at each start of one, that it skips the handlers.
+    os.putenv("GRPC_ENABLE_FORK_SUPPORT", "0")
     from argosy.shards.main import run
 
     settings = load_settings(shard_host=host, shard_port=port, shard_socket=socket)
