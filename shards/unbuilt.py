@@ -4,9 +4,11 @@ Rules:
 - After a build that failed there is a pause, in which queries have its error at once.
 - For a graph that is too large the pause is many times as long as the build took, so that such builds keep few turns
   from others. One that had no room is not read again either until something was deleted from it: it would fail again.
-- So many graphs are remembered. One that is forgotten is built again, and fails again.
+- So many graphs are remembered. One that is forgotten is built again, and fails again. An error that is raised has the
+  traceback, and by that the parameters, of the query that got it: each query has one of its own.
 """
 
+import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +46,7 @@ class Unbuilt:
         is_large = isinstance(fault, GraphTooLargeError)
         pause_s = max(_PAUSE_S, took_s * _PAUSE_OF_LARGE) if is_large else _PAUSE_S
         may_fit = not is_large or isinstance(fault, SlowBuildError)
-        self._failed[_name_of(ref)] = _Failed(ref, fault, now_s + pause_s, may_fit)
+        self._failed[_name_of(ref)] = _Failed(ref, copy.copy(fault), now_s + pause_s, may_fit)
         if len(self._failed) > _MAX:
             self._failed.popitem(last=False)
 
@@ -54,7 +56,7 @@ class Unbuilt:
         if failed is None:
             return
         if failed.ref == ref and (now_s < failed.until_s or not failed.may_fit):
-            raise failed.fault.with_traceback(None)
+            raise copy.copy(failed.fault)
         self.forget(ref)
 
     def committed(self, ref: GraphRef, ops: Sequence[Op]) -> None:

@@ -85,3 +85,15 @@ def test_so_many_are_remembered() -> None:
     for ref in refs:
         with pytest.raises(GraphTooLargeError):
             unbuilt.check(ref, 0.0)
+
+
+def test_each_query_has_an_error_of_its_own_which_keeps_nothing_of_it() -> None:
+    unbuilt = failed(LARGE, 1.0)
+
+    with pytest.raises(GraphTooLargeError, match="no room") as first:
+        unbuilt.check(REF, 0.0)
+    with pytest.raises(GraphTooLargeError, match="no room") as second:
+        unbuilt.check(REF, 0.0)
+
+    assert first.value is not second.value
+    assert LARGE.__traceback__ is None
