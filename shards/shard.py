@@ -139,7 +139,7 @@ class Shard:
         self._limits.check_limit(row_limit)
         self._limits.check_query(cypher, params)
         await self._check_here(ref, deadline)
-        await self._writes.settle(ref)
+        await self._writes.settle(ref, deadline)
         size_bytes_max = self._limits.answer_size_bytes_max
         try:
             return await self._views.query(

@@ -6,15 +6,17 @@ Rules:
   committed in the order in which they came.
 - A queue is bounded, in number and in bytes, and so are all queues together. A batch that does not fit is refused at
   once, and is certainly not applied.
-- A caller that gives up takes its batch with it if no thread has begun with it. Otherwise the batch takes effect, or
-  not, without anybody being told; its key tells.
+- A caller that gives up takes its batch with it if no thread has begun with it, and so do those who drop or make a
+  graph. Otherwise it takes effect, or not, without anybody being told; a batch's key tells.
 - What is committed is told to the views in the order of the commits, before any caller has its answer.
 """
 
 import asyncio
+import contextlib
 import sys
+import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -75,7 +77,7 @@ class Writes:
         self._views = views
         self._bounds = bounds
         self._clock = clock
-        self._pool = ThreadPoolExecutor(bounds.threads, thread_name_prefix="shard-write")
+        self._pool = _running_threads(bounds.threads)
         # A commit is short, so one tenant may have all threads. What waits is bounded by the queues.
         self._slots = FairSlots(
             "writes", bounds.threads, waiting_max=sys.maxsize, bound="SHARD_WRITE_THREADS", share=bounds.threads
@@ -114,14 +116,7 @@ class Writes:
         name = GraphName(ref.tenant, ref.graph)
         queue = self._admitted(name, 0)
         queue.users += 1
-
-        async def in_thread() -> T:
-            if pool is not None:
-                return await asyncio.get_running_loop().run_in_executor(pool, work)
-            async with self._slots.held(ref.tenant):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-
-        task: asyncio.Task[T] = self._start(self._alone(queue, ref, in_thread, deadline, replaces=replaces))
+        task: asyncio.Task[T] = self._start(self._alone(queue, ref, work, deadline, pool, replaces=replaces))
         try:
             await asyncio.wait({task}, timeout=deadline.left_s)
             if not task.done():
@@ -135,11 +130,15 @@ class Writes:
         queue = self._queues.get(GraphName(ref.tenant, ref.graph))
         return queue is not None and (bool(queue.waiting) or queue.users > 1)
 
-    async def settle(self, ref: GraphRef) -> None:
-        """Wait for the commit that is under way. What it makes durable may be read already, but no view has it yet."""
+    async def settle(self, ref: GraphRef, deadline: Deadline) -> None:
+        """Wait for the commit that is under way. What it makes durable may be read already, but no view has it yet.
+        Raises ShardBusyError at the deadline.
+        """
         queue = self._queues.get(GraphName(ref.tenant, ref.graph))
-        if queue is not None and queue.commit is not None:
-            await asyncio.wait({queue.commit})
+        if queue is not None and (commit := queue.commit) is not None:
+            await asyncio.wait({commit}, timeout=deadline.left_s)
+            if not commit.done():
+                raise ShardBusyError("what is written to the graph was not committed before the deadline: ask again")
 
     async def close(self, bound_s: float) -> None:
         """Refuse what comes from now on, and write what waits, in bounded time."""
@@ -245,14 +244,21 @@ class Writes:
         return outcomes + [fault for _ in batches[len(outcomes) :]]
 
     async def _alone(
-        self, queue: _Queue, ref: GraphRef, in_thread: Callable[[], Awaitable[T]], deadline: Deadline, *, replaces: bool
+        self,
+        queue: _Queue,
+        ref: GraphRef,
+        work: Callable[[], T],
+        deadline: Deadline,
+        pool: Executor | None,
+        *,
+        replaces: bool,
     ) -> T:
         try:
-            async with queue.lock:
+            async with queue.lock, self._slots.held(ref.tenant) if pool is None else contextlib.nullcontext():
                 if deadline():
                     raise GraphDeadlineError("the call waited for other writes until its deadline")
                 try:
-                    return await in_thread()
+                    return await asyncio.get_running_loop().run_in_executor(pool or self._pool, work)
                 finally:
                     if replaces:
                         self._views.forget(ref)
@@ -278,3 +284,17 @@ def _answer(write: _Write, outcome: Applied | Exception) -> None:
         write.answer.set_result(outcome)
     else:
         write.answer.set_exception(outcome)
+
+
+def _running_threads(count: int) -> ThreadPoolExecutor:
+    """Return a pool whose threads run already. A pool that starts one for a commit may fail at that, and have another
+    thread do the commit later all the same, beside those that follow.
+    """
+    pool = ThreadPoolExecutor(count, thread_name_prefix="shard-write")
+    all_run = threading.Event()
+    try:
+        for _ in range(count):
+            pool.submit(all_run.wait)
+    finally:
+        all_run.set()
+    return pool

@@ -236,6 +236,51 @@ async def test_a_drop_waits_for_what_is_committed_and_ends_what_waits(shard: Sha
         await late
 
 
+async def test_a_drop_that_was_given_up_before_a_thread_began_it_drops_nothing(
+    opened: Opened, tmp_path: Path, held: Held
+) -> None:
+    async with shard_of(opened(tmp_path), shard_write_threads=1) as shard:
+        ref, other = new_ref(), new_ref(graph="other")
+        for each in (ref, other):
+            await shard.create(each, deadline_s=S)
+        first = await held.hold(shard, ref)
+
+        with pytest.raises(GraphDeadlineError):
+            await shard.drop(other, deadline_s=0.05)
+        held.let_go.set()
+
+        assert await first == Applied(1)
+        assert await apply(shard, other, person("ada")) == Applied(1)
+
+
+async def test_a_shard_writes_when_the_system_has_no_more_threads(
+    shard: Shard, ref: GraphRef, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    other = new_ref(graph="other")
+    await shard.create(other, deadline_s=S)
+    first = await held.hold(shard, ref)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        beside = asyncio.create_task(apply(shard, other, person("ada")))
+        await asyncio.sleep(0)
+        held.let_go.set()
+
+        assert (await first, await beside) == (Applied(1), Applied(1))
+
+
+async def test_a_query_waits_for_a_commit_until_its_deadline(shard: Shard, ref: GraphRef, held: Held) -> None:
+    first = await held.hold(shard, ref)
+
+    with pytest.raises(ShardBusyError, match="not committed before the deadline"):
+        await shard.query(ref, "RETURN 1", {}, row_limit=1, deadline_s=0.05)
+
+    held.let_go.set()
+    assert await first == Applied(1)
+
+
 async def test_a_shard_that_stops_commits_what_waits_and_takes_no_more(
     opened: Opened, tmp_path: Path, held: Held
 ) -> None:
