@@ -2,7 +2,8 @@
 
 Rules:
 - Each has a thread of its own, in which the engine works while the event loop talks with the caller. There are few of
-  them, which tenants share fairly (fair_slots.py): a caller may be slow for minutes. One too many is refused at once.
+  them, which tenants share fairly (fair_slots.py): a caller may be slow for minutes. One too many is refused at once. A
+  thread counts until its work ends, also when its call has ended before.
 - Nothing is read ahead: the thread asks the loop for the next item, or the loop asks the thread. So a stream holds one
   item in memory, and a slow caller slows down nothing but its own stream.
 - A stream ends with its call: at the deadline, when the caller has gone, and when it says nothing for _SILENT_S.
@@ -13,9 +14,9 @@ Rules:
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import chain
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from argosy.clock import Clock
 from argosy.errors import GraphDeadlineError, GraphInputError, ShardBusyError
@@ -92,12 +93,15 @@ class Streams:
                     yield chunk
                     reading = loop.run_in_executor(thread, next, chunks, b"")
             finally:
+                is_idle = reading.done()
                 reading.cancel()
-                thread.submit(chunks.close)  # where it was begun: what it reads with belongs to that thread
+                closed = loop.run_in_executor(thread, chunks.close)  # what it reads with belongs to that thread
+                if is_idle:
+                    await asyncio.shield(closed)
 
     @property
     def count(self) -> int:
-        return len(self._open)
+        return self._slots.count
 
     def close(self) -> None:
         """Tell all streams to end."""
@@ -106,16 +110,30 @@ class Streams:
 
     @contextlib.asynccontextmanager
     async def _thread(self, ref: GraphRef, deadline: Deadline) -> AsyncIterator[Executor]:
-        """Give the call a thread until its end. It ends when its work does."""
-        async with self._slots.held(ref.tenant):
-            thread = ThreadPoolExecutor(1, thread_name_prefix="shard-stream")
-            self._open[thread] = deadline
-            try:
-                yield thread
-            finally:
-                deadline.give_up()
-                thread.shutdown(wait=False)
-                del self._open[thread]
+        """Give the call a thread until its end. It ends when its work does, and the tenant has it until then."""
+        await self._slots.take(ref.tenant)
+        thread = _Thread()
+        self._open[thread] = deadline
+        try:
+            yield thread
+        finally:
+            deadline.give_up()
+            thread.shutdown(wait=False)
+            del self._open[thread]
+            self._give_back(ref.tenant, thread.last)
+
+    def _give_back(self, tenant: str, work: Future[Any] | None) -> None:
+        """Give the slot of a call back, once its work has ended."""
+        if work is None or work.done():
+            self._slots.give_back(tenant)
+            return
+        loop = asyncio.get_running_loop()
+
+        def ended(_: Future[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+                loop.call_soon_threadsafe(self._slots.give_back, tenant)
+
+        work.add_done_callback(ended)
 
     async def _begun(self, ref: GraphRef, items: AsyncIterator[T], deadline: Deadline) -> Iterator[T]:
         """Wait for the first item, and return all of them, to be iterated over in a thread that has the graph."""
@@ -155,6 +173,18 @@ class Streams:
                 yield sent[0]
 
         return pull()
+
+
+class _Thread(ThreadPoolExecutor):
+    """One thread. last: what it was given last, and does last."""
+
+    def __init__(self) -> None:
+        super().__init__(1, thread_name_prefix="shard-stream")
+        self.last: Future[Any] | None = None
+
+    def submit(self, *work: Any, **named: Any) -> Future[Any]:
+        self.last = super().submit(*work, **named)
+        return self.last
 
 
 def _gone() -> GraphDeadlineError:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import pytest
 from argosy.errors import GraphDeadlineError, ShardBusyError
 from argosy.graph.facts import GraphRef, Hit
 from argosy.shards.engine import Batch, Interrupt
+from argosy.shards.engines.sqlite import SqliteEngine
 from argosy.shards.engines.sqlite_graph import SqliteGraph
 from argosy.shards.shard import Shard
 from tests.shards.engines import Opened, new_ref, person
-from tests.shards.shards import S, apply, shard_of
+from tests.shards.shards import S, apply, sent, shard_of
 
 CALM, FLOODING, FLOODING_TOO = "calm", "flooding", "flooding-too"
 
@@ -111,6 +112,32 @@ async def test_one_tenant_has_half_of_the_streams_and_another_finds_one(
         assert [chunk async for chunk in _export(shard, refs[CALM])]
         await slow.aclose()
         assert [chunk async for chunk in _export(shard, refs[FLOODING])]
+
+
+async def test_an_import_counts_for_as_long_as_its_thread_works(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+
+    def deaf(*_: Any) -> None:
+        let_go.wait(S)
+
+    async def imports(shard: Shard, graph: str) -> bool:
+        with suppress(ShardBusyError):
+            await shard.restore(new_ref(FLOODING, graph), sent(b"{}"), deadline_s=S)
+            return True
+        return False
+
+    async with shard_of(opened(tmp_path), shard_streams_max=2) as shard:
+        monkeypatch.setattr(SqliteEngine, "restore", deaf)
+        with pytest.raises(GraphDeadlineError):
+            await shard.restore(new_ref(FLOODING, "first"), sent(b"{}"), deadline_s=0.05)
+
+        assert not await imports(shard, "second")
+        let_go.set()
+        async with asyncio.timeout(S):
+            while not await imports(shard, "second"):  # noqa: ASYNC110 (a thread ends)
+                await asyncio.sleep(0.005)
 
 
 async def test_tenants_take_turns_when_many_graphs_wait_to_be_written(
