@@ -133,10 +133,10 @@ class KeptViews:
         while (kept := self._living(name, ref)) is not None:
             if kept in self._working and not self._working.yields(kept):
                 return kept
-            await self._working.take(kept)
+            is_new = await self._working.take(kept)
             if self._living(name, ref) is kept:
                 return kept
-            if not kept.users:  # it went while the query waited
+            if is_new:  # the view went while the query waited, and its end may be over
                 self._working.give_back(kept)
         return await self._begun(name, ref)
 
@@ -187,7 +187,7 @@ class KeptViews:
 
     async def _rest(self, kept: KeptView) -> None:
         await kept.view.idle()
-        if not kept.users:
+        if not kept.users and kept in self._runs:  # else the view has its slot until it is closed
             self._working.give_back(kept)
 
     def _make_room(self) -> None:

@@ -17,12 +17,16 @@ class ViewSlots:
     def __contains__(self, kept: KeptView) -> bool:
         return kept in self._having
 
-    async def take(self, kept: KeptView) -> None:
-        """Wait for a slot, in its tenant's turn; a view that has one by then keeps that one."""
+    async def take(self, kept: KeptView) -> bool:
+        """Wait for a slot, in its tenant's turn. Return whether the view had none until then: else it keeps that one,
+        and whoever took it for the view gives it back.
+        """
         await self._slots.take(kept.ref.tenant)
         if kept in self._having:
             self._slots.give_back(kept.ref.tenant)
+            return False
         self._having.add(kept)
+        return True
 
     def give_back(self, kept: KeptView) -> None:
         """Give back the slot of a view, if it has one."""
