@@ -66,7 +66,10 @@ class Graph(Protocol):
     def apply_many(self, batches: Sequence["Batch"], now_ms: int) -> list["Applied | Exception"]:
         """Apply several batches in one commit: each as by `apply`, in order, independent of what others came to."""
 
-    def get_nodes(self, ref: GraphRef, ids: Sequence[str]) -> list[Node | None]: ...
+    def get_nodes(self, ref: GraphRef, ids: Sequence[str], size_bytes_max: int | None = None) -> list[Node | None]:
+        """Return nodes, None for those that are not there. size_bytes_max: of the props of several; None:
+        as much as a read may have. Raises GraphTooLargeError.
+        """
 
     def neighbors(
         self,

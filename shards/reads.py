@@ -12,7 +12,7 @@ Rules:
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from argosy.errors import GraphDeadlineError
+from argosy.errors import GraphDeadlineError, GraphTooLargeError
 from argosy.graph.facts import Direction, Edge, GraphRef, Hit, Neighborhood, Node, Stats, Summary
 from argosy.graph.fusion import fuse_hits
 from argosy.shards.deadline import Deadline
@@ -25,6 +25,7 @@ T = TypeVar("T")
 _INLINE_S: Final = 0.005  # for which a read may keep others from the loop
 # What asks for more is begun in a thread at once: it would hardly be over within _INLINE_S.
 _INLINE_IDS_MAX: Final = 64
+_INLINE_SIZE_BYTES_MAX: Final = 1_048_576  # of several nodes: some 2 ms
 _INLINE_ROWS_MAX: Final = 1_000
 _INLINE_DEPTH_MAX: Final = 2
 _IDS_AT_ONCE: Final = 64  # a node may have 1 MiB
@@ -45,7 +46,10 @@ class Reads:
         """Return the nodes if that takes microseconds, else None."""
         if len(ids) > _INLINE_IDS_MAX or (graph := self._engine.graph_at_hand(ref)) is None:
             return None
-        found = graph.get_nodes(ref, ids)
+        try:
+            found = graph.get_nodes(ref, ids, _INLINE_SIZE_BYTES_MAX)
+        except GraphTooLargeError:  # for this loop
+            return None
         self._limits.check_size(found)
         return found
 

@@ -36,6 +36,7 @@ MEANT: Final = {
     ("Timer", "callback"): "asyncio's handle API",
     ("ValueOperation", "read"): "a format",
     ("_Search", "interrupt"): "asked thousands of times a second whether to stop",
+    ("Walk", "interrupt"): "asked whether to stop, after each mebibyte",
 }
 # Public attributes that are functions, and that others set once the object is made: (class, attribute).
 SET_LATER: Final = {

@@ -5,12 +5,15 @@ from typing import Final
 
 import apsw
 
+from argosy.errors import GraphDeadlineError
 from argosy.graph.facts import Direction, Edge, Neighborhood, Node
-from argosy.shards.engines.reader import SIZE_BYTES_MAX, SQL, edge_of, get_nodes, json_of
+from argosy.shards.engine import Interrupt
+from argosy.shards.engines.reader import SIZE_BYTES_MAX, SQL, edge_of, json_of, node_of, nodes_in
 
 # Edges that are given for each node that may be: nodes may be joined by many edges of many types.
 _EDGES_PER_NODE: Final = 16
-_NODES_AT_ONCE: Final = 32  # a node may have 1 MiB
+_NODES_AT_ONCE: Final = 32  # that are looked up with one statement
+_LOOK_SIZE_BYTES: Final = 1_048_576  # between two looks at whether to stop: SQLite looks by steps, whatever a row has
 _OUT: Final = (Direction.OUT, Direction.BOTH)
 _IN: Final = (Direction.IN, Direction.BOTH)
 _SRC, _DST = 0, 2
@@ -22,8 +25,12 @@ class Walk:
     Edges are those that it went along: of the nodes that are nearer than the depth, and between nodes that are given.
     """
 
-    def __init__(self, connection: apsw.Connection, types: Sequence[str], direction: Direction, limit: int) -> None:
+    def __init__(
+        self, connection: apsw.Connection, types: Sequence[str], direction: Direction, limit: int, interrupt: Interrupt
+    ) -> None:
         self._connection = connection
+        self._interrupt = interrupt
+        self._look_at_bytes = _LOOK_SIZE_BYTES
         self._types = (json_of(list(dict.fromkeys(types))),) if types else ()
         of_types = "_of_types" if types else ""
         # Statements, and the columns with the ids at the other ends.
@@ -50,9 +57,7 @@ class Walk:
         """Take in those nodes that are there, as many as may be, and return their ids."""
         taken: list[str] = []
         for start in range(0, len(ids), _NODES_AT_ONCE):
-            for node in get_nodes(self._connection, ids[start : start + _NODES_AT_ONCE]):
-                if node is None:
-                    continue
+            for node in map(node_of, nodes_in(self._connection, ids[start : start + _NODES_AT_ONCE])):
                 if len(self._nodes) == self._limit or not self._has_room(node):
                     self._is_cut = True
                     return taken
@@ -76,6 +81,10 @@ class Walk:
 
     def _has_room(self, fact: Node | Edge) -> bool:
         self._size_bytes += len(fact.props)
+        if self._size_bytes >= self._look_at_bytes:
+            self._look_at_bytes = self._size_bytes + _LOOK_SIZE_BYTES
+            if self._interrupt():
+                raise GraphDeadlineError("the neighbourhood could not be read before the deadline")
         return self._size_bytes <= SIZE_BYTES_MAX
 
     def _edges_of(self, frontier: list[str]) -> Iterator[tuple[Edge, str]]:

@@ -4,10 +4,10 @@
 SELECT id, label, props, version, turn_id, step_key FROM node WHERE id = ?
 
 -- name: get_nodes
--- In the order of a JSON list of ids; NULL for those that are not there.
-SELECT n.id, n.label, n.props, n.version, n.turn_id, n.step_key
-FROM json_each(?) AS asked LEFT JOIN node AS n ON n.id = asked.value
-ORDER BY asked.key
+-- Those of a JSON list of ids that are there, with their places in it. They are not sorted: SQLite would read all of
+-- them, with their props, before it gives the first.
+SELECT n.id, n.label, n.props, n.version, n.turn_id, n.step_key, asked.key
+FROM json_each(?) AS asked CROSS JOIN node AS n ON n.id = asked.value
 
 -- name: scan_nodes
 SELECT id, label, props, version, turn_id, step_key FROM node WHERE id > ? ORDER BY id LIMIT ?

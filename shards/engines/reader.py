@@ -43,13 +43,19 @@ def interruptible(connection: apsw.Connection, interrupt: Interrupt) -> Iterator
         connection.set_progress_handler(None)
 
 
-def within_size(rows: Iterable[Sequence[Any]], props: int = 2) -> Iterator[Sequence[Any]]:
-    """Yield rows. Raises GraphTooLargeError when their props, in this column, are too much for one read."""
+def within_size(
+    rows: Iterable[Sequence[Any]], props: int = 2, size_bytes_max: int | None = None
+) -> Iterator[Sequence[Any]]:
+    """Yield rows. Raises GraphTooLargeError when their props, in this column, are too much for one read.
+
+    size_bytes_max: None: SIZE_BYTES_MAX.
+    """
+    bound = SIZE_BYTES_MAX if size_bytes_max is None else size_bytes_max
     size_bytes = 0
     for row in rows:
-        size_bytes += len(row[props] or b"")
-        if size_bytes > SIZE_BYTES_MAX:
-            raise GraphTooLargeError(f"a read has at most {SIZE_BYTES_MAX} bytes of props: ask for less at a time")
+        size_bytes += len(row[props])
+        if size_bytes > bound:
+            raise GraphTooLargeError(f"a read has at most {bound} bytes of props: ask for less at a time")
         yield row
 
 
@@ -58,13 +64,23 @@ def json_of(names: Sequence[str]) -> str:
     return _encode(names).decode()
 
 
-def get_nodes(connection: apsw.Connection, ids: Sequence[str]) -> list[Node | None]:
-    """Return the nodes in the order of ids, None for those that are not there."""
+def get_nodes(connection: apsw.Connection, ids: Sequence[str], size_bytes_max: int | None = None) -> list[Node | None]:
+    """Return the nodes in the order of ids, None for those that are not there.
+
+    size_bytes_max: of the props of several. Raises GraphTooLargeError.
+    """
     if len(ids) == 1:
         row = connection.execute(SQL["get_node"], ids).fetchone()
         return [row and node_of(row)]
-    rows = within_size(connection.execute(SQL["get_nodes"], (json_of(ids),)))
-    return [None if row[0] is None else node_of(row) for row in rows]
+    found: list[Node | None] = [None] * len(ids)
+    for row in within_size(nodes_in(connection, ids), size_bytes_max=size_bytes_max):
+        found[row[6]] = node_of(row)
+    return found
+
+
+def nodes_in(connection: apsw.Connection, ids: Sequence[str]) -> Iterable[Sequence[Any]]:
+    """Return the rows of those nodes that are there, each read when it is asked for, with its place among the ids."""
+    return connection.execute(SQL["get_nodes"], (json_of(ids),))
 
 
 def scan(connection: apsw.Connection, label: str, after: str, limit: int) -> list[Node]:

@@ -97,10 +97,10 @@ class SqliteGraph:
         self._meta.check_read(ref)
         return self._export()
 
-    def get_nodes(self, ref: GraphRef, ids: Sequence[str]) -> list[Node | None]:
+    def get_nodes(self, ref: GraphRef, ids: Sequence[str], size_bytes_max: int | None = None) -> list[Node | None]:
         self._meta.check_read(ref)
         with self._connections.reading() as connection:
-            return reader.get_nodes(connection, ids)
+            return reader.get_nodes(connection, ids, size_bytes_max)
 
     def neighbors(
         self,
@@ -119,7 +119,7 @@ class SqliteGraph:
             reader.interruptible(connection, interrupt),
             snapshot(connection),
         ):
-            return Walk(connection, types, direction, limit).go(ids, depth)
+            return Walk(connection, types, direction, limit, interrupt).go(ids, depth)
 
     def scan(self, ref: GraphRef, label: str, after: str, limit: int, interrupt: Interrupt) -> list[Node]:
         self._meta.check_read(ref)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from argosy.errors import GraphDeadlineError, GraphTooLargeError, ShardBusyError
-from argosy.graph.facts import GraphRef, Neighborhood, Summary
+from argosy.graph.facts import NO_SOURCE, Direction, GraphRef, Neighborhood, Node, Summary
 from argosy.shards.engine import Interrupt
 from argosy.shards.engines import neighborhood, reader
 from argosy.shards.engines.sqlite_graph import SqliteGraph
@@ -49,6 +49,48 @@ class Stuck:
             raise GraphDeadlineError
 
         monkeypatch.setattr(SqliteGraph, "summary", summary)
+
+
+async def test_several_nodes_that_are_large_are_read_in_a_thread(
+    shard: Shard, ref: GraphRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [f"large{number}" for number in range(3)]
+    await apply(shard, ref, *(person(each, text="x" * 500_000) for each in large))
+    read, threads = SqliteGraph.get_nodes, []
+
+    def noted(*arguments: Any) -> list[Node | None]:
+        threads.append(threading.current_thread())
+        return read(*arguments)
+
+    monkeypatch.setattr(SqliteGraph, "get_nodes", noted)
+
+    few = await shard.get_nodes(ref, ["p01", "none", "large0", "hub", "large0"], deadline_s=S)
+    in_loop, threads = threads, []
+    many = await shard.get_nodes(ref, [*large, "none"], deadline_s=S)
+
+    assert [node and node.id for node in few] == ["p01", None, "large0", "hub", "large0"]
+    assert in_loop == [threading.main_thread()]
+    assert [node and node.id for node in many] == [*large, None]
+    assert threads[-1] is not threading.main_thread()
+
+
+async def test_a_neighborhood_of_large_nodes_asks_whether_to_stop(opened: Opened, tmp_path: Path) -> None:
+    engine, ref = opened(tmp_path), new_ref()
+    engine.create(ref)
+    nodes = [person(f"n{number}", text="x" * 500_000) for number in range(4)]
+    engine.graph(ref).apply(ref, nodes, key=None, token=None, source=NO_SOURCE, now_ms=0)
+    asked = iter([False, True])
+
+    with pytest.raises(GraphDeadlineError):
+        engine.graph(ref).neighbors(
+            ref,
+            [node.id for node in nodes],
+            types=(),
+            direction=Direction.BOTH,
+            depth=1,
+            limit=9,
+            interrupt=asked.__next__,
+        )
 
 
 async def test_a_large_neighborhood_is_read_in_a_thread(
