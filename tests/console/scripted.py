@@ -46,6 +46,7 @@ class Scripted:
         self.acts = deque(acts)
         self.asked: list[tuple[str, str | None, str]] = []
         self.pages: dict[str, Any] = {}  # further answers, by path and query
+        self.held: dict[str, threading.Event] = {}  # by path: until when the next answer of these pages is on its way
         self.is_store_away = False  # nothing of the turn can be read
         self.late: deque[str] = deque()  # what a held connection says next
         self.has_hung_up = threading.Event()  # the page, while a connection was held
@@ -73,7 +74,10 @@ class Scripted:
     def answer(self, path: str, accept: str, last_id: str | None) -> Act:
         """What a request is answered."""
         if path in self.pages:
-            return Act(200, JSON, msgspec.json.encode(self.pages[path]).decode())
+            act = Act(200, JSON, msgspec.json.encode(self.pages[path]).decode())
+            if (arrives := self.held.pop(path, None)) is not None:
+                arrives.wait(20)
+            return act
         path, _, query = path.partition("?")
         if path in _EVENTS:
             self.asked.append((accept, last_id, query))

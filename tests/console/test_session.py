@@ -1,5 +1,6 @@
 """A session's list is read again when its stream says so, and no two tabs see it differently."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.console.scripted import SESSION, STREAM, Act, Scripted, message
 from tests.console.test_console import post
 from tests.console.test_turn_model import event
 
+LIST = f"/v1/sessions/{SESSION}/turns"
 BEGIN = (STREAM, None, "from=now")
 # A page that asks for nothing because of its age.
 NO_AGE = """
@@ -29,7 +31,7 @@ def show(gateway: Scripted, status: str, *names: str) -> None:
     ]
     gateway.pages |= {
         f"/v1/sessions/{SESSION}": {"session": SESSION, "head": None, "turns_queued": 0},
-        f"/v1/sessions/{SESSION}/turns": {"turns": turns, "next": None},
+        LIST: {"turns": turns, "next": None},
     }
 
 
@@ -62,6 +64,26 @@ def test_turns_that_were_unwritten_by_a_restore_are_listed_no_longer(browser: Br
         browser.open("about:blank")
 
     assert gateway.asked == [BEGIN, (STREAM, "1:1-1", "from=now")]
+
+
+def test_a_list_that_was_asked_for_before_a_restore_and_arrives_after_it_does_not_count(browser: Browser) -> None:
+    arrives = threading.Event()
+    with Scripted(Act(200, STREAM, is_held=True)) as gateway:
+        show(gateway, "running", "lost", "kept")
+        Console(browser, gateway.url).open_session(SESSION)
+        browser.until_text("lost", ".turns")
+        gateway.held[LIST] = arrives
+        gateway.late.append(told("turn.started"))
+        browser.until(lambda: not gateway.held, "a list that is on its way")
+
+        show(gateway, "completed", "kept")
+        gateway.late.append(message("resync", "1:1-1", {"from_seq": 1}))
+        browser.until(lambda: not browser.texts(".turns .name"), "what was listed is forgotten")
+        arrives.set()
+        browser.until(lambda: browser.texts(".turns .name") == ["kept"], "what is left")
+        browser.open("about:blank")
+
+    assert gateway.asked == [BEGIN]
 
 
 def test_while_there_is_no_stream_the_list_is_asked_for(browser: Browser) -> None:
