@@ -13,6 +13,7 @@ from argosy.log import Entry, Outcome
 from argosy.logs.open import open_writer
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.logs import BOTH_IN_FAULTS
 
 PARTITIONS = 8
 
@@ -82,6 +83,7 @@ class TestKafka:
         await client.judge()
 
 
+@BOTH_IN_FAULTS
 @pytest.mark.parametrize("value", [b"\x01not msgpack", b"\x63of a newer version", b"\x00", b""])
 async def test_an_undecodable_record_is_kept_aside_and_its_session_goes_on(
     value: bytes, fleet: Fleet, client: Client

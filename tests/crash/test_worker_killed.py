@@ -9,17 +9,9 @@ from tests.harness.fleet import Fleet
 
 SESSIONS = 10
 # The n-th time a point is reached, so that some turns are behind it, some in it and some before it.
-AT = (
-    "after_poll:2",
-    "before_accept:2",
-    "after_accept:2",
-    "before_effect:7",
-    "after_effect:7",
-    "in_step:9",
-    "before_flush:4",
-    "after_flush:4",
-    "before_settle_seen:6",
-)
+AT_THE_LOG = ("after_poll:2", "before_accept:2", "after_accept:2")
+# No log is asked at these: those of one are enough unless there is time.
+AFTER_IT = ("before_effect:7", "after_effect:7", "in_step:9", "before_flush:4", "after_flush:4", "before_settle_seen:6")
 
 
 async def _converse(client: Client, number: int) -> None:
@@ -37,7 +29,14 @@ async def _converse(client: Client, number: int) -> None:
     await client.post(session, "sleeps", effects=2, sleep_s=0.2)
 
 
-@pytest.mark.parametrize("crash_at", AT)
+@pytest.mark.parametrize(
+    ("log_name", "crash_at"),
+    [
+        *(("postgres", each) for each in (*AT_THE_LOG, *AFTER_IT)),
+        *(("kafka", each) for each in AT_THE_LOG),
+        *(pytest.param("kafka", each, marks=pytest.mark.slow) for each in AFTER_IT),
+    ],
+)
 async def test_a_worker_killed_at_this_point_loses_doubles_and_reorders_nothing(
     crash_at: str, fleet: Fleet, client: Client
 ) -> None:
