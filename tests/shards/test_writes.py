@@ -254,21 +254,18 @@ async def test_a_drop_that_was_given_up_before_a_thread_began_it_drops_nothing(
 
 
 async def test_a_shard_writes_when_the_system_has_no_more_threads(
-    shard: Shard, ref: GraphRef, held: Held, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    other = new_ref(graph="other")
-    await shard.create(other, deadline_s=S)
-    first = await held.hold(shard, ref)
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refused)
-        beside = asyncio.create_task(apply(shard, other, person("ada")))
-        await asyncio.sleep(0)
-        held.let_go.set()
+    ref = new_ref()
+    async with shard_of(opened(tmp_path)) as shard:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
 
-        assert (await first, await beside) == (Applied(1), Applied(1))
+            await shard.create(ref, deadline_s=S)
+            assert await apply(shard, ref, person("ada")) == Applied(1)
 
 
 async def test_a_query_waits_for_a_commit_until_its_deadline(shard: Shard, ref: GraphRef, held: Held) -> None:
