@@ -2,8 +2,8 @@
 
 Rules:
 - One thread at a time writes to a graph. When more graphs wait than there are threads, tenants take turns
-  (fair_slots.py). A batch is answered once its commit is durable; batches of one graph are
-  committed in the order in which they came.
+  (fair_slots.py). A batch is answered once its commit is durable; batches of one graph are committed in the order in
+  which they came.
 - A queue is bounded, in number and in bytes, and so are all queues together. A batch that does not fit is refused at
   once, and is certainly not applied.
 - A caller that gives up takes its batch with it if no thread has begun with it, and so do those who drop or make a

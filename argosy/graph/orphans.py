@@ -53,13 +53,13 @@ class Orphans:
 
     async def _of(self, shard: Member) -> AsyncIterator[Orphan]:
         after: GraphName | None = None
-        while page := await self._page(shard, after):
+        while (page := await self._page(shard, after)) and page[-1][0] != after:
             listed = {GraphRef(*name, stats.incarnation, stats.generation): stats for name, stats in page}
             for ref in await self._directory.unknown(list(listed)):
                 yield Orphan(shard, ref, listed[ref])
-            before, after = after, page[-1][0]
-            if len(page) < LIST_MAX or after == before:  # a shard that knows no pages answers all, and all again
+            if len(page) != LIST_MAX:  # more: a shard that knows no pages answers all, and all again
                 return
+            after = page[-1][0]
 
     async def _page(self, shard: Member, after: GraphName | None) -> list[tuple[GraphName, Stats]]:
         line = await self._members.line(shard.member_id)

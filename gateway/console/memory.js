@@ -85,6 +85,10 @@ export function openMemory() {
     if (name === graph) return;
     graph = name;
     version = null;
+    nodes = [];
+    next = null;
+    setText(about, "");
+    draw();
     choice.value = graph;
     node.hidden = !graph;
     toggle();

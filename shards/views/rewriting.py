@@ -17,11 +17,27 @@ from argosy.shards.views.mapping import MARK, hidden_key, hidden_name, hidden_pa
 from argosy.shards.views.tokens import Kind, Token, at, position_of, start_of
 
 _BEFORE_A_LIST: Final = frozenset(
-    ["AND", "BY", "DISTINCT", "ELSE", "IN", "NOT", "OR", "RETURN", "THEN", "UNWIND", "WHEN", "WHERE", "WITH", "XOR"]
+    [
+        "AND",
+        "BY",
+        "CASE",
+        "DISTINCT",
+        "ELSE",
+        "IN",
+        "NOT",
+        "OR",
+        "RETURN",
+        "THEN",
+        "UNWIND",
+        "WHEN",
+        "WHERE",
+        "WITH",
+        "XOR",
+    ]
 )
 _BEFORE_A_SUBQUERY: Final = ("CALL", "COLLECT", "COUNT", "EXISTS")
 _PROJECTION: Final = "n {"
-_BEFORE_A_VALUE: Final = _BEFORE_A_LIST | {"(", "[", ",", "|"}  # which begins there, and is no part of another one
+_BEFORE_A_VALUE: Final = _BEFORE_A_LIST | {"(", "[", ",", "|", ":"}  # which begins there, as no part of another one
 
 
 class _Piece(NamedTuple):
