@@ -165,7 +165,7 @@ async def test_a_turn_that_its_owner_did_not_see_suspended_is_woken_at_the_next_
     """The owner stops between the commit of a suspension and its answer, and lives on: what it says comes late."""
     workers = idle_fleet.start(2)
     postgres = await asyncpg.connect(idle_fleet.environment["STATE_DB_URI"])
-    await postgres.execute(_SLOW_SUSPEND.format(seconds=0.3))
+    await postgres.execute(_SLOW_SUSPEND.format(seconds=1.5))  # longer than the posts take
     owner, _ = await _owner_and_heir(client, postgres, workers)
 
     turns = [await client.post(f"session-{number}", "waits", effects=2) for number in range(10)]
