@@ -27,7 +27,7 @@
     │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
     │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
     │   │   ├── GraphMissingError   … nor as the database does: its file is gone, and an operator has to act
-    │   │   └── GraphTakenError     … but one of its name that the database does not know: an operator has to act
+    │   │   └── GraphTakenError     … but another, or none any more, and the database does not know: an operator acts
     │   ├── ShardUnavailableError   a shard cannot be reached, or is stopping
     │   │   ├── ShardBusyError      … answers, and is not ready for this call: others it may take
     │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may

@@ -54,8 +54,7 @@ class Reads:
         return found
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], deadline: Deadline) -> list[Node | None]:
-        if (found := self.nodes_at_hand(ref, ids)) is not None:
-            return found
+        """Return the nodes, read in a thread."""
         return await self._in_thread(ref, lambda graph, stop: self._get_nodes(graph, ref, ids, stop), deadline)
 
     async def neighbors(

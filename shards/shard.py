@@ -220,7 +220,8 @@ class Shard:
 
     async def _check_here(self, ref: GraphRef, deadline: Deadline) -> None:
         """Raise WrongOwnerError when the graph cannot be read here."""
-        await self._reads.get_nodes(ref, (), deadline)
+        if self._reads.nodes_at_hand(ref, ()) is None:
+            await self._reads.get_nodes(ref, (), deadline)
 
     def _deadline(self, ref: GraphRef, deadline_s: float) -> Deadline:
         """Return the deadline of a call that is about this graph. Raises GraphInputError for what is no name."""

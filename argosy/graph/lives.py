@@ -9,7 +9,7 @@ step that comes late changes nothing, since row and shard both compare the incar
 from argosy.errors import GraphTakenError, WrongOwnerError
 from argosy.graph.line import LOOK_S, Again
 from argosy.graph.members import Members
-from argosy.store.graph import Directory, GraphRow
+from argosy.store.graph import Directory, GraphRow, GraphRowState
 
 
 class Lives:
@@ -20,21 +20,21 @@ class Lives:
         self._members = members
 
     async def begin(self, row: GraphRow, until_s: float) -> GraphRow | None:
-        """Take the steps that a row in state creating lacks; None when the graph was dropped meanwhile."""
+        """Take the steps that a row in state creating lacks; None when it is being dropped, or was."""
         line = await self._members.line(row.shard)
         try:
             await line.ask(
                 lambda shard, left_s: shard.create(row.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
             )
         except WrongOwnerError as error:
-            now = await self._directory.find(row.tenant, row.graph)
-            if now is not None and now.incarnation == row.incarnation:
-                if not await line.is_right(LOOK_S):
-                    raise
-                raise GraphTakenError(
-                    f"{error}: `argosy shards orphans` shows what the database does not know"
-                ) from error
-            return None
+            if await self._is_over(row):
+                return None
+            if not await line.is_right(LOOK_S):
+                raise
+            raise GraphTakenError(
+                f"{error}: `argosy shards orphans` shows what the database does not know; what was dropped at the "
+                "shard alone goes with `argosy graph drop`"
+            ) from error
         return await self._directory.activate(row)
 
     async def end(self, row: GraphRow, until_s: float) -> None:
@@ -44,3 +44,8 @@ class Lives:
             lambda shard, left_s: shard.drop(row.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
         )
         await self._directory.delete(row)
+
+    async def _is_over(self, row: GraphRow) -> bool:
+        """Whether the graph was dropped, or is being dropped: its row is marked before its shard forgets it."""
+        now = await self._directory.find(row.tenant, row.graph)
+        return now is None or now.incarnation != row.incarnation or now.state is GraphRowState.DROPPING

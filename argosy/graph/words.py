@@ -27,8 +27,8 @@ _WORDS: Final[dict[type[ArgosyError], str]] = {
     "or drop the graph (`argosy graph drop`)",
     GraphMissingError: "the graph's shard answers, and does not have the graph: an operator has to restore its file, "
     "or drop the graph (`argosy graph drop`)",
-    GraphTakenError: "the graph's shard has another graph of this name, which the database does not know: an operator "
-    "has to look with `argosy shards orphans`",
+    GraphTakenError: "the graph's shard has another graph of this name, which the database does not know, or has "
+    "dropped this one: an operator has to look with `argosy shards orphans`, or drop it again (`argosy graph drop`)",
     WrongOwnerError: "the graph's shard does not have the graph as it is known here",
     OutcomeUnknownError: "the graph's shard was cut off while it wrote",
     EmbedderAwayError: "the function that makes vectors of texts (EMBEDDER) took too long, or says that it is away",

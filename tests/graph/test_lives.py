@@ -10,7 +10,7 @@ import pytest
 from argosy import Context
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import GraphInputError, GraphNameError, GraphNotFoundError, ShardUnavailableError
+from argosy.errors import GraphInputError, GraphNameError, GraphNotFoundError, GraphTakenError, ShardUnavailableError
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.names import own_graph_of
@@ -181,21 +181,41 @@ async def test_a_turn_s_first_write_after_a_drop_elsewhere_is_to_a_new_graph(ope
     assert await run(remember, None, second) == [1, 1]
 
 
+@pytest.mark.parametrize("is_cut_off", [False, True], ids=["after it", "before the row goes"])
 async def test_a_creator_that_wakes_up_after_a_drop_makes_nothing_of_the_former_life(
-    open_gateway: OpenGateway, shards: MemoryShards
+    open_gateway: OpenGateway, shards: MemoryShards, is_cut_off: bool
 ) -> None:
     slow, other = await open_gateway(), await open_gateway()
     shards.faults.append(Fault("create", hangs=True))
     creating = asyncio.create_task(slow.create("acme", "crm"))
     await shards.hanging.wait()
     former = await other.find("acme", "crm")
-    await other.drop("acme", "crm")
+    shards.hanging.clear()
+    if is_cut_off:
+        await killed(other.drop("acme", "crm"), shards, Fault("drop", is_after=True, hangs=True))
+    else:
+        await other.drop("acme", "crm")
 
     shards.may_go_on.set()
     row = await creating
 
     assert row.incarnation != former.incarnation
     assert [file.ref for file in shards.files_of("acme", "crm")] == [row.ref]
+
+
+async def test_a_row_of_a_backup_whose_graph_was_dropped_since_goes_when_it_is_dropped_again(
+    graphs: Graphs, directory: Directory
+) -> None:
+    row = await graphs.create("acme", "crm")
+    await graphs.drop("acme", "crm")
+    lost = NewGraph("acme", "crm", row.incarnation, row.shard, GraphRowState.CREATING, None, None)
+    await directory.add(lost)  # as if the database were older than the drop
+
+    with pytest.raises(GraphTakenError, match="`argosy graph drop`"):
+        await graphs.create("acme", "crm")
+    await graphs.drop("acme", "crm")
+
+    assert (await graphs.create("acme", "crm")).incarnation != lost.incarnation
 
 
 async def test_a_drop_at_a_shard_that_is_down_takes_the_name_away_at_once(

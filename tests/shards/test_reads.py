@@ -71,6 +71,7 @@ async def test_several_nodes_that_are_large_are_read_in_a_thread(
     assert [node and node.id for node in few] == ["p01", None, "large0", "hub", "large0"]
     assert in_loop == [threading.main_thread()]
     assert [node and node.id for node in many] == [*large, None]
+    assert threads.count(threading.main_thread()) == 1, "what is too large for the loop is found out there once"
     assert threads[-1] is not threading.main_thread()
 
 
