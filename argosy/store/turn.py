@@ -120,8 +120,7 @@ class TurnFacts(NamedTuple):
     runs it for its owner. able: living workers that have its workflow, at most ten. lacking_since: when one of those
     was last heard of, or when the turn began to want one, whichever is later. trial: see argosy.turn.trial.Trial.
     signals: ("unread" or "late", name, how many). threads_abandoned: at the worker where it waits for a thread, else
-    None. cancelling: data of turn.cancelling while its code cleans up. retrying: of its last 20
-    step.retrying, (key, data).
+    None. cancelling: data of turn.cancelling during its cleanup. retrying: (key, data) of its last 20 step.retrying.
     """
 
     at: datetime
