@@ -29,8 +29,8 @@ def share_of(count: int) -> int:
 
 
 class FairSlots:
-    """Used on one event loop. name: what takes slots, and bound: the setting that says how many may; both for messages.
-    waiting_max: how many may wait for a slot. share: of one tenant, where that is not half.
+    """Used on one event loop. name: what takes slots, and bound: the setting of the bound that refuses; both for
+    messages. waiting_max: how many may wait for a slot. share: of one tenant, where that is not half.
     """
 
     def __init__(self, name: str, count: int, *, waiting_max: int, bound: str, share: int | None = None) -> None:

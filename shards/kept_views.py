@@ -45,8 +45,8 @@ class KeptViews:
         self._clock = clock
         self._lost_queries = LostQueries()
         self._unbuilt = Unbuilt()
-        self._working = _slots("views at work", bounds.working_max, "SHARD_VIEWS_SIZE_BYTES_MAX", bounds)
-        self._building = _slots("views to build", bounds.builds_max, "SHARD_VIEWS_SIZE_BYTES_MAX", bounds)
+        self._working = _slots("views at work", bounds.working_max, bounds)
+        self._building = _slots("views to build", bounds.builds_max, bounds)
         self._turns: WeakValueDictionary[GraphName, asyncio.Lock] = WeakValueDictionary()
         self._views: OrderedDict[GraphName, KeptView] = OrderedDict()
         self._runs: dict[KeptView, asyncio.Task[None]] = {}  # also of those that were let go of and still answer
@@ -226,5 +226,5 @@ class KeptViews:
         task.add_done_callback(self._tasks.discard)
 
 
-def _slots(name: str, count: int, bound: str, bounds: ViewBounds) -> ViewSlots:
-    return ViewSlots(FairSlots(name, count, waiting_max=bounds.waiting_max, bound=bound))
+def _slots(name: str, count: int, bounds: ViewBounds) -> ViewSlots:
+    return ViewSlots(FairSlots(name, count, waiting_max=bounds.waiting_max, bound="SHARD_READ_QUEUE_MAX"))

@@ -5,12 +5,13 @@ from typing import Any, Final, NamedTuple
 
 from argosy.config import Settings
 from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
-from argosy.graph.facts import DEPTH_MAX, LIST_MAX, TYPES_MAX, Edge, GraphName, GraphRef, Node, WriteKey
+from argosy.graph.facts import DEPTH_MAX, LIST_MAX, TYPES_MAX, Edge, GraphName, GraphRef, Node, WriteKey, size_of
 from argosy.graph.ops import DIMENSION_MAX, Op, check_json, check_ops, encode_ops, fault_of_name
 
 # Larger batches are read and checked in a thread: they would hold up the calls of others.
 INLINE_OPS_MAX: Final = 64
 _TEXT_SIZE_BYTES_MAX: Final = 65_536  # of what is searched for
+_OVERHEAD_SIZE_BYTES: Final = 64  # of a fact in an answer, beside its names and props
 
 
 class Limits(NamedTuple):
@@ -96,7 +97,7 @@ class Limits(NamedTuple):
         size_bytes = before
         for each in facts:
             if each is not None:
-                size_bytes += size_of(each)
+                size_bytes += size_in_answer(each)
         if size_bytes > self.answer_size_bytes_max:
             raise GraphTooLargeError(
                 f"the answer has more than {self.answer_size_bytes_max} bytes: ask for less at a time"
@@ -121,7 +122,6 @@ def check_name(ref: GraphRef | GraphName) -> None:
             raise GraphInputError(f"the name of a {what} {fault}")
 
 
-def size_of(fact: Node | Edge) -> int:
+def size_in_answer(fact: Node | Edge) -> int:
     """Return about how many bytes a fact has in an answer."""
-    names = len(fact.id) + len(fact.label) if isinstance(fact, Node) else len(fact.src) + len(fact.type) + len(fact.dst)
-    return names + len(fact.props) + 64
+    return size_of(fact, _OVERHEAD_SIZE_BYTES)

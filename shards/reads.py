@@ -17,7 +17,7 @@ from argosy.graph.facts import Direction, Edge, GraphRef, Hit, Neighborhood, Nod
 from argosy.graph.fusion import fuse_hits
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Engine, Graph, Interrupt
-from argosy.shards.limits import Limits, size_of
+from argosy.shards.limits import Limits, size_in_answer
 from argosy.shards.threads import Threads
 
 T = TypeVar("T")
@@ -156,18 +156,18 @@ class Reads:
     def _cut(self, found: Neighborhood) -> Neighborhood:
         """Return a neighbourhood without the farthest nodes that are too much, and without their edges."""
         left = self._limits.answer_size_bytes_max
-        if sum(map(size_of, found.nodes)) + sum(map(size_of, found.edges)) <= left:
+        if sum(map(size_in_answer, found.nodes)) + sum(map(size_in_answer, found.edges)) <= left:
             return found
         nodes: list[Node] = []
         for node in found.nodes:
-            if size_of(node) > left:
+            if size_in_answer(node) > left:
                 break
-            left -= size_of(node)
+            left -= size_in_answer(node)
             nodes.append(node)
         ids = {node.id for node in nodes}
         edges: list[Edge] = []
         for edge in found.edges:
-            if edge.src in ids and edge.dst in ids and size_of(edge) <= left:
-                left -= size_of(edge)
+            if edge.src in ids and edge.dst in ids and size_in_answer(edge) <= left:
+                left -= size_in_answer(edge)
                 edges.append(edge)
         return Neighborhood(nodes, edges, is_cut=True)

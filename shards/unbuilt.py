@@ -3,7 +3,8 @@
 Rules:
 - After a build that failed there is a pause, in which queries have its error at once.
 - For a graph that is too large the pause is many times as long as the build took, so that such builds keep few turns
-  from others. One that had no room is not read again either until something was deleted from it: it would fail again.
+  from others. One that had no room is not read again either until a node, an edge or a property was deleted from it: it
+  would fail again.
 - So many graphs are remembered. One that is forgotten is built again, and fails again. An error that is raised has the
   traceback, and by that the parameters, of the query that got it: each query has one of its own.
 """
@@ -16,11 +17,12 @@ from typing import Final
 
 from argosy.errors import ArgosyError, GraphTooLargeError
 from argosy.graph.facts import GraphName, GraphRef
-from argosy.graph.ops import DeleteEdge, DeleteNode, Op
+from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op
 
+# A build that failed by chance is soon tried again; one that fails at once each time begins a process this seldom.
 _PAUSE_S: Final = 5.0
-_PAUSE_OF_LARGE: Final = 10  # times the build
-_MAX: Final = 1_000  # that are remembered
+_PAUSE_OF_LARGE: Final = 10  # times the build: such a graph is being built for a tenth of the time at most
+_MAX: Final = 1_000  # that are remembered: each is an error of about a kilobyte, a megabyte together
 
 
 class SlowBuildError(GraphTooLargeError):
@@ -60,13 +62,20 @@ class Unbuilt:
         self.forget(ref)
 
     def committed(self, ref: GraphRef, ops: Sequence[Op]) -> None:
-        """Note what was written: a graph from which something was deleted may fit."""
+        """Note what was written: a graph from which something was deleted may fit. Of an upsert that sets less than was
+        there nobody knows it here.
+        """
         failed = self._failed.get(_name_of(ref))
-        if failed is not None and any(isinstance(op, DeleteNode | DeleteEdge) for op in ops):
+        if failed is not None and any(map(_deletes, ops)):
             failed.may_fit = True
 
     def forget(self, ref: GraphRef) -> None:
         self._failed.pop(_name_of(ref), None)
+
+
+def _deletes(op: Op) -> bool:
+    """Whether an operation takes something from its graph: a node, an edge or a property."""
+    return isinstance(op, DeleteNode | DeleteEdge) or (isinstance(op, MergeProps) and None in op.props.values())
 
 
 def _name_of(ref: GraphRef) -> GraphName:

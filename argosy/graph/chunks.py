@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from argosy.graph.facts import Answer, Edge, Neighborhood, Node
+from argosy.graph.facts import Answer, Edge, Neighborhood, Node, size_of
 from argosy.graph.messages import add_edge, add_node, edge_of_pb, node_of_pb
 from argosy.rpc import shard_pb2 as pb
 
@@ -23,7 +23,7 @@ def facts_to_pb(nodes: Sequence[Node], edges: Sequence[Edge], *, is_cut: bool = 
     part, size_bytes = pb.Facts(is_cut=is_cut), 0
     facts: Iterable[Node | Edge] = chain(nodes, edges)
     for fact in facts:
-        added = _size_of(fact)
+        added = size_of(fact, _OVERHEAD_SIZE_BYTES)
         if size_bytes and size_bytes + added > CHUNK_SIZE_BYTES:
             yield part
             part, size_bytes = pb.Facts(is_cut=is_cut), 0
@@ -103,8 +103,3 @@ def _parts(rows: Iterable[bytes]) -> Iterator[list[bytes]]:
         size_bytes += len(row)
     if part:
         yield part
-
-
-def _size_of(fact: Node | Edge) -> int:
-    names = len(fact.id) + len(fact.label) if isinstance(fact, Node) else len(fact.src) + len(fact.type) + len(fact.dst)
-    return names + len(fact.props) + _OVERHEAD_SIZE_BYTES

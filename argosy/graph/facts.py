@@ -98,6 +98,12 @@ class Edge(NamedTuple):
     source: Source
 
 
+def size_of(fact: Node | Edge, beside_size_bytes: int) -> int:
+    """Return about how many bytes a fact has: its names and props, and what is beside them."""
+    names = len(fact.id) + len(fact.label) if isinstance(fact, Node) else len(fact.src) + len(fact.type) + len(fact.dst)
+    return names + len(fact.props) + beside_size_bytes
+
+
 class Direction(StrEnum):
     OUT = "out"
     IN = "in"

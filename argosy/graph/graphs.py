@@ -36,7 +36,7 @@ from argosy.errors import (
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import GraphName, GraphRef
-from argosy.graph.line import LOOK_S, Again
+from argosy.graph.line import Again
 from argosy.graph.lives import Lives
 from argosy.graph.lookup import Lookup, not_found
 from argosy.graph.members import NO_SHARDS, Members
@@ -195,7 +195,7 @@ class Graphs:
             now = await self._lookup.read(name, until_s, incarnation)
             if (now.ref, now.shard) == (row.ref, row.shard):
                 if now is not row:  # one that is remembered while Postgres is away proves nothing
-                    await self._check_missing(row, error)
+                    await self._check_missing(row, error, until_s)
                 raise
         return await self._ask(now, work, again, until_s, is_quick=is_quick)
 
@@ -215,10 +215,10 @@ class Graphs:
             self._unusable.say(row, line.member, error)
             raise
 
-    async def _check_missing(self, row: GraphRow, refusal: WrongOwnerError) -> None:
-        """Raise GraphMissingError if the row's shard is the one that refused the graph, and no other folder."""
+    async def _check_missing(self, row: GraphRow, refusal: WrongOwnerError, until_s: float) -> None:
+        """Raise GraphMissingError if it is seen by until_s that the row's shard refused the graph: no other folder."""
         line = await self._members.line(row.shard)
-        if await line.is_right(LOOK_S):
+        if await line.is_right(until_s):
             error = GraphMissingError(f"the graph's file is gone: {refusal}")
             self._unusable.say(row, line.member, error)
             raise error from None

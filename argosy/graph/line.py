@@ -8,8 +8,8 @@ Rules:
 - ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
   it; so does one that it is not ready for this call or cannot use this graph's file, since it may be well with other
   graphs; so does one that a call was stopped at its deadline.
-- Silence until the deadline counts against the shard when the call had nothing to compute (is_quick) and as much time
-  as a look, and when it was a look. Of other calls it says nothing: they may ask for too much.
+- Silence until the deadline counts against the shard when the call was a look or had nothing to compute (is_quick), and
+  had LOOK_S for that. Of other calls it says nothing: they may ask for too much, or have too little time.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
 - An error that counts against the shard, a refusal to ask it, and any silence while it is down, says which one it is
   (ArgosyError.shard): whoever has such an error may wait until the shard is back. It is back when it answers after it
@@ -118,28 +118,34 @@ class Line:
             await self._clock.sleep(delay_s)
             pause_s = min(pause_s * 2, _PAUSE_S_MAX)
 
-    async def look(self, deadline_s: float) -> None:
-        """Ask who answers at the endpoint, whatever the breaker says of it, and note that."""
+    async def look(self, deadline_s: float = LOOK_S) -> bool:
+        """Ask who answers at the endpoint, whatever the breaker says of it, and note that. Return whether it is the
+        member.
+        """
         call = self._breaker.admit_look(self._clock.monotonic_s())
         try:
             found = await self.transport.identify(deadline_s=deadline_s)
         except ArgosyError as error:
-            self._note_down(call, error)
-            return
+            if isinstance(error, GraphDeadlineError) and deadline_s < LOOK_S:
+                self._note_nothing(call)
+            else:
+                self._note_down(call, error)
+            return False
         except BaseException:
             self._note_nothing(call)
             raise
         if found == self.member.member_id:
             self.reason = ""
             self._note_up(call)
-        else:
-            self._note_nothing(call)
-            self._note_foreign(found)
+            return True
+        self._note_nothing(call)
+        self._note_foreign(found)
+        return False
 
-    async def is_right(self, deadline_s: float) -> bool:
-        """Ask who answers at the endpoint, and return whether it is the member."""
-        await self.look(deadline_s)
-        return bool(self.is_up)
+    async def is_right(self, until_s: float) -> bool:
+        """Return whether the member is seen to answer at the endpoint, by a look that ends at until_s at the latest."""
+        left_s = until_s - self._clock.monotonic_s()
+        return left_s > 0 and await self.look(min(LOOK_S, left_s))
 
     async def close(self) -> None:
         await self.transport.close()

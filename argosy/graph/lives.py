@@ -7,7 +7,7 @@ step that comes late changes nothing, since row and shard both compare the incar
 """
 
 from argosy.errors import GraphTakenError, WrongOwnerError
-from argosy.graph.line import LOOK_S, Again
+from argosy.graph.line import Again
 from argosy.graph.members import Members
 from argosy.store.graph import Directory, GraphRow, GraphRowState
 
@@ -29,7 +29,7 @@ class Lives:
         except WrongOwnerError as error:
             if await self._is_over(row):
                 return None
-            if not await line.is_right(LOOK_S):
+            if not await line.is_right(until_s):
                 raise
             raise GraphTakenError(
                 f"{error}: `argosy shards orphans` shows what the database does not know; what was dropped at the "

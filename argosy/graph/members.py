@@ -18,7 +18,7 @@ from argosy.config import Settings
 from argosy.errors import ShardUnavailableError
 from argosy.graph.breaker import Breaker
 from argosy.graph.facts import Member
-from argosy.graph.line import LOOK_S, Line
+from argosy.graph.line import Line
 from argosy.graph.transport import Connect
 from argosy.rounds import Rounds
 from argosy.store.graph import ShardRow, ShardState
@@ -106,7 +106,7 @@ class Members:
     async def look(self) -> None:
         """Look which members answer."""
         lines = [await self.line(member_id) for member_id in list(self._rows)]
-        await asyncio.gather(*(line.look(LOOK_S) for line in lines))
+        await asyncio.gather(*(line.look() for line in lines))
 
     async def watch(self) -> None:
         """Read the members again and look at them, for ever."""
@@ -119,7 +119,7 @@ class Members:
                         await self.refresh()
                     await self.look()
                 else:
-                    await asyncio.gather(*(each.look(LOOK_S) for each in self._lines.values() if each.is_up is False))
+                    await asyncio.gather(*(each.look() for each in self._lines.values() if each.is_up is False))
             left_s = next_s - self._clock.monotonic_s()
             await self._clock.sleep(max(0.0, min(left_s, random.uniform(0.5, 1.0) * _LOOK_AGAIN_S)))
 

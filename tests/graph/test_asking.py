@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 
 import pytest
 
@@ -10,6 +11,7 @@ from argosy.config import Settings
 from argosy.errors import (
     GraphDeadlineError,
     GraphFileError,
+    GraphMissingError,
     GraphNotFoundError,
     OutcomeUnknownError,
     SettingError,
@@ -17,15 +19,16 @@ from argosy.errors import (
     ShardSilentError,
     ShardUnavailableError,
     StoreUnavailableError,
+    WrongOwnerError,
 )
-from argosy.graph.facts import WriteKey
+from argosy.graph.facts import GraphName, WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
 from argosy.store.graph import Directory, GraphRow
 from argosy.store.pool import Pool
 from tests.graph.conftest import OpenGateway
-from tests.graph.memory_shards import Fault, MemoryShards
+from tests.graph.memory_shards import Fault, MemoryShard, MemoryShards
 from tests.harness.hand_clock import AheadClock, HandClock
 from tests.harness.metrics import value_of
 from tests.harness.tcp_proxy import PostgresProxy
@@ -320,6 +323,31 @@ async def test_silence_is_no_sign_when_there_was_little_time(graphs: Graphs, sha
         assert silent.value.shard is None
 
     assert await graph.get_nodes(["ada"]) == [None]
+
+
+async def test_whether_a_graph_s_file_is_gone_is_looked_at_within_the_deadline(
+    graphs: Graphs, shards: MemoryShards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await graphs.create("acme", "crm")
+    files = shards.folders[shards.endpoint_of(row.shard)].files
+    gone = files.pop(GraphName("acme", "crm"))
+    looked = []
+
+    async def silent(_: MemoryShard, *, deadline_s: float) -> uuid.UUID:
+        looked.append(deadline_s)
+        raise ShardSilentError
+
+    monkeypatch.setattr(MemoryShard, "identify", silent)
+
+    for _ in range(5):
+        with pytest.raises(WrongOwnerError) as refused:
+            await graphs.of("acme", "crm").get_nodes(["ada"], deadline_s=1.0)
+        assert not isinstance(refused.value, GraphMissingError), "nobody has seen that it is the right shard"
+
+    assert len(looked) == 5
+    assert max(looked) <= 1.0
+    files[GraphName("acme", "crm")] = gone
+    assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None], "silence says little of so short a look"
 
 
 async def test_what_is_tried_again_ends_at_the_deadline(

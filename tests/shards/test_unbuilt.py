@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from argosy.errors import ArgosyError, GraphTooLargeError, ViewLostError
-from argosy.graph.ops import DeleteNode, UpsertNode
+from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, UpsertNode
 from argosy.shards.unbuilt import SlowBuildError, Unbuilt
 from tests.shards.engines import new_ref
 
@@ -35,12 +35,17 @@ def test_after_any_failure_there_is_a_pause() -> None:
     assert not is_refused(unbuilt, 4.9)
 
 
-def test_a_graph_that_had_no_room_is_refused_until_something_was_deleted_from_it() -> None:
+@pytest.mark.parametrize(
+    "deletion",
+    [DeleteNode("b"), DeleteEdge("a", "T", "b"), MergeProps({"born": 1815, "text": None}, id="b")],
+    ids=["a node", "an edge", "a property"],
+)
+def test_a_graph_that_had_no_room_is_refused_until_something_was_deleted_from_it(deletion: Op) -> None:
     unbuilt = failed(LARGE, 60.0)
 
-    unbuilt.committed(REF, [UpsertNode("a", "N")])
+    unbuilt.committed(REF, [UpsertNode("a", "N"), MergeProps({"born": 1815, "text": ""}, id="b")])
     assert is_refused(unbuilt, 1e9)
-    unbuilt.committed(REF, [UpsertNode("a", "N"), DeleteNode("b")])
+    unbuilt.committed(REF, [UpsertNode("a", "N"), deletion])
     assert not is_refused(unbuilt, 1e9)
 
 

@@ -60,6 +60,20 @@ async def test_views_at_work_count_with_all_that_they_may_take(shard: Shard) -> 
     await ended(busy)
 
 
+async def test_a_query_for_which_there_is_no_place_to_wait_is_told_of_which_there_are_too_few(
+    opened: Opened, tmp_path: Path
+) -> None:
+    async with shard_of(opened(tmp_path), **TWO, shard_read_queue_max=0) as shard:
+        busy, refused = [await made(shard, graph, "a") for graph in ("busy", "refused")]
+        asked = endless(shard, busy, 8.0)
+        await until_asked(1)
+
+        with pytest.raises(ShardBusyError, match="SHARD_READ_QUEUE_MAX"):
+            await ids_asked(shard, refused)
+
+        await ended(asked)
+
+
 async def test_a_tenant_that_asks_all_its_graphs_at_once_holds_up_no_other_one(shard: Shard) -> None:
     flood = [endless(shard, await made(shard, f"graph-{number}", "flood"), 8.0) for number in range(4)]
     await until_asked(1)
