@@ -18,6 +18,7 @@ from argosy.turn.inbox import RowKind
 from argosy.turn.status import ENDED, Status
 from argosy.turn.trial import Kind
 from argosy.turn.wait import WaitKind
+from argosy.workflow.replay import DECIDED_EACH
 
 
 class Explanation(msgspec.Struct, kw_only=True):
@@ -258,12 +259,6 @@ def _parked(facts: TurnFacts, turn_id: uuid.UUID) -> Verdict:
     parked = msgspec.json.decode(facts.parked, type=Parked) if facts.parked else Parked()
     reason = facts.reason or parked.reason or "unknown"
     why = f"It is parked ({reason}){': ' + parked.message if parked.message else '.'}"
-    cause = "Start a worker that has its build" if reason == "no_build" else "Mend the cause"
-    to_do = (
-        f"{cause}, then run it on: `argosy turn resume {turn_id}` (POST /v1/turns/{turn_id}/resume), or all like it: "
-        f"`argosy turn resume --all --reason {reason}` (POST /v1/turns:resume?reason={reason}). "
-        "POST …/cancel ends it; it holds its session until then."
-    )
     details = {"reason": reason, "message": parked.message, "crashes": facts.crashes}
     if RowKind.RESUME in (facts.undelivered or ()) and not facts.is_owner_able:
         return _elsewhere(facts)
@@ -271,7 +266,18 @@ def _parked(facts: TurnFacts, turn_id: uuid.UUID) -> Verdict:
         return _unless_nobody_works(
             facts, Verdict("resuming", f"{why} A {facts.undelivered[0]} is on its way.", details=details)
         )
-    return Verdict("parked", why, to_do, details)
+    return Verdict("parked", why, _after_park(reason, turn_id), details)
+
+
+def _after_park(reason: str, turn_id: uuid.UUID) -> str:
+    """Say how a parked turn runs on: with all like it, unless each needs a decision of its own."""
+    resume = f"then run it on: `argosy turn resume {turn_id}` (POST /v1/turns/{turn_id}/resume)"
+    end = "POST …/cancel ends it; it holds its session until then."
+    if reason in DECIDED_EACH:
+        return f"Look what it has done before, {resume}. Decide each such turn by itself. {end}"
+    cause = "Start a worker that has its build" if reason == "no_build" else "Mend the cause"
+    same = f"`argosy turn resume --all --reason {reason}` (POST /v1/turns:resume?reason={reason})"
+    return f"{cause}, {resume}, or all like it: {same}. {end}"
 
 
 def _ended(facts: TurnFacts, status: Status) -> Verdict:

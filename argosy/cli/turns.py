@@ -61,7 +61,12 @@ def cancel(turn_id: str, url: Url = URL) -> None:
 @app.command()
 def resume(
     turn_id: Annotated[str | None, typer.Argument(help="One turn; or --all.")] = None,
-    is_all: Annotated[bool, typer.Option("--all", help="All parked turns that match.")] = False,
+    is_all: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="All parked turns that match: without --reason also those that need a decision each."
+        ),
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="With --all: those that were parked for this reason.")] = None,
     workflow: Annotated[str | None, typer.Option(help="With --all: those of this workflow.")] = None,
     url: Url = URL,

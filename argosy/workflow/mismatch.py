@@ -1,10 +1,10 @@
-"""The Park errors of turns whose history and code differ."""
+"""The Park errors of turns whose history and code, or history and a graph, differ."""
 
 from typing import Final
 
 from argosy.workflow.frames import words_of
 from argosy.workflow.journal import Park
-from argosy.workflow.replay import HISTORY_MISMATCH
+from argosy.workflow.replay import GRAPH_MISMATCH, HISTORY_MISMATCH
 
 OUTCOME: Final = "the outcome of {}"
 # Of a step that must not run twice, or of a write to a graph.
@@ -60,7 +60,7 @@ def counted_otherwise(recorded: str, asked: str, task: int) -> Park:
 def written_otherwise(key: str, graph: str) -> Park:
     """Return the error for a write whose key a graph has with other operations. A resume lets the write begin anew."""
     return Park(
-        HISTORY_MISMATCH,
+        GRAPH_MISMATCH,
         f"graph {graph!r} has other operations under the key of {key!r} than history: an earlier run of the turn wrote "
         "them, which the database has lost, as when it was restored from a backup. Nothing was written now. Look what "
         "the graph has of that run (its nodes and edges name the turn and step that wrote them), then resume the turn "

@@ -13,9 +13,12 @@ from argosy.turn.events import BEGINNINGS, KEYS, SETTLED_OUTCOMES, Event
 from argosy.turn.keys import CANCEL, GRAPH, is_awaited
 from argosy.workflow.old_keys import OldKeys
 
-# Reasons with which a turn parks: over an at_most_once step, and when history and code, or a graph, differ.
+# Reasons with which a turn parks: over an at_most_once step; when history and code differ; when history and a graph do.
 UNCERTAIN_EFFECT: Final = "uncertain_effect"
 HISTORY_MISMATCH: Final = "history_mismatch"
+GRAPH_MISMATCH: Final = "graph_mismatch"
+# A resume lets the operation begin anew, whose effect may have taken place: somebody decides it for each turn.
+DECIDED_EACH: Final = frozenset({UNCERTAIN_EFFECT, GRAPH_MISMATCH})
 
 _SETTLED: Final = {event.value: event for event in SETTLED_OUTCOMES}
 
@@ -86,7 +89,7 @@ class Replay:
         """Note that an operator resumed the turn that was parked over an operation, which may begin anew.
 
         key: of a step with an uncertain effect; empty when the event does not say which step, and then it is every such
-        step. Or of a write that a graph has otherwise (graph_write.py); other parks over a mismatch have no key.
+        step. Or of a write that a graph has otherwise (graph_write.py). After other parks nothing begins anew.
         """
         reason = msgspec.json.decode(data).get("reason")
         if reason == UNCERTAIN_EFFECT:
@@ -94,7 +97,7 @@ class Replay:
                 self._intended.pop(key, None)
             else:
                 self._intended.clear()
-        elif reason == HISTORY_MISMATCH and key:
+        elif reason == GRAPH_MISMATCH:
             self._again[key] = self.times_again(key) + 1
             self._intended.pop(key, None)
             self._intents.pop(key, None)

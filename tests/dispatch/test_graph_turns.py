@@ -88,7 +88,7 @@ async def test_a_write_that_the_graph_has_otherwise_parks_the_turn_until_an_oper
     parked = await made.run(before=lost, status=Status.RUNNING, until=1)
     resumed = await made.run(before=parked)
 
-    assert (parked.status, parked.reason) == (Status.PARKED, "history_mismatch")
+    assert (parked.status, parked.reason) == (Status.PARKED, "graph_mismatch")
     assert [key for kind, key, _ in told(parked) if kind == "turn.parked"] == ["graph:write"]
     assert (resumed.status, resumed.result) == (Status.COMPLETED, b"2")
     assert sorted(keys) == [f"{lost.turn_id}/graph:write", f"{lost.turn_id}/graph:write@1"]

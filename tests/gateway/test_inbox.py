@@ -6,6 +6,7 @@ import uuid
 import httpx2
 import pytest
 
+from argosy.workflow.mismatch import mismatch, written_otherwise
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
 
@@ -306,6 +307,19 @@ async def test_parked_turns_of_one_reason_are_resumed_together(client: httpx2.As
     ]
     assert [[row["kind"] for row in await rows.inbox(each)] for each in mine] == [["resume"]] * 3
     assert [await rows.inbox(each) for each in others] == [[], []]
+
+
+async def test_a_resume_of_all_whose_code_has_changed_leaves_those_that_a_graph_has_otherwise(
+    client: httpx2.AsyncClient, rows: Rows
+) -> None:
+    changed, restored = mismatch("the outcome of 'a'", "returned"), written_otherwise("graph:write", "g")
+    mine = await rows.turn("s", "parked", attempt=1, seq=4, reason=changed.reason)
+    other = await rows.turn("t", "parked", attempt=1, seq=4, reason=restored.reason)
+
+    answer = await client.post("/v1/turns:resume?reason=history_mismatch")
+
+    assert answer.json() == {"resumed": 1, "has_more": False}
+    assert [[row["kind"] for row in await rows.inbox(each)] for each in (mine, other)] == [["resume"], []]
 
 
 async def test_under_one_key_a_turn_is_resumed_once_also_when_it_is_parked_again(

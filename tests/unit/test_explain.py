@@ -143,6 +143,23 @@ def test_a_dead_owners_turn_says_that_it_is_adopted_only_where_somebody_can() ->
     assert "Start a worker" in alone.what_to_do
 
 
+def test_turns_that_are_parked_alike_are_said_to_be_resumed_together() -> None:
+    to_do = verdict(facts("parked", reason="history_mismatch"), ME, []).what_to_do
+
+    assert f"`argosy turn resume {ME}`" in to_do
+    assert "`argosy turn resume --all --reason history_mismatch`" in to_do
+
+
+@pytest.mark.parametrize("reason", ["graph_mismatch", "uncertain_effect"])
+def test_turns_that_need_a_decision_each_are_not_said_to_be_resumed_together(reason: str) -> None:
+    to_do = verdict(facts("parked", reason=reason), ME, []).what_to_do
+
+    assert "--all" not in to_do
+    assert "turns:resume" not in to_do
+    assert f"`argosy turn resume {ME}` (POST /v1/turns/{ME}/resume)" in to_do
+    assert "POST …/cancel ends it" in to_do
+
+
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACCEPTED])
 def test_every_status_has_an_explanation(status: Status) -> None:
     assert isinstance(verdict(facts(status), ME, []), Verdict)

@@ -52,7 +52,7 @@ async def test_another_write_parks_the_turn_and_is_not_applied_until_an_operator
     park, once = await parked(graphs, [], 1)
     again, twice = await parked(graphs, once.rows, 2)
 
-    assert (park.reason, park.key) == (again.reason, again.key) == ("history_mismatch", "graph:write")
+    assert (park.reason, park.key) == (again.reason, again.key) == ("graph_mismatch", "graph:write")
     assert f"graph '{OWN}' has other operations" in park.message
     assert "Nothing was written now" in park.message
     assert ids_of(graphs) == ["ada"]
