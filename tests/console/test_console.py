@@ -40,9 +40,8 @@ def test_a_turn_is_posted_watched_signalled_and_read(
 
     console.status("suspended")
     browser.until_text("It waits for the signal 'reviewed'", ".why")
-    rows = console.rows()
-    assert "2 tries" in rows["stumble"]
-    assert "waiting" in rows["signal:reviewed"]
+    browser.until(lambda: "2 tries" in console.rows().get("stumble", ""), "step")
+    browser.until(lambda: "waiting" in console.rows().get("signal:reviewed", ""), "wait")
     assert session in browser.until_text(session, "#sessions")
 
     browser.click("Signal…")
