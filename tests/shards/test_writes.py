@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -74,6 +74,23 @@ async def ref(shard: Shard) -> GraphRef:
     ref = new_ref()
     await shard.create(ref, deadline_s=S)
     return ref
+
+
+class Narrow(NamedTuple):
+    """A shard with one thread that writes, and two graphs of it."""
+
+    shard: Shard
+    ref: GraphRef
+    other: GraphRef
+
+
+@pytest.fixture
+async def narrow(opened: Opened, tmp_path: Path) -> AsyncIterator[Narrow]:
+    async with shard_of(opened(tmp_path), shard_write_threads=1) as shard:
+        ref, other = new_ref(), new_ref(graph="other")
+        for each in (ref, other):
+            await shard.create(each, deadline_s=S)
+        yield Narrow(shard, ref, other)
 
 
 async def test_what_waits_is_committed_together_and_in_order(shard: Shard, ref: GraphRef, held: Held) -> None:
@@ -236,21 +253,16 @@ async def test_a_drop_waits_for_what_is_committed_and_ends_what_waits(shard: Sha
         await late
 
 
-async def test_a_drop_that_was_given_up_before_a_thread_began_it_drops_nothing(
-    opened: Opened, tmp_path: Path, held: Held
-) -> None:
-    async with shard_of(opened(tmp_path), shard_write_threads=1) as shard:
-        ref, other = new_ref(), new_ref(graph="other")
-        for each in (ref, other):
-            await shard.create(each, deadline_s=S)
-        first = await held.hold(shard, ref)
+async def test_a_drop_that_was_given_up_before_a_thread_began_it_drops_nothing(narrow: Narrow, held: Held) -> None:
+    shard, ref, other = narrow
+    first = await held.hold(shard, ref)
 
-        with pytest.raises(GraphDeadlineError):
-            await shard.drop(other, deadline_s=0.05)
-        held.let_go.set()
+    with pytest.raises(GraphDeadlineError):
+        await shard.drop(other, deadline_s=0.05)
+    held.let_go.set()
 
-        assert await first == Applied(1)
-        assert await apply(shard, other, person("ada")) == Applied(1)
+    assert await first == Applied(1)
+    assert await apply(shard, other, person("ada")) == Applied(1)
 
 
 async def test_a_shard_writes_when_the_system_has_no_more_threads(
@@ -301,21 +313,16 @@ async def test_a_shard_that_stops_commits_what_waits_and_takes_no_more(
     engine.close()
 
 
-async def test_what_a_shard_had_not_begun_when_its_time_to_stop_was_over_is_refused(
-    opened: Opened, tmp_path: Path, held: Held
-) -> None:
-    async with shard_of(opened(tmp_path), shard_write_threads=1) as shard:
-        ref, other = new_ref(), new_ref(graph="other")
-        for each in (ref, other):
-            await shard.create(each, deadline_s=S)
-        first = await held.hold(shard, ref)
-        waiting = [asyncio.create_task(apply(shard, each, person("late"))) for each in (ref, other)]
-        await asyncio.sleep(0)
+async def test_what_a_shard_had_not_begun_when_its_time_to_stop_was_over_is_refused(narrow: Narrow, held: Held) -> None:
+    shard, ref, other = narrow
+    first = await held.hold(shard, ref)
+    waiting = [asyncio.create_task(apply(shard, each, person("late"))) for each in (ref, other)]
+    await asyncio.sleep(0)
 
-        await shard.drain(0.0)
-        held.let_go.set()
+    await shard.drain(0.0)
+    held.let_go.set()
 
-        assert await first == Applied(1)
-        for write in waiting:
-            with pytest.raises(ShardUnavailableError, match="stopped"):
-                await write
+    assert await first == Applied(1)
+    for write in waiting:
+        with pytest.raises(ShardUnavailableError, match="stopped"):
+            await write

@@ -169,23 +169,30 @@ async def test_silence_is_the_step_s_own_error_unless_the_shard_is_known_to_be_d
     assert told.outcomes()[0][0] == ("step.retrying" if is_down else "step.failed")
 
 
-async def test_reads_side_by_side_in_a_step_wait_for_their_shard_together() -> None:
-    @step
-    async def look() -> Any:
-        async with asyncio.TaskGroup() as group:
-            found = [group.create_task(argosy.graph(name).search("ada")) for name in (None, "shared")]
-        return [each.result() for each in found]
+@step
+async def look_at_both() -> Any:
+    async with asyncio.TaskGroup() as group:
+        found = [group.create_task(argosy.graph(name).search("ada")) for name in (None, "shared")]
+    return [each.result() for each in found]
 
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(look)
 
+async def both_looked_at(ctx: Context) -> Any:
+    return await ctx.run(look_at_both)
+
+
+async def two_graphs() -> MemoryGraphs:
     graphs = MemoryGraphs()
     await graphs.create("default", OWN)
     await graphs.create("default", "shared")
+    return graphs
+
+
+async def test_reads_side_by_side_in_a_step_wait_for_their_shard_together() -> None:
+    graphs = await two_graphs()
     graphs.go_down(calls=2)
     told = journal(graphs)
 
-    assert await run(flow, None, told) == [[], []]
+    assert await run(both_looked_at, None, told) == [[], []]
     assert [(kind, name) for _, kind, name, _ in told.waits] == [("retry", str(SHARD))]
 
 
@@ -201,27 +208,16 @@ async def test_reads_side_by_side_in_a_step_wait_for_their_shard_together() -> N
     ids=lambda each: getattr(each, "code", None),
 )
 async def test_history_says_for_which_graphs_an_operator_has_to_act(error: ArgosyError, kind: str) -> None:
-    @step
-    async def look() -> Any:
-        async with asyncio.TaskGroup() as group:
-            found = [group.create_task(argosy.graph(name).search("ada")) for name in (None, "shared")]
-        return [each.result() for each in found]
-
-    async def flow(ctx: Context) -> Any:
-        return await ctx.run(look)
-
-    graphs = MemoryGraphs()
-    await graphs.create("default", OWN)
-    await graphs.create("default", "shared")
+    graphs = await two_graphs()
     graphs.fails_with = error
     told = journal(graphs)
     told.passes_time = False
-    running = asyncio.create_task(run(flow, None, told))
+    running = asyncio.create_task(run(both_looked_at, None, told))
     await asyncio.wait_for(told.is_resting.wait(), 5)
     running.cancel()
     await asyncio.wait([running])
 
-    failed = told.data("step.retrying", "look")
+    failed = told.data("step.retrying", "look_at_both")
     assert (failed["type"], failed["away"], failed["message"]) == (kind, True, words_for_tenants(error))
 
 
