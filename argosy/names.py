@@ -13,7 +13,7 @@ WORKFLOW_LENGTH_MAX: Final = 200
 TAGS_MAX: Final = 16
 TAG_LENGTH_MAX: Final = 64
 NOT_BEFORE_MS_MAX: Final = 366 * 86_400_000  # after the time at which the turn is posted
-DEADLINE_S_MAX: Final = 366 * 86_400  # a year, as before
+DEADLINE_S_MAX: Final = 366 * 86_400  # a year, as for NOT_BEFORE_MS_MAX
 
 TAG_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
