@@ -1,53 +1,6 @@
 """Every error that crosses a module boundary, grouped by what can be done about it.
 
-    ArgosyError
-    ├── CallerError                 the caller must change something; a retry of the same thing cannot help
-    │   ├── SettingError            a setting is unknown, out of range, or contradicts another
-    │   ├── PayloadTooLargeError    an input, result or signal is over its bound
-    │   ├── EncodingError           a value cannot be written down as JSON
-    │   ├── WorkflowError           a workflow or step is declared or used wrongly
-    │   ├── RecordError             a log record cannot be decoded
-    │   │   ├── NewerRecordError    … because a newer Argosy wrote it
-    │   │   └── InvalidRecordError  it can be decoded, but the API would have refused what it asks for
-    │   ├── GraphInputError         operations, ids, vectors or lines for a graph break a rule
-    │   │   ├── GraphNameError      no graph can have this name, or only a session's own
-    │   │   ├── CypherError         a query is no Cypher, writes, lacks a parameter, or fails where it computes
-    │   │   └── GraphTooLargeError  an answer, or what is asked for, is over its bound
-    │   ├── GraphNotFoundError      there is no such graph
-    │   ├── KeyMismatchError        a key that was used for other operations
-    │   └── KeyExpiredError         a key so old that nobody knows whether it was used
-    ├── FlushRefusedError           Postgres refuses what a flush contains; nothing was changed
-    │   └── FlushSlowError          Postgres did not finish it in time: a smaller one may work; nothing was changed
-    ├── UnavailableError            try again; nothing was changed
-    │   ├── LogUnavailableError     the log refused or cannot be reached
-    │   ├── StoreUnavailableError   Postgres cannot be reached
-    │   │   ├── StoreNotReadyError  … has no free connection, or is starting: wait
-    │   │   ├── StoreReadOnlyError  … takes no writes: a standby, or default_transaction_read_only
-    │   │   ├── StoreBusyError      … let a statement wait too long for a lock
-    │   │   └── StoreSlowError      … did not finish a statement in time: a smaller one may work
-    │   ├── WrongOwnerError         a shard does not have the graph as the caller knows it: look it up again
-    │   │   ├── GraphMissingError   … nor as the database does: its file is gone, and an operator has to act
-    │   │   └── GraphTakenError     … but another, or none any more, and the database does not know: an operator acts
-    │   ├── ShardUnavailableError   a shard cannot be reached, or is stopping
-    │   │   ├── ShardBusyError      … answers, and is not ready for this call: others it may take
-    │   │   └── GraphFileError      … answers, and cannot use this graph's file: others it may
-    │   ├── GraphAwayError          what a workflow or step is told of any of these: its graph cannot be asked now
-    │   │   └── GraphUnusableError  … nor later, unless an operator acts
-    │   ├── ViewLostError           what answers Cypher about a graph ended: it is built again
-    │   ├── EmbedderAwayError       the function that makes vectors cannot be had now, or takes too long
-    │   └── EffectNotStartedError   raised by a step: its effect certainly did not happen
-    ├── OutcomeUnknownError         it may have happened: try again with the same key
-    ├── InternalError               a bug of Argosy's: what Postgres has is right, and is read again
-    ├── FencedError                 a later attempt or owner has written to the graph: this one is over (I4)
-    ├── EmbedderError               the function that makes vectors failed, or answered wrongly: it has to be mended
-    ├── GraphDeadlineError          a read was stopped at its deadline: it asks for too much, or the shard is busy
-    │   └── ShardSilentError        … the shard said nothing at all until then
-    ├── OwnershipLostError          this process may no longer write: it drops what it holds in memory (I4)
-    └── StepError                   what user code sees of a step or a wait
-        ├── StepFailedError         the step failed for good: no retries are left
-        ├── StepTimeoutError        one try of the step took longer than timeout_s
-        ├── WaitTimeoutError        no signal came in time
-        └── GraphConditionError     a graph is not as a write needs it: nothing of the write was applied
+The whole tree, with what each means: docs/architecture.md, Errors.
 
 `retryable` says whether the same call may succeed later; `code` is the slug in problem bodies, logs and metrics.
 """

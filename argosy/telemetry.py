@@ -1,27 +1,16 @@
-"""Every metric and the name of every log event, in one table; and how log events are printed.
+"""Every metric and the name of every log event, in one table.
 
 No metric has a session or a turn as a label. Hot code binds labels once, never per turn. A turn that goes well has no
 log line.
 """
 
-import logging
-import sys
 from typing import Final
 
 import structlog
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Counter, Gauge, Histogram, generate_latest
 
-from argosy.clock import SystemClock
-from argosy.quiet import Quiet
 from argosy.tally import StepTally
 
-# Events that repeat while Postgres, the log or another process is away are printed once in this time.
-_QUIET_S: Final = 5.0
-# The libraries whose log lines are printed like Argosy's.
-_LIBRARIES: Final = ("asyncio", "grpc", "uvicorn")
-# At most so many lines of an event in so many seconds: the log lines of a workflow that always fails must not cost more
-# than its turns.
-_FAILURES_S, _FAILURES_MAX = 1.0, 20
 _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # Gateway
@@ -233,61 +222,10 @@ TASK_FAILED: Final = "task.failed"
 CALL_REFUSED: Final = "call.refused"
 CALL_FAILED: Final = "call.failed"
 
-_FAILURES: Final = {
-    *(STEP_FAILED, STEP_RETRIED, TURN_FAILED, CLEANUP_FAILED, CLEANUP_CUT_OFF),
-    *(WORKFLOW_UNHANDLED, WORKFLOW_UNCLOSED, LOOP_LEFT, LOOP_UNHANDLED, UNRAISABLE),
-}
-_AWAY: Final = (STORE_UNAVAILABLE, STORE_NOT_READY, LOG_UNAVAILABLE, HEARTBEAT_FAILED, CALL_REFUSED)
-
 
 def exposition() -> tuple[bytes, str]:
     """Return the metrics of this process as Prometheus reads them: the body of /metrics and its content type."""
     return generate_latest(), CONTENT_TYPE_PLAIN_0_0_4
-
-
-def set_up_logging(level: str, log_format: str, *, is_own_process: bool = True) -> None:
-    """Print structured events to stderr from now on. level and log_format: the settings LOG_LEVEL and LOG_FORMAT.
-
-    is_own_process: also print the warnings and errors of the libraries that Argosy uses, in the same form. In the
-    user's own program they are left to the program.
-    """
-    renderer: structlog.types.Processor
-    if log_format == "json":
-        renderer = structlog.processors.JSONRenderer()
-    else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[
-            Quiet(_FAILURES, _FAILURES_S, SystemClock(), lines_max=_FAILURES_MAX),
-            Quiet(
-                {*_AWAY, THREAD_ABANDONED, THREADS_REFUSED},
-                _QUIET_S,
-                SystemClock(),
-            ),
-            *shared,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    if is_own_process:
-        formatter = structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(formatter)
-        handler.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
-        for name in _LIBRARIES:  # not the root logger: user code in a worker may have set it up
-            library = logging.getLogger(name)
-            library.handlers[:], library.propagate = [handler], False
 
 
 def logger() -> structlog.stdlib.BoundLogger:

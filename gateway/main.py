@@ -17,7 +17,7 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from argosy import telemetry
+from argosy import log_lines, telemetry
 from argosy.address import check_reach, host_port, http_url, to_bind
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
@@ -126,7 +126,7 @@ def _app_of_process(settings: Settings) -> object:
     """Return the app, made in the process that serves it. One of several processes ends when their supervisor ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        telemetry.set_up_logging(settings.log_level, settings.log_format)
+        log_lines.set_up_logging(settings.log_level, settings.log_format)
         threading.Thread(
             target=_end_with, args=(parent.sentinel, settings.gateway_stop_s), name="watch-parent", daemon=True
         ).start()

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from argosy import config, telemetry
+from argosy import config, log_lines, telemetry
 from argosy.config import Settings
 from argosy.errors import SettingError
 
@@ -18,7 +18,7 @@ def load_settings(used: frozenset[str] | None = None, **overrides: Any) -> Setti
     of another one is no error. overrides: what options of the command say. Raises SettingError.
     """
     settings = config.load(used=used, **overrides)
-    telemetry.set_up_logging(settings.log_level, settings.log_format)
+    log_lines.set_up_logging(settings.log_level, settings.log_format)
     if unused := config.names_without_use():
         telemetry.logger().info(telemetry.SETTINGS_WITHOUT_USE, names=", ".join(unused))
     return settings

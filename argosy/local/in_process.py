@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import structlog
 
-from argosy import config, telemetry
+from argosy import config, log_lines
 from argosy.client.async_client import AsyncClient
 from argosy.client.connection import UNIX
 from argosy.errors import SettingError, WorkflowError
@@ -76,7 +76,7 @@ class Argosy(AsyncClient):
     async def __aenter__(self) -> Self:
         if not structlog.is_configured():  # by default structlog prints every event to stdout
             level = "warning" if self._settings.log_level == "info" else self._settings.log_level
-            telemetry.set_up_logging(level, self._settings.log_format, is_own_process=False)
+            log_lines.set_up_logging(level, self._settings.log_format, is_own_process=False)
         async with AsyncExitStack() as stack:
             fleet = embedded_fleet(self._settings, _catalog(self._workflows), self._socket)
             await stack.enter_async_context(fleet)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import argosy
-from argosy import Argosy, Client, Context, telemetry, workflow
+from argosy import Argosy, Client, Context, log_lines, workflow
 from argosy.client import TurnFailedError
 from argosy.errors import SettingError, UnavailableError, WorkflowError
 
@@ -54,7 +54,7 @@ HELD = """
 @pytest.fixture(autouse=True)
 def unchanged_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it sets up would outlive the test."""
-    monkeypatch.setattr(telemetry, "set_up_logging", lambda *_, **__: None)
+    monkeypatch.setattr(log_lines, "set_up_logging", lambda *_, **__: None)
 
 
 @workflow

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from argosy import Argosy, Context, graph, step, telemetry, workflow
+from argosy import Argosy, Context, graph, log_lines, step, workflow
 from argosy.client import TurnFailedError
 from argosy.client.connection import UNIX
 from argosy.errors import SettingError
@@ -22,7 +22,7 @@ NODES = [
 @pytest.fixture(autouse=True)
 def unchanged_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it sets up would outlive the test."""
-    monkeypatch.setattr(telemetry, "set_up_logging", lambda *_, **__: None)
+    monkeypatch.setattr(log_lines, "set_up_logging", lambda *_, **__: None)
 
 
 def left_in(folder: Path) -> list[str]:

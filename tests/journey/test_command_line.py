@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from argosy import cli, telemetry
+from argosy import cli, log_lines
 from argosy.cli import turns
 from argosy.cli.app import app
 from argosy.errors import SettingError
@@ -141,7 +141,7 @@ def test_what_cannot_be_done_is_one_line(
     arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["argosy", *arguments])
-    monkeypatch.setattr(telemetry, "set_up_logging", lambda *_: None)  # it would outlive the test
+    monkeypatch.setattr(log_lines, "set_up_logging", lambda *_: None)  # it would outlive the test
     monkeypatch.delenv("STATE_DB_URI", raising=False)
 
     with pytest.raises(SystemExit) as ended:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from argosy import config, telemetry
+from argosy import config, log_lines
 from argosy.cli.processes import gateway
 from argosy.errors import SettingError
 from argosy.local.inline_worker import inline_worker
@@ -52,7 +52,7 @@ def test_there_is_none_where_workers_are_started_apart(monkeypatch: pytest.Monke
 
 def test_there_is_none_for_an_address_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ProcessPart, "start", lambda _: pytest.fail("it was started"))
-    monkeypatch.setattr(telemetry, "set_up_logging", lambda *_: None)  # it would outlive the test
+    monkeypatch.setattr(log_lines, "set_up_logging", lambda *_: None)  # it would outlive the test
     monkeypatch.setenv("STATE_DB_URI", "postgresql://nobody@127.0.0.1:1/nowhere")
     monkeypatch.setenv("AGENT_DISPATCH_BACKEND", "inline")
     monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104

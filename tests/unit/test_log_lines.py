@@ -6,8 +6,8 @@ import sys
 
 LIBRARIES = """
 import logging
-from argosy import telemetry
-telemetry.set_up_logging("info", "json"{more})
+from argosy import log_lines, telemetry
+log_lines.set_up_logging("info", "json"{more})
 logging.getLogger("uvicorn.error").info("Started")
 logging.getLogger("uvicorn.error").warning("a line of %s", "uvicorn")
 logging.getLogger("asyncio").error("a task", exc_info=ValueError("why"))
