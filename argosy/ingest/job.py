@@ -1,0 +1,80 @@
+"""What a job of ingest is called, where its records lie, and what can become of it. Pure."""
+
+import uuid
+from enum import StrEnum
+from typing import Final
+
+from argosy.ids import BUCKET_COUNT, digest
+
+LANE: Final = "*ingest"  # in tables that have a lane: no lane can be called so
+
+
+class JobState(StrEnum):
+    """The state of a job; all but the first are ends."""
+
+    RUNNING = "running"
+    DONE = "done"  # every line is applied or rejected, and what was applied is readable
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # what was applied stays
+
+
+class JobKind(StrEnum):
+    UPLOAD = "upload"
+    TOPIC = "topic"
+
+
+class WaitsFor(StrEnum):
+    """What a running job waits for."""
+
+    NOTHING = ""
+    SHARD = "shard"  # the graph's shard does not answer
+    OPERATOR = "operator"  # somebody has to see to the graph, or to what the settings say
+    ROOM = "room"  # what is held of other jobs has to go first
+    UPLOAD = "upload"  # the rest of its lines
+
+
+class JobFailure(StrEnum):
+    """The code of a job that failed."""
+
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"  # two uploads under one key differ
+    GRAPH_DROPPED = "graph_dropped"  # the graph is gone, or another one has its name
+    EXPIRED = "expired"  # so old that nobody knows whether its lines were applied
+    ABANDONED = "abandoned"  # the rest of its lines never came
+
+
+class JobEventType(StrEnum):
+    """The type of an event of a job. Events are numbered from 1, without gaps."""
+
+    STARTED = "job.started"
+    UPLOADED = "job.uploaded"  # {"lines"}: all of them are in the log
+    WAITING = "job.waiting"  # {"for"}
+    RESUMED = "job.resumed"
+    LOST = "job.lost"  # {"from_line"}: the log lost records; whoever repeats the upload goes on there
+    REJECTING = "job.rejecting"  # the first line was rejected
+    DONE = "job.done"
+    FAILED = "job.failed"
+    CANCELLED = "job.cancelled"
+
+
+# The events with which a job ends: each is the last of its job.
+ENDING: Final = frozenset({JobEventType.DONE, JobEventType.FAILED, JobEventType.CANCELLED})
+
+
+def job_id_of(tenant: str, graph: str, incarnation: uuid.UUID, key: str) -> uuid.UUID:
+    """Return the id of the job that a key names: the same at every gateway, and another one in another life of the
+    graph.
+    """
+    value = int.from_bytes(digest("ingest", tenant, graph, incarnation.hex, key, size_bytes=16), "big")
+    value = value & ~(0xF << 76) | 0x8 << 76  # version 8
+    value = value & ~(0x3 << 62) | 0x2 << 62  # the variant of RFC 9562
+    return uuid.UUID(int=value)
+
+
+def bucket_of_graph(tenant: str, graph: str) -> int:
+    """Return the bucket (0..1023) of a graph, in which all records about it lie. It never changes."""
+    return int.from_bytes(digest("graph", tenant, graph, size_bytes=2), "big") % BUCKET_COUNT
+
+
+def feed_of(job_id: uuid.UUID) -> str:
+    """Return the name of a job's feed in the graph's file."""
+    return str(job_id)

@@ -1,0 +1,104 @@
+"""The value of a record in the log of ingest: one byte with the version of the schema, then msgpack. Pure.
+
+A record holds consecutive lines of one job, or says where a job's lines end. It names its job, graph and life in full,
+so that the job's row can be made again from any of its records.
+
+Promise: every later version decodes what this version writes. A record of a newer version raises NewerRecordError.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from argosy.errors import NewerRecordError, RecordError
+
+SCHEMA_VERSION: Final = 1
+ID_SIZE_BYTES: Final = 16  # of a job's id, an incarnation and a chain
+
+
+class LinesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="lines"):
+    """Consecutive lines of a job. made_at_ms: when the job was made, in Unix milliseconds. first_line: its number, from
+    1 on. before: the chain at the line before the first. lines: without line ends, `\\n` between them.
+    """
+
+    job_id: bytes
+    tenant: str
+    graph: str
+    incarnation: bytes
+    made_at_ms: int
+    first_line: int
+    line_count: int
+    before: bytes
+    lines: bytes
+
+    @property
+    def end_line(self) -> int:
+        """The number of the line behind the last one."""
+        return self.first_line + self.line_count
+
+
+class EndRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="end"):
+    """The end of a job's lines: it has line_count, and this chain at the last one."""
+
+    job_id: bytes
+    tenant: str
+    graph: str
+    incarnation: bytes
+    made_at_ms: int
+    line_count: int
+    chain: bytes
+
+
+IngestRecord = LinesRecord | EndRecord
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(IngestRecord)
+_prefix = bytes([SCHEMA_VERSION])
+
+
+def join_lines(lines: Sequence[bytes]) -> bytes:
+    """Return lines, at least one, as `split_lines` reads them."""
+    return b"\n".join(lines)
+
+
+def split_lines(record: LinesRecord) -> list[bytes]:
+    """Return the lines of a record, some of which may be empty."""
+    return record.lines.split(b"\n")
+
+
+def encode(record: IngestRecord) -> bytes:
+    """Return the record's value."""
+    return _prefix + _encoder.encode(record)
+
+
+def decode(value: bytes | None) -> IngestRecord:
+    """Return what a record's value says. Raises RecordError (no worker can decode it), or its subclass NewerRecordError
+    (a newer worker can).
+    """
+    if not value:
+        raise RecordError("the record is empty")
+    if value[0] > SCHEMA_VERSION:
+        raise NewerRecordError(f"the record has schema version {value[0]}, this worker knows {SCHEMA_VERSION}")
+    if value[0] != SCHEMA_VERSION:
+        raise RecordError(f"the record has schema version {value[0]}, which never existed")
+    try:
+        record: IngestRecord = _decoder.decode(memoryview(value)[1:])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RecordError(f"the record cannot be decoded: {error}") from error
+    if fault := _fault_of(record):
+        raise RecordError(f"the record cannot be decoded: {fault}")
+    return record
+
+
+def _fault_of(record: IngestRecord) -> str:
+    digest = record.before if isinstance(record, LinesRecord) else record.chain
+    for name, value in (("job_id", record.job_id), ("incarnation", record.incarnation), ("chain", digest)):
+        if len(value) != ID_SIZE_BYTES:
+            return f"its {name} has {len(value)} bytes, not {ID_SIZE_BYTES}"
+    if isinstance(record, EndRecord):
+        return "" if record.line_count >= 0 else f"it ends at line {record.line_count}"
+    if record.first_line < 1:
+        return f"its first line is number {record.first_line}"
+    has = record.lines.count(b"\n") + 1
+    return "" if has == record.line_count else f"it has {has} lines, and says {record.line_count}"
