@@ -37,7 +37,7 @@ from argosy.gateway.stop_signal import on_stop
 from argosy.gateway.turn_request import BatchLine, TurnPosted
 from argosy.graph.graphs import open_graphs
 from argosy.graph.transport import Connect
-from argosy.graph.transports.grpc import GrpcConnect
+from argosy.graph.transports.connect import GrpcConnect
 from argosy.logs.open import open_writer
 from argosy.secret import load_keys
 from argosy.store.patience import when_ready

@@ -11,7 +11,7 @@ from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.gateway.log_monitor import check_start
 from argosy.graph.seed import Seed
-from argosy.graph.transports.grpc import GrpcConnect
+from argosy.graph.transports.connect import GrpcConnect
 from argosy.logs.open import open_writer
 from argosy.secret import load_keys
 from argosy.store import migrate

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from argosy.errors import GraphInputError
-from argosy.graph import chunks, messages
+from argosy.graph import chunks, messages, op_messages
 from argosy.graph.facts import LIST_MAX, Direction, GraphName
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
@@ -97,7 +97,7 @@ class ShardService(ShardServicer):  # type: ignore[misc]
         answer = await self._shard.query(
             messages.graph_of_pb(request.graph),
             request.cypher,
-            messages.params_of_pb(request.params),
+            op_messages.params_of_pb(request.params),
             row_limit=request.row_limit,
             deadline_s=_left_s(context),
         )
@@ -175,8 +175,8 @@ def _left_s(context: Any) -> float:
 
 async def _ops_of(ops: Sequence[pb.Op]) -> list[Op]:
     if len(ops) <= INLINE_OPS_MAX:
-        return [messages.op_of_pb(op) for op in ops]
-    return await asyncio.to_thread(lambda: [messages.op_of_pb(op) for op in ops])
+        return [op_messages.op_of_pb(op) for op in ops]
+    return await asyncio.to_thread(lambda: [op_messages.op_of_pb(op) for op in ops])
 
 
 def _three(names: Sequence[str]) -> tuple[str, str, str]:

@@ -17,7 +17,7 @@ from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.orphans import Orphan, Orphans
 from argosy.graph.seed import Listed, Seed
-from argosy.graph.transports.grpc import connect_to_shards
+from argosy.graph.transports.connect import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import live_server
 from argosy.store.graph import Directory, GraphRow

@@ -27,7 +27,7 @@ from argosy.extras import has_extra
 from argosy.graph.facts import Member
 from argosy.graph.seed import settle_own
 from argosy.graph.transport import Connect, Transport
-from argosy.graph.transports.grpc import connect_to_shards
+from argosy.graph.transports.connect import connect_to_shards
 from argosy.local.sockets import make_private, short_folder
 from argosy.store.graph import Directory
 from argosy.store.pool import Pool, open_pool

@@ -10,7 +10,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.seed import Seed
-from argosy.graph.transports.grpc import GrpcConnect, connect_to_shards
+from argosy.graph.transports.connect import GrpcConnect, connect_to_shards
 from argosy.secret import load_keys
 from argosy.shards.opened import open_engine, open_shard
 from argosy.shards.server import ShardServer

@@ -14,13 +14,12 @@ from argosy.graph.facts import Answer, Edge, FencingToken, GraphName, GraphRef, 
 from argosy.graph.messages import (
     graph_of_pb,
     graph_to_pb,
-    op_of_pb,
-    op_to_pb,
     stats_of_pb,
     stats_to_pb,
     token_of_pb,
     token_to_pb,
 )
+from argosy.graph.op_messages import op_of_pb, op_to_pb
 from argosy.graph.ops import (
     INT_MAX,
     INT_MIN,

@@ -18,7 +18,7 @@ from argosy.graph.facts import Member, Node, WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
-from argosy.graph.transports.grpc import connect_to_shards
+from argosy.graph.transports.connect import connect_to_shards
 from argosy.graph.words import words_for_tenants
 from argosy.secret import keys_of
 from argosy.shards.opened import open_engine, open_shard

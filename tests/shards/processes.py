@@ -9,7 +9,7 @@ from argosy import config
 from argosy.clock import SystemClock
 from argosy.graph.facts import NOBODY, Member
 from argosy.graph.transport import Transport
-from argosy.graph.transports.grpc import GrpcConnect
+from argosy.graph.transports.connect import GrpcConnect
 from argosy.secret import load_keys
 from tests.harness.processes import ARGOSY, Managed, free_port
 from tests.shards.shards import S

@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 
 from argosy.clock import SystemClock
-from argosy.graph.transports.grpc import SHARD
+from argosy.graph.transports.methods import SHARD
 from argosy.rpc.call_signing import CALL_HEADER, REQUESTS, Codes, Opening, call_key, header_of
 from argosy.rpc.peer import path_of
 from tests.shards.served import KEY, Served

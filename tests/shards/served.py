@@ -8,7 +8,8 @@ from typing import Any, Final
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.graph.facts import Member
-from argosy.graph.transports.grpc import GrpcConnect, GrpcTransport
+from argosy.graph.transports.connect import GrpcConnect
+from argosy.graph.transports.grpc import GrpcTransport
 from argosy.shards.engine import Engine
 from argosy.shards.server import ShardServer
 from tests.shards.plain_shard import PlainShard

@@ -11,7 +11,8 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.errors import ShardUnavailableError, WrongOwnerError
 from argosy.graph.facts import GraphRef, WriteKey
-from argosy.graph.messages import graph_to_pb, op_to_pb
+from argosy.graph.messages import graph_to_pb
+from argosy.graph.op_messages import op_to_pb
 from argosy.rpc import shard_pb2 as pb
 from argosy.rpc.call_signing import CALL_HEADER, CHALLENGE_HEADER, REQUESTS, Codes, Opening, call_key, header_of
 from argosy.shards.engine import Engine

@@ -17,7 +17,7 @@ from argosy import config
 from argosy.clock import SystemClock
 from argosy.errors import SettingError, ShardUnavailableError
 from argosy.graph.facts import GraphRef
-from argosy.graph.transports.grpc import GrpcConnect
+from argosy.graph.transports.connect import GrpcConnect
 from argosy.rpc.call_server import UNSIGNED_CALLS_MAX
 from argosy.shards.engine import Engine
 from tests.shards.certificates import Authority

@@ -42,7 +42,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.ops import DeleteEdge, DeleteNode, MergeProps, Op, UpsertEdge, UpsertNode
-from argosy.graph.transports.grpc import SHARD
+from argosy.graph.transports.methods import SHARD
 from argosy.rpc import shard_pb2 as pb
 from argosy.rpc.call_client import Caller, Method
 from argosy.shards import service

@@ -11,7 +11,8 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.errors import FencedError, GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError
 from argosy.graph.facts import Member
-from argosy.graph.transports.grpc import GrpcConnect, GrpcTransport
+from argosy.graph.transports.connect import GrpcConnect
+from argosy.graph.transports.grpc import GrpcTransport
 from argosy.rpc import refusals
 from argosy.rpc import shard_pb2 as pb
 from argosy.rpc.call_signing import ANSWERS, REFUSAL, Codes, opening_of

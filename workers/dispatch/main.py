@@ -15,7 +15,7 @@ from argosy.errors import ArgosyError, SettingError, WorkflowError
 from argosy.graph.embedder import Embedder
 from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.seed import Seed
-from argosy.graph.transports.grpc import connect_to_shards
+from argosy.graph.transports.connect import connect_to_shards
 from argosy.process import fork, garbage
 from argosy.process.ending import BROKEN_CODE, END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent

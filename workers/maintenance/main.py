@@ -17,7 +17,7 @@ from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
 from argosy.graph.members import Members
 from argosy.graph.transport import Connect
-from argosy.graph.transports.grpc import connect_to_shards
+from argosy.graph.transports.connect import connect_to_shards
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.ops_server import Answer, OpsServer
 from argosy.process.parent import watch_parent
