@@ -2,7 +2,8 @@
 
     {"op": "document", "id": "argonautica", "text": "…", "metadata": {"author": "Apollonius"}}
 
-    (argonautica:Document {author, title, chunks, sha256}) -[HAS_CHUNK {n}]-> (argonautica#00001:Chunk {text, n, document})
+    (argonautica:Document {author, title, chunks, sha256})
+    (argonautica) -[HAS_CHUNK {n}]-> (argonautica#00001:Chunk {text, n, document})
     (argonautica#00001) -[NEXT]-> (argonautica#00002)
 
 Rules:
@@ -41,9 +42,7 @@ _TITLE_LENGTH_MAX: Final = 120
 _ID_LENGTH_MAX: Final = NAME_LENGTH_MAX - len("#00001")
 _NEW_LENGTH_MAX: Final = CHUNK_LENGTH_MAX - OVERLAP_LENGTH_MAX
 _PARAGRAPH: Final = re.compile(r"\n[^\S\n]*\n\s*")
-_SENTENCE: Final = re.compile(
-    "[.!?\u2026][\"'\u201d\u2019)\\]]*\\s+|[\u3002\uff01\uff1f]"
-)  # the full width ones: no space
+_SENTENCE: Final = re.compile("[.!?\u2026][\"'\u201d\u2019)\\]]*\\s+|[\u3002\uff01\uff1f]")
 _WORD: Final = re.compile(r"\s+")
 _JOINERS: Final = "\u200d\ufe0e\ufe0f"  # join emoji to one, or choose how a letter looks
 

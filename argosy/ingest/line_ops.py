@@ -5,6 +5,7 @@ empty line does nothing. Every other line is refused, with a reason that says wh
 that cannot hold, later, by the graph's file.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -15,7 +16,8 @@ from argosy.ingest.documents import Document, ReplaceDocument, replacement_of
 
 _PREFIX: Final = "ops[0]: "  # of what check_ops says: a line has one operation
 
-_decode: Final = msgspec.json.Decoder(Op | Document).decode
+_Line = Op | Document
+_decode: Final[Callable[[bytes], _Line]] = msgspec.json.Decoder(_Line).decode
 
 
 def op_of(line: bytes) -> Op | ReplaceDocument | None:
