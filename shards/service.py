@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from argosy.errors import GraphInputError
-from argosy.graph import chunks, messages, op_messages
+from argosy.graph import chunks, feed_messages, messages, op_messages
 from argosy.graph.facts import LIST_MAX, Direction, GraphName
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
@@ -163,6 +163,14 @@ class ShardService(ShardServicer):  # type: ignore[misc]
 
         await self._shard.restore(messages.graph_of_pb(first.graph), lines(), deadline_s=_left_s(context))
         return pb.Done()
+
+    async def Ingest(self, request: pb.IngestRequest, context: Any) -> pb.IngestResponse:  # noqa: N802
+        ref, batch = messages.graph_of_pb(request.graph), feed_messages.batch_of_pb(request)
+        return feed_messages.fed_to_pb(await self._shard.ingest(ref, batch, deadline_s=_left_s(context)))
+
+    async def Feeds(self, request: pb.FeedsRequest, context: Any) -> pb.FeedsResponse:  # noqa: N802
+        ref = messages.graph_of_pb(request.graph)
+        return feed_messages.states_to_pb(await self._shard.feeds(ref, request.feeds[:], deadline_s=_left_s(context)))
 
 
 def _left_s(context: Any) -> float:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ViewLostError
+from argosy.errors import ShardUnavailableError, ViewLostError
 from argosy.graph.facts import (
     LIST_MAX,
     Answer,
@@ -30,6 +30,7 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op
 from argosy.shards.bounds import ShardBounds
 from argosy.shards.builds import Builds
@@ -193,6 +194,12 @@ class Shard:
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None:
         deadline = self._deadline(ref, deadline_s)
         await self._streams.restore(ref, lines, deadline)
+
+    async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
+        raise ShardUnavailableError("this shard takes no lines")
+
+    async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
+        raise ShardUnavailableError("this shard takes no lines")
 
     async def drain(self, bound_s: float) -> None:
         """Take no more writes, and commit those that wait, in bounded time."""

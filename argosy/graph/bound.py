@@ -25,6 +25,7 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.line import Again
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
@@ -166,6 +167,21 @@ class BoundGraph:
             Again.NEVER,
             deadline_s,
             self._incarnation,
+        )
+
+    async def ingest(self, batch: FeedBatch, *, deadline_s: float | None = None) -> Fed:
+        """Do the lines of a feed that are next. Sent again after any failure, it does nothing twice."""
+        return await self._graphs.ask(
+            self.name,
+            lambda shard, ref, left_s: shard.ingest(ref, batch, deadline_s=left_s),
+            Again.ALWAYS,
+            deadline_s,
+            self._incarnation,
+        )
+
+    async def feeds(self, names: Sequence[str], *, deadline_s: float | None = None) -> list[FeedState | None]:
+        return await self._read(
+            lambda shard, ref, left_s: shard.feeds(ref, names, deadline_s=left_s), deadline_s, is_quick=True
         )
 
     def export(self, *, deadline_s: float | None = None) -> AsyncGenerator[bytes, None]:

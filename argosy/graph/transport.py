@@ -35,6 +35,7 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op
 
 
@@ -117,6 +118,14 @@ class Transport(Protocol):
         """Yield a consistent copy as lines, each with its line end."""
 
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None: ...
+
+    async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
+        """Do the lines of a feed that are next, durably, or nothing. Raises KeyExpiredError for a feed so old that
+        nobody knows what was done of it.
+        """
+
+    async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
+        """Return feeds as they are; None for those of which nothing was done, or is known any more."""
 
     async def close(self) -> None:
         """Let go of what leads to the shard, which goes on."""

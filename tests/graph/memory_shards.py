@@ -37,7 +37,8 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
-from argosy.graph.ops import Op, UpsertNode
+from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, is_next, new_feed, numbered_lines
+from argosy.graph.ops import Op, UpsertNode, decode_ops
 from argosy.graph.transport import Transport
 
 T = TypeVar("T")
@@ -45,12 +46,40 @@ T = TypeVar("T")
 
 @dataclass
 class File:
-    """One graph. applied: digest of the operations and answer, by key."""
+    """One graph. applied: digest of the operations and answer, by key. refused: lines, by feed."""
 
     ref: GraphRef
     nodes: dict[str, Node] = field(default_factory=dict)
     applied: dict[str, tuple[Sequence[Op], Applied]] = field(default_factory=dict)
     version: int = 0
+    feeds: dict[str, FeedState] = field(default_factory=dict)
+    refused: dict[str, list[RefusedLine]] = field(default_factory=dict)
+
+    def ingest(self, batch: FeedBatch) -> Fed:
+        lines = numbered_lines(batch)
+        state = self.feeds.get(batch.feed) or new_feed(batch.feed)
+        refused = self.refused.setdefault(batch.feed, [])
+        if is_next(batch, state):
+            before, self.version = state, self.version + 1
+            for number, line in lines:
+                state = self._fed(state, refused, number, line, batch.source)
+            self.version -= state.applied == before.applied
+            state = state._replace(next=batch.end, chain=batch.after)
+            self.feeds[batch.feed] = state
+        refused[:] = [each for each in refused if each.line > batch.confirmed]
+        return Fed(state, list(refused), is_cut=False, version=self.version)
+
+    def _fed(self, state: FeedState, refused: list[RefusedLine], number: int, line: bytes, source: Source) -> FeedState:
+        if not line.strip():
+            return state
+        try:
+            for op in decode_ops(b"[%b]" % line):
+                assert isinstance(op, UpsertNode)
+                self.nodes[op.id] = Node(op.id, op.label, b"{}", self.version, source)
+        except GraphInputError as error:
+            refused.append(RefusedLine(number, error.code, str(error), line[:200]))
+            return state._replace(rejected=state.rejected + 1)
+        return state._replace(applied=state.applied + 1)
 
 
 def _stats_of(file: File) -> Stats:
@@ -212,6 +241,12 @@ class MemoryShard(Transport):
     async def bulk_load(self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], **_: Any) -> Applied:
         ops = [op async for batch in batches for op in batch]
         return await self.apply(ref, ops, key=None, token=None, source=Source(), deadline_s=1.0)
+
+    async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
+        return await self._call("ingest", lambda: self._file(ref).ingest(batch), is_write=True)
+
+    async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
+        return await self._call("feeds", lambda: [self._file(ref).feeds.get(each) for each in names], is_write=False)
 
     async def list(
         self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float

@@ -26,6 +26,7 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op, UpsertEdge, check_ops
 from argosy.shards.engine import Engine
 from tests.shards.engines import never
@@ -139,6 +140,12 @@ class PlainShard:
         loaded = [op async for ops in batches for op in ops]
         loaded.sort(key=lambda op: isinstance(op, UpsertEdge))
         return await self.apply(ref, loaded, key=None, token=None, source=source, deadline_s=deadline_s)
+
+    async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
+        raise NotImplementedError
+
+    async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> list[FeedState | None]:
+        raise NotImplementedError
 
     async def list(
         self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
-from argosy.graph import chunks, messages, op_messages
+from argosy.graph import chunks, feed_messages, messages, op_messages
 from argosy.graph.facts import (
     LIST_MAX,
     NOBODY,
@@ -26,6 +26,7 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op, check_ops
 from argosy.graph.transports.methods import WRITTEN, method
 from argosy.rpc import shard_pb2 as pb
@@ -46,6 +47,8 @@ _LIST: Final = method("List")
 _STATS: Final = method("Stats")
 _EXPORT: Final = method("Export")
 _IMPORT: Final = method("Import", writes=True)
+_INGEST: Final = method("Ingest", writes=True)
+_FEEDS: Final = method("Feeds")
 
 
 class GrpcTransport:
@@ -221,6 +224,16 @@ class GrpcTransport:
                 yield pb.ImportRequest(lines=part)
 
         await self._caller.send(_IMPORT, self._member_id, requests(), deadline_s)
+
+    async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
+        with WRITTEN:
+            request = feed_messages.batch_to_pb(ref, batch)
+        return feed_messages.fed_of_pb(await self._ask(_INGEST, request, deadline_s))
+
+    async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
+        with WRITTEN:
+            request = pb.FeedsRequest(graph=messages.graph_to_pb(ref), feeds=names)
+        return feed_messages.states_of_pb(await self._ask(_FEEDS, request, deadline_s), len(names))
 
     async def close(self) -> None:
         await self._caller.close()
