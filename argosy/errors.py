@@ -49,6 +49,20 @@ class InvalidRecordError(RecordError):
     code = "invalid_record"
 
 
+class UploadError(CallerError):
+    """What is uploaded cannot be read as lines."""
+
+    code = "invalid_upload"
+
+
+class GzipError(UploadError):
+    code = "invalid_gzip"
+
+
+class UploadEncodingError(UploadError):
+    code = "invalid_encoding"
+
+
 class GraphInputError(CallerError):
     code = "invalid_graph_input"
 
