@@ -136,7 +136,7 @@ class Fence(NamedTuple):
 
 
 class LogWriter(Protocol):
-    """Appends to the topic of one lane. Safe to call from many tasks of one event loop."""
+    """Appends to one topic. Safe to call from many tasks of one event loop."""
 
     @property
     def partition_count(self) -> int:
@@ -172,7 +172,7 @@ class LogWriter(Protocol):
 
 
 class LogReader(Protocol):
-    """Reads the partitions of one lane's topic that this process is eligible for."""
+    """Reads the partitions of one topic that this process is eligible for."""
 
     async def open(
         self,
@@ -260,7 +260,7 @@ class LogAdmin(Protocol):
     """What an operator or a leader of maintenance does with a topic."""
 
     async def ensure_topic(self) -> list[str]:
-        """Create the lane's topic, or check it. Returns warnings in plain words (too few replicas, short retention, …).
+        """Create the topic, or check it. Returns warnings in plain words (too few replicas, short retention, …).
 
         Raises SettingError when the existing topic contradicts the settings, LogUnavailableError when the log does not
         answer.

@@ -39,6 +39,7 @@ from argosy.graph.graphs import open_graphs
 from argosy.graph.transport import Connect
 from argosy.graph.transports.connect import GrpcConnect
 from argosy.logs.open import open_writer
+from argosy.logs.topic import turns_topic
 from argosy.secret import load_keys
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
@@ -132,7 +133,7 @@ def _lifespan(
         embedder = load_embedder(settings)
         reading = settings.model_copy(update={"state_db_timeout_s": min(settings.state_db_timeout_s, READ_S_MAX)})
         async with open_pool(reading, settings.state_db_uri) as pool:
-            writer = await when_ready(lambda: open_writer(settings, settings.state_db_uri))
+            writer = await when_ready(lambda: open_writer(settings, settings.state_db_uri, turns_topic(settings)))
             try:
                 reach = connect or GrpcConnect(keys.shards, clock, settings)
                 async with open_graphs(reading, pool, reach, is_settled=True, clock=clock, embedder=embedder) as found:

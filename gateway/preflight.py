@@ -13,6 +13,7 @@ from argosy.gateway.log_monitor import check_start
 from argosy.graph.seed import Seed
 from argosy.graph.transports.connect import GrpcConnect
 from argosy.logs.open import open_writer
+from argosy.logs.topic import turns_topic
 from argosy.secret import load_keys
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
@@ -41,7 +42,7 @@ async def preflight(settings: Settings) -> None:
     if missing := await migrate.pending(dsn):
         raise SettingError(f"the database lacks {', '.join(missing)}: run `argosy migrate`")
     try:
-        writer = await when_ready(lambda: open_writer(settings, dsn))
+        writer = await when_ready(lambda: open_writer(settings, dsn, turns_topic(settings)))
     except LogUnavailableError as error:
         servers = settings.kafka_bootstrap_servers
         where = f"KAFKA_BOOTSTRAP_SERVERS={servers}" if servers else "STATE_DB_URI"

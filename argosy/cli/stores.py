@@ -45,11 +45,13 @@ def migrate(
 
 
 def topics() -> None:
-    """Create the lane's topic, or check its partitions, replicas and retention."""
+    """Create the topics of this lane and of ingest, or check their partitions, replicas and retention."""
     from argosy.logs.open import ensure, recovery
+    from argosy.logs.topic import turns_topic
 
     settings = load_settings()
     dsn = dsn_of(settings) if settings.log_backend == "postgres" else settings.state_db_uri
     for warning in asyncio.run(ensure(settings, dsn)):
         typer.echo(f"warning: {warning}")
-    typer.echo(f"{settings.topic} is there ({settings.log_backend}); {asyncio.run(recovery(settings, dsn)).words}")
+    words = asyncio.run(recovery(settings, dsn, turns_topic(settings))).words
+    typer.echo(f"{settings.topic} and {settings.ingest_topic} are there ({settings.log_backend}); {words}")

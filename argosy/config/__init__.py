@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from argosy.config.gateway import Gateway
 from argosy.config.graphs import Graphs
+from argosy.config.ingest import Ingest
 from argosy.config.kinds import SECRET
 from argosy.config.log import Log
 from argosy.config.maintenance import Maintenance
@@ -48,7 +49,7 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Maintenance, Graphs, Shard, Worker, Gateway, Log, Truth, Places,
+    Output, Maintenance, Ingest, Graphs, Shard, Worker, Gateway, Log, Truth, Places,
     BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""
@@ -98,6 +99,10 @@ class Settings(
             raise ValueError("TASK_QUEUE_BACKEND=kafka needs KAFKA_BOOTSTRAP_SERVERS")
         if self.task_queue_backend == "postgres" and self.kafka_bootstrap_servers:
             raise ValueError("TASK_QUEUE_BACKEND=postgres contradicts KAFKA_BOOTSTRAP_SERVERS: unset one of them")
+        if self.ingest_topic.startswith(f"{self.kafka_topic_prefix}."):
+            raise ValueError("INGEST_TOPIC must not begin with KAFKA_TOPIC_PREFIX and a point: a lane's topic does")
+        if self.kafka_ingest_group.startswith(f"{self.kafka_group}."):
+            raise ValueError("KAFKA_INGEST_GROUP must not begin with KAFKA_GROUP and a point: a lane's group does")
         for host in self.gateway_hosts:
             if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", host):
                 raise ValueError(f"GATEWAY_HOSTS has names as in a URL, host or host:port: {host!r} is none")

@@ -1,4 +1,4 @@
-"""Create, check and trim the Kafka topic of a lane."""
+"""Create, check and trim a Kafka topic."""
 
 from typing import Any, Final
 
@@ -9,9 +9,10 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Fence, Held, Identity, Recovery
-from argosy.logs.kafka_config import admin_config, code_of, message_bytes_max, reason_of, unavailable
+from argosy.logs.kafka_config import admin_config, code_of, reason_of, unavailable
 from argosy.logs.kafka_group import KafkaGroup, how_to_lower
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer, known_answer
+from argosy.logs.topic import Topic
 
 _REPLICATION_WANTED: Final = 3  # one broker may be lost, and two replicas still take every record
 _REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_CONFIG)
@@ -20,11 +21,11 @@ _REFUSALS: Final = (KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_
 class KafkaAdmin:
     """LogAdmin (argosy/log.py) for a Kafka topic."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, topic: Topic, clock: Clock) -> None:
         self._settings = settings
-        self._topic = settings.topic
+        self._topic = topic
         self._clock = clock
-        self._metadata = KafkaMetadata(settings, clock)
+        self._metadata = KafkaMetadata(settings, topic, clock)
         self._admin = AdminClient(admin_config(settings))
 
     async def ensure_topic(self) -> list[str]:
@@ -60,7 +61,7 @@ class KafkaAdmin:
         return None if kept_ms < 0 else kept_ms / 1000
 
     async def recovery(self) -> Recovery:
-        group = KafkaGroup(self._settings)
+        group = KafkaGroup(self._settings, self._topic.group)
         found = await group.set_timing()
         return Recovery(found and found.session_timeout_ms / 1000, how_to_lower(group.settings, found))
 
@@ -76,7 +77,7 @@ class KafkaAdmin:
         if fence is not None and str((await self._describe()).topic_id) != fence.topic_id:
             return True
         future = self._admin.delete_records(
-            [TopicPartition(self._topic, partition, position)], request_timeout=REQUEST_TIMEOUT_S
+            [TopicPartition(self._topic.name, partition, position)], request_timeout=REQUEST_TIMEOUT_S
         )
         try:
             for each in future.values():
@@ -97,7 +98,7 @@ class KafkaAdmin:
     async def _describe(self) -> Any:
         topic = await self._metadata.describe()
         if topic is None:
-            raise LogUnavailableError(f"the topic {self._topic} does not exist")
+            raise LogUnavailableError(f"the topic {self._topic.name} does not exist")
         return topic
 
     async def _create(self, broker_count: int) -> None:
@@ -105,18 +106,18 @@ class KafkaAdmin:
         if replication > broker_count:
             raise SettingError(f"KAFKA_REPLICATION={replication}, but the cluster has {broker_count} brokers")
         config = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
-        config["max.message.bytes"] = str(message_bytes_max(self._settings) + 65_536)
+        config["max.message.bytes"] = str(self._topic.message_size_bytes_max + 65_536)
         if replication >= _REPLICATION_WANTED:
             config["min.insync.replicas"] = "2"
-        topic = NewTopic(self._topic, self._settings.agent_turns_partitions, replication, config=config)
+        topic = NewTopic(self._topic.name, self._topic.partition_count, replication, config=config)
         try:
-            await answer(self._admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_S)[self._topic])
+            await answer(self._admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_S)[topic.topic])
         except KafkaException as error:
             if code_of(error) == KafkaError.TOPIC_ALREADY_EXISTS:  # another process created it first
                 return
             if code_of(error) in _REFUSALS:
                 raise SettingError(
-                    f"the brokers refuse to create the topic {self._topic}: {reason_of(error)}"
+                    f"the brokers refuse to create the topic {self._topic.name}: {reason_of(error)}"
                 ) from error
             raise
 
@@ -131,7 +132,7 @@ class KafkaAdmin:
             if topic is not None and all(each.leader is not None for each in topic.partitions):
                 return topic
             if self._clock.monotonic_s() > deadline_s:
-                raise LogUnavailableError(f"the topic {self._topic} was created but has no leaders yet: try again")
+                raise LogUnavailableError(f"the topic {self._topic.name} was created but has no leaders yet: try again")
             await self._clock.sleep(0.1)
 
     async def _read_config(self) -> dict[str, str]:
@@ -144,40 +145,42 @@ class KafkaAdmin:
         return {name: entry.value for name, entry in entries.items()}
 
     async def _ask_config(self) -> dict[str, Any]:
-        resource = ConfigResource(ResourceType.TOPIC, self._topic)
+        resource = ConfigResource(ResourceType.TOPIC, self._topic.name)
         futures = self._admin.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)
         entries: dict[str, Any] = await answer(futures[resource])
         return entries
 
     def _check(self, topic: Any, config: dict[str, str], broker_count: int) -> list[str]:
         """Return warnings about an existing topic. Raises SettingError when it contradicts the settings."""
-        name, count = self._topic, len(topic.partitions)
-        if count != self._settings.agent_turns_partitions:
-            raise SettingError(
-                f"the topic {name} has {count} partitions, AGENT_TURNS_PARTITIONS is"
-                f" {self._settings.agent_turns_partitions}: set it to {count}"
-                " (the number is fixed when a topic is made; another KAFKA_TOPIC_PREFIX begins a new one)"
-            )
+        name, count, wording = self._topic.name, len(topic.partitions), self._topic.wording
+        if count != self._topic.partition_count:
+            raise SettingError(self._topic.other_count(count))
         if "compact" in config.get("cleanup.policy", ""):
-            raise SettingError(f"the topic {name} is compacted, which deletes turns: set its cleanup.policy to delete")
+            raise SettingError(
+                f"the topic {name} is compacted, which deletes {wording.records}: set its cleanup.policy to delete"
+            )
         return self._warnings(topic, config, broker_count)
 
     def _warnings(self, topic: Any, config: dict[str, str], broker_count: int) -> list[str]:
-        warnings = []
+        warnings, wording = [], self._topic.wording
         replication = min(len(each.replicas) for each in topic.partitions)
         if replication == 1 and broker_count > 1:
-            warnings.append(f"one replica on a cluster of {broker_count} brokers: turns are lost when a broker is lost")
+            warnings.append(
+                f"one replica on a cluster of {broker_count} brokers: {wording.records} are lost when a broker is lost"
+            )
         elif replication >= _REPLICATION_WANTED and int(config.get("min.insync.replicas", "1")) < 2:
-            warnings.append("min.insync.replicas is 1: an accepted turn may be lost when a broker is lost; set it to 2")
+            warnings.append(
+                f"min.insync.replicas is 1: accepted {wording.records} may be lost when a broker is lost; set it to 2"
+            )
         kept_ms, kept_bytes = config.get("retention.ms", "-1"), config.get("retention.bytes", "-1")
         if kept_ms != "-1" or kept_bytes != "-1":
             warnings.append(
                 f"records are kept for retention.ms={kept_ms}, retention.bytes={kept_bytes}:"
-                " turns that no worker reads in time are lost; set both to -1"
+                f" {wording.records} that no worker reads in time are lost; set both to -1"
             )
-        size_max = message_bytes_max(self._settings)
+        size_max = self._topic.message_size_bytes_max
         if int(config.get("max.message.bytes", str(size_max))) < size_max:
             warnings.append(
-                f"max.message.bytes is {config['max.message.bytes']}: PAYLOAD_SIZE_BYTES_MAX needs {size_max}"
+                f"max.message.bytes is {config['max.message.bytes']}: {wording.size_setting} needs {size_max}"
             )
-        return [f"topic {self._topic}: {warning}" for warning in warnings]
+        return [f"topic {self._topic.name}: {warning}" for warning in warnings]

@@ -14,9 +14,6 @@ from argosy.process import fork
 
 log = structlog.get_logger()
 
-RECORD_OVERHEAD_BYTES: Final = 65_536  # what a record has beside its payload: key, headers, names, tags
-_DEFAULT_MESSAGE_BYTES: Final = 1_000_000  # librdkafka's own default
-
 # (setting, librdkafka's name for it)
 _PASSED_THROUGH: Final = (
     ("kafka_sasl_mechanism", "sasl.mechanism"),
@@ -26,11 +23,6 @@ _PASSED_THROUGH: Final = (
     ("kafka_ssl_certificate_location", "ssl.certificate.location"),
     ("kafka_ssl_key_location", "ssl.key.location"),
 )
-
-
-def message_bytes_max(settings: Settings) -> int:
-    """Return the size of the largest record that may be appended."""
-    return max(_DEFAULT_MESSAGE_BYTES, settings.payload_size_bytes_max + RECORD_OVERHEAD_BYTES)
 
 
 def client_config(settings: Settings) -> dict[str, Any]:

@@ -64,10 +64,10 @@ def how_to_lower(settings: Timing, found: Timing | None) -> str:
 
 
 class KafkaGroup:
-    """The consumer group of a lane's workers."""
+    """The consumer group of one kind of workers."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.name = f"{settings.kafka_group}.{settings.lane}"
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.name = name
         self.settings = Timing(settings.kafka_group_session_timeout_ms, settings.kafka_group_heartbeat_ms)
         self._admin = AdminClient(admin_config(settings))
 

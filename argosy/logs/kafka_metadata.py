@@ -20,6 +20,7 @@ from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity, Span
 from argosy.logs.kafka_config import admin_config, code_of, reason_of, unavailable
+from argosy.logs.topic import Topic
 
 REQUEST_TIMEOUT_S: Final = 5.0  # of the first request, and of requests of an operator
 # Of callers that ask again every second and have other things to do: unreachable brokers must not hold them up.
@@ -71,8 +72,8 @@ class KafkaMetadata:
     and SettingError when the Kafka client refuses its settings.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._topic = settings.topic
+    def __init__(self, settings: Settings, topic: Topic, clock: Clock) -> None:
+        self._topic = topic
         self._visible_s = settings.kafka_topic_visible_s
         self._clock = clock
         self._config = admin_config(settings)
@@ -86,9 +87,9 @@ class KafkaMetadata:
     async def describe(self) -> Any | None:
         """Return confluent_kafka's TopicDescription, or None when the broker that answers knows no such topic."""
         timeout_s = self._timeout_s
-        futures = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=timeout_s)
+        futures = self._admin.describe_topics(TopicCollection([self._topic.name]), request_timeout=timeout_s)
         try:
-            found = await answer(futures[self._topic], timeout_s)
+            found = await answer(futures[self._topic.name], timeout_s)
         except KafkaException as error:
             if code_of(error) in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID):
                 return None
@@ -121,7 +122,7 @@ class KafkaMetadata:
 
     async def _identity_of(self, topic: Any | None) -> Identity:
         if topic is None:
-            raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
+            raise SettingError(self._topic.absence)
         topic_id = str(topic.topic_id)
         if self._known is None or self._known[1] != topic_id:  # topic ids never repeat, in other clusters either
             self._known = await self._cluster_id(), topic_id
@@ -169,12 +170,14 @@ class KafkaMetadata:
         timeout_s = self._timeout_s
         admin = self._admin  # a reference until it has answered: a client that is replaced and freed loses its answers
         futures = admin.list_offsets(
-            {TopicPartition(self._topic, partition): spec for partition in partitions},
+            {TopicPartition(self._topic.name, partition): spec for partition in partitions},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=timeout_s,
         )
         offsets = {each.partition: (await answer(future, timeout_s)).offset for each, future in futures.items()}
         if unknown := [partition for partition, offset in offsets.items() if offset < 0]:
             # -1001 without an error: the partition has no leader to answer, as in the moments after a broker's death.
-            raise LogUnavailableError(f"Kafka does not know the offsets of partitions {unknown} of {self._topic} now")
+            raise LogUnavailableError(
+                f"Kafka does not know the offsets of partitions {unknown} of {self._topic.name} now"
+            )
         return offsets

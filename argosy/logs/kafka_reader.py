@@ -1,4 +1,4 @@
-"""Reads a lane's Kafka topic as a member of its group: the event loop's side of the poller."""
+"""Reads a Kafka topic as a member of its group: the event loop's side of the poller."""
 
 import asyncio
 from collections import deque
@@ -19,6 +19,7 @@ from argosy.logs.kafka_metadata import KafkaMetadata
 from argosy.logs.kafka_poller import Poller, Round
 from argosy.logs.kafka_retention import Retention
 from argosy.logs.kafka_silence import STATISTICS_INTERVAL_S, Silence
+from argosy.logs.topic import Topic
 from argosy.logs.word import Word
 from argosy.rounds import Rounds
 
@@ -31,14 +32,14 @@ _LOOKS_OUT: Final = 2  # in a row: after a stop (SIGSTOP) the event loop may run
 _SETTLES_S: Final = 4 * STATISTICS_INTERVAL_S
 
 
-def consumer_config(settings: Settings) -> dict[str, Any]:
+def consumer_config(settings: Settings, topic: Topic) -> dict[str, Any]:
     """Return the consumer's configuration.
 
     Positions come from Postgres: the offsets that the group commits are only for lag tools and are never read.
     max.poll.interval.ms keeps its default: the poller polls whatever steps and the event loop do.
     """
     return client_config(settings) | {
-        "group.id": f"{settings.kafka_group}.{settings.lane}",
+        "group.id": topic.group,
         "group.protocol": "consumer",
         "enable.auto.commit": True,
         "enable.auto.offset.store": False,
@@ -47,8 +48,8 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         "isolation.level": "read_committed",  # records of aborted transactions (another producer's) do not count
         "enable.partition.eof": True,  # tells the end of a partition whose last positions hold no record
         # Fetch little ahead, since a pause throws it away; so the fetcher must look again soon, not after 1 s.
-        "queued.min.messages": 2 * settings.log_batch_max,
-        "queued.max.messages.kbytes": settings.log_read_ahead_size_bytes_max // 1024,
+        "queued.min.messages": 2 * topic.batch_max,
+        "queued.max.messages.kbytes": topic.read_ahead_size_bytes_max // 1024,
         "fetch.queue.backoff.ms": 20,
         # A resumed partition waits for the fetch under way, and a broker holds an empty fetch this long.
         "fetch.wait.max.ms": 100,
@@ -58,20 +59,23 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
 class KafkaReader:
     """LogReader (argosy/log.py) for a Kafka topic."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._metadata = KafkaMetadata(settings, clock)
-        self._admin = KafkaAdmin(settings, clock)
-        self._retention = Retention(settings.topic, clock)
+    def __init__(self, settings: Settings, topic: Topic, clock: Clock) -> None:
+        self._topic = topic
+        self._metadata = KafkaMetadata(settings, topic, clock)
+        self._admin = KafkaAdmin(settings, topic, clock)
+        self._retention = Retention(topic, clock)
         self._clock = clock
         self._messages = Messages(clock, "consumer")
         self._word = Word(clock, settles_s=_SETTLES_S)
         self._silence = Silence(clock, self._word)
-        self._config = consumer_config(settings) | {"logger": self._messages} | self._silence.settings
-        self._poller = Poller(settings.topic, settings.log_batch_max, clock, self)
+        self._config = consumer_config(settings, topic) | {"logger": self._messages} | self._silence.settings
+        self._poller = Poller(topic.name, topic.batch_max, clock, self)
         self._assigned: frozenset[int] = frozenset()
         self._is_out = False
         self._watching: asyncio.Task[None] | None = None
-        self._group: KafkaGroup | None = KafkaGroup(settings)  # None once the group has told this member something
+        self._group: KafkaGroup | None = KafkaGroup(
+            settings, topic.group
+        )  # None once the group has told this member something
         self._rounds: deque[Round] = deque()
         self._readings: dict[int, int] = {}
         self._is_paused = False
@@ -84,9 +88,10 @@ class KafkaReader:
 
     async def open(self, on_batch: Callable[[Batch], None], on_eligible: Callable[[frozenset[int]], None]) -> Identity:
         identity = await self._metadata.first_identity()
-        for warning in await self._admin.warnings():
-            log.warning(telemetry.TOPIC_WARNING, warning=warning)
-        self._retention.kept_s = await self._admin.kept_s()
+        if self._topic.is_ours:
+            for warning in await self._admin.warnings():
+                log.warning(telemetry.TOPIC_WARNING, warning=warning)
+            self._retention.kept_s = await self._admin.kept_s()
         recovery = await self._admin.recovery()
         self._word.session_timeout_s = recovery.session_timeout_s
         (log.warning if recovery.how_to_lower else log.info)(telemetry.LOG_RECOVERY, bound=recovery.words)

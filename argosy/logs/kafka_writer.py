@@ -28,8 +28,9 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import SettingError
 from argosy.log import Appended, Entry, Identity, Outcome
-from argosy.logs.kafka_config import Messages, client_config, message_bytes_max, reason_of, unavailable
+from argosy.logs.kafka_config import Messages, client_config, reason_of, unavailable
 from argosy.logs.kafka_metadata import KafkaMetadata, known_answer
+from argosy.logs.topic import Topic
 
 log = structlog.get_logger()
 
@@ -102,8 +103,8 @@ class _Request:
 class KafkaWriter:
     """LogWriter (argosy/log.py) for a Kafka topic. Made by `open`; belongs to one process and one event loop."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._topic = settings.topic
+    def __init__(self, settings: Settings, topic: Topic, clock: Clock) -> None:
+        self._topic = topic.name
         self._timeout_s = settings.log_append_timeout_s
         self._clock = clock
         self._pid = os.getpid()
@@ -119,12 +120,12 @@ class KafkaWriter:
             "retry.backoff.ms": _RETRY_BACKOFF_MS,
             "queue.buffering.max.messages": settings.log_queue_max,
             "queue.buffering.max.kbytes": settings.log_queue_size_bytes_max // 1024,
-            "message.max.bytes": message_bytes_max(settings),
+            "message.max.bytes": topic.message_size_bytes_max,
             "logger": self._messages,
             "error_cb": self._on_error,
         }
         self._producer: Any = Producer(self._config)
-        self._metadata = KafkaMetadata(settings, clock)
+        self._metadata = KafkaMetadata(settings, topic, clock)
         self._identity = Identity("", "", 0)
         self._in_flight: dict[_Request, None] = {}
         self._linger_s = settings.kafka_linger_ms / 1000
@@ -136,10 +137,10 @@ class KafkaWriter:
         self._thread = threading.Thread(target=self._run, name="kafka-writer", daemon=True)
 
     @classmethod
-    async def open(cls, settings: Settings, clock: Clock) -> "KafkaWriter":
+    async def open(cls, settings: Settings, topic: Topic, clock: Clock) -> "KafkaWriter":
         """Open a writer. Raises LogUnavailableError, or SettingError when the topic does not exist."""
         try:
-            writer = cls(settings, clock)
+            writer = cls(settings, topic, clock)
         except KafkaException as error:
             raise SettingError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
         writer._identity = await writer._metadata.first_identity()

@@ -8,50 +8,51 @@ from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.extras import needed
 from argosy.log import LogAdmin, LogReader, LogWriter, Recovery
+from argosy.logs.topic import Topic, ingest_topic, turns_topic
 
 
-async def open_writer(settings: Settings, dsn: str, clock: Clock | None = None) -> LogWriter:
-    """Open a writer for the lane's topic. Raises LogUnavailableError, or SettingError when the topic does not exist."""
+async def open_writer(settings: Settings, dsn: str, topic: Topic, clock: Clock | None = None) -> LogWriter:
+    """Open a writer for the topic. Raises LogUnavailableError, or SettingError when the topic does not exist."""
     if settings.log_backend == "kafka":
         with needed():
             from argosy.logs.kafka_writer import KafkaWriter
 
-        return await KafkaWriter.open(settings, clock or SystemClock())
+        return await KafkaWriter.open(settings, topic, clock or SystemClock())
     from argosy.logs.postgres_writer import PostgresWriter
 
-    return await PostgresWriter.open(settings, dsn, clock or SystemClock())
+    return await PostgresWriter.open(settings, dsn, topic, clock or SystemClock())
 
 
-def open_reader(settings: Settings, dsn: str, clock: Clock | None = None) -> LogReader:
-    """Return a reader of the lane's topic. It does nothing before its `open` is called."""
+def open_reader(settings: Settings, dsn: str, topic: Topic, clock: Clock | None = None) -> LogReader:
+    """Return a reader of the topic. It does nothing before its `open` is called."""
     if settings.log_backend == "kafka":
         with needed():
             from argosy.logs.kafka_reader import KafkaReader
 
-        return KafkaReader(settings, clock or SystemClock())
+        return KafkaReader(settings, topic, clock or SystemClock())
     from argosy.logs.postgres_reader import PostgresReader
 
-    return PostgresReader(settings, dsn, clock or SystemClock())
+    return PostgresReader(settings, dsn, topic, clock or SystemClock())
 
 
-def open_admin(settings: Settings, dsn: str, clock: Clock | None = None) -> LogAdmin:
-    """Return what creates, checks and trims the lane's topic. It connects at its first call."""
+def open_admin(settings: Settings, dsn: str, topic: Topic, clock: Clock | None = None) -> LogAdmin:
+    """Return what creates, checks and trims the topic. It connects at its first call."""
     if settings.log_backend == "kafka":
         with needed():
             from argosy.logs.kafka_admin import KafkaAdmin
 
-        return KafkaAdmin(settings, clock or SystemClock())
+        return KafkaAdmin(settings, topic, clock or SystemClock())
     from argosy.logs.postgres_admin import PostgresAdmin
 
-    return PostgresAdmin(settings, dsn)
+    return PostgresAdmin(settings, dsn, topic)
 
 
-async def recovery(settings: Settings, dsn: str) -> Recovery:
+async def recovery(settings: Settings, dsn: str, topic: Topic) -> Recovery:
     """Set the group's time-out as the settings want it, and return what the log does about a worker that is gone.
 
     Raises SettingError.
     """
-    admin = open_admin(settings, dsn)
+    admin = open_admin(settings, dsn, topic)
     try:
         return await admin.recovery()
     finally:
@@ -59,11 +60,17 @@ async def recovery(settings: Settings, dsn: str) -> Recovery:
 
 
 async def ensure(settings: Settings, dsn: str) -> list[str]:
-    """Create the lane's topic, or check it, as `argosy topics` does. Returns warnings in plain words.
+    """Create the topics that are Argosy's own, or check them, as `argosy topics` does. Returns warnings in plain words.
 
     Raises SettingError, LogUnavailableError.
     """
-    admin = open_admin(settings, dsn)
+    topics = turns_topic(settings), ingest_topic(settings)
+    return [warning for topic in topics for warning in await ensure_topic(settings, dsn, topic)]
+
+
+async def ensure_topic(settings: Settings, dsn: str, topic: Topic) -> list[str]:
+    """Create this topic, or check it. Returns warnings in plain words. Raises SettingError, LogUnavailableError."""
+    admin = open_admin(settings, dsn, topic)
     try:
         return await admin.ensure_topic()
     finally:

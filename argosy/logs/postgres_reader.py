@@ -17,6 +17,7 @@ from argosy.log import Batch, Identity, Record, Span
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.logs.postgres_member import ROUND_S, PostgresMember
 from argosy.logs.postgres_member_thread import MemberThread
+from argosy.logs.topic import Topic
 from argosy.logs.word import Word
 from argosy.store import log as log_store
 
@@ -45,10 +46,10 @@ class _Reading:
 class PostgresReader:
     """LogReader (argosy/log.py) for a topic of the Postgres log."""
 
-    def __init__(self, settings: Settings, dsn: str, clock: Clock) -> None:
-        self._topic = settings.topic
-        self._batch_max = settings.log_batch_max
-        self._size_bytes_max = settings.log_batch_size_bytes_max
+    def __init__(self, settings: Settings, dsn: str, topic: Topic, clock: Clock) -> None:
+        self._topic = topic
+        self._batch_max = topic.batch_max
+        self._size_bytes_max = topic.batch_size_bytes_max
         self._poll_s = settings.log_poll_s
         self._clock = clock
         self._word = Word(clock, settings.log_lease_ttl_s, ahead_s=_AHEAD_S)
@@ -56,7 +57,7 @@ class PostgresReader:
         self._member = MemberThread(
             lambda listener: PostgresMember(
                 PostgresConnection(dsn, "argosy log member", settings.state_db_timeout_s, listener),
-                settings.topic,
+                topic.name,
                 settings.log_lease_ttl_s,
                 clock,
                 listener,
@@ -89,17 +90,17 @@ class PostgresReader:
         is_fresh = self._word.has_come and self._word.silent_s < 2 * ROUND_S
         if self._identity is not None and is_fresh and self._identity.topic_id == str(self._topic_id):
             return self._identity
-        found = await self._connection.call(log_store.get_identity, self._topic)
+        found = await self._connection.call(log_store.get_identity, self._topic.name)
         if found is None:
-            raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
+            raise SettingError(self._topic.absence)
         cluster_id, topic_id, partition_count = found
         self._identity = Identity(str(cluster_id), str(topic_id), partition_count)
         return self._identity
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
-        found = await self._connection.call(log_store.list_spans, self._topic, list(partitions))
+        found = await self._connection.call(log_store.list_spans, self._topic.name, list(partitions))
         if missing := set(partitions) - found.keys():
-            raise LogUnavailableError(f"the topic {self._topic} has no partitions {sorted(missing)} any more")
+            raise LogUnavailableError(f"the topic {self._topic.name} has no partitions {sorted(missing)} any more")
         return {partition: Span(*span) for partition, span in found.items()}
 
     async def has_joined(self) -> bool:

@@ -23,6 +23,7 @@ from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Appended, Entry, Identity, Outcome
 from argosy.logs.postgres_connection import PostgresConnection
+from argosy.logs.topic import Topic
 from argosy.rounds import Rounds
 from argosy.store import log as log_store
 from argosy.store.pool import is_read_only, unavailable
@@ -61,8 +62,8 @@ class _Request:
 class PostgresWriter:
     """LogWriter (argosy/log.py) for a topic of the Postgres log. Made by `open`."""
 
-    def __init__(self, settings: Settings, dsn: str, clock: Clock) -> None:
-        self._topic = settings.topic
+    def __init__(self, settings: Settings, dsn: str, topic: Topic, clock: Clock) -> None:
+        self._topic = topic
         self._timeout_s = settings.log_append_timeout_s
         # Half of the time for waiting, half for the call: nothing is written later than the whole after `append` began.
         self._call_timeout_s = settings.log_append_timeout_s / 2
@@ -83,9 +84,9 @@ class PostgresWriter:
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, settings: Settings, dsn: str, clock: Clock) -> "PostgresWriter":
+    async def open(cls, settings: Settings, dsn: str, topic: Topic, clock: Clock) -> "PostgresWriter":
         """Open a writer. Raises LogUnavailableError, or SettingError when the topic does not exist."""
-        writer = cls(settings, dsn, clock)
+        writer = cls(settings, dsn, topic, clock)
         writer._identity = await writer.look()
         await writer._connection.open()
         writer._task = asyncio.create_task(writer._run(), name="postgres-log-writer")
@@ -100,10 +101,10 @@ class PostgresWriter:
         return self._identity
 
     async def look(self) -> Identity:
-        found = await self._asking.call(log_store.get_identity, self._topic)
+        found = await self._asking.call(log_store.get_identity, self._topic.name)
         if found is None:
             self._asking.terminate()
-            raise SettingError(f"the topic {self._topic} does not exist: run `argosy topics`")
+            raise SettingError(self._topic.absence)
         return Identity(str(found[0]), str(found[1]), found[2])
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
@@ -165,7 +166,7 @@ class PostgresWriter:
         if self._in_flight and (too_many or too_large):
             return "too many appends are in flight"
         if not all(0 <= entry.partition < self.partition_count for entry in request.entries):
-            return f"the topic {self._topic} has {self.partition_count} partitions"
+            return f"the topic {self._topic.name} has {self.partition_count} partitions"
         return ""
 
     async def _run(self) -> None:
@@ -227,7 +228,7 @@ class PostgresWriter:
             partitions, keys, values, headers = zip(*entries, strict=True)
             encoded = [_encode_headers(each) if each else None for each in headers]
             positions = await log_store.append(
-                connection, self._topic, partitions, keys, values, encoded, self._call_timeout_s
+                connection, self._topic.name, partitions, keys, values, encoded, self._call_timeout_s
             )
         except Exception as error:  # of any kind: the next appends must not suffer from it
             self._failed(requests, error)

@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient
 from argosy.clock import Clock
 from argosy.config import Settings, load
 from argosy.log import Batch, Entry, Identity, LogReader, LogWriter, Record
-from argosy.logs.open import ensure, open_admin, open_reader, open_writer
+from argosy.logs.open import ensure_topic, open_admin, open_reader, open_writer
+from argosy.logs.topic import INGEST_LANE, topic_of_lane
 from argosy.store.migrate import migrate
 from argosy.store.pool import connect
 from tests.harness.logs import DROP_TOPIC
@@ -85,15 +86,17 @@ class Owner:
 
 
 class Log:
-    """A topic of 4 partitions."""
+    """A topic of 4 partitions: of a lane, or of ingest."""
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
+    def __init__(self, settings: Settings, dsn: str, lane: str = "default") -> None:
         self.settings = settings
         self.dsn = dsn
+        self.topic = topic_of_lane(settings, lane)
+        self._lane = lane
         self._closing = contextlib.AsyncExitStack()
 
     async def writer(self) -> LogWriter:
-        writer = await open_writer(self.settings, self.dsn)
+        writer = await open_writer(self.settings, self.dsn, self.topic)
         self._closing.push_async_callback(writer.close)
         return writer
 
@@ -101,14 +104,14 @@ class Log:
         self, positions: dict[int, int] | None = None, *, is_starting: bool = True, clock: Clock | None = None
     ) -> Owner:
         """A reader that has joined; it starts what it is eligible for unless told otherwise."""
-        reader = open_reader(self.settings, self.dsn, clock)
+        reader = open_reader(self.settings, self.dsn, self.topic, clock)
         self._closing.push_async_callback(reader.close)
         owner = Owner(reader, positions)
         owner.is_starting = is_starting
         return await owner.open()
 
     async def trim(self, partition: int, position: int) -> None:
-        admin = open_admin(self.settings, self.dsn)
+        admin = open_admin(self.settings, self.dsn, self.topic)
         await admin.trim(partition, position)
         await admin.close()
 
@@ -116,10 +119,10 @@ class Log:
         """As an operator would: Argosy itself never does."""
         if self.settings.log_backend == "kafka":
             admin = AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "log_level": 0})
-            await asyncio.wrap_future(admin.delete_topics([self.settings.topic])[self.settings.topic])
+            await asyncio.wrap_future(admin.delete_topics([self.topic.name])[self.topic.name])
             return
         connection = await connect(self.dsn)
-        await connection.execute(DROP_TOPIC, self.settings.topic)
+        await connection.execute(DROP_TOPIC, self.topic.name)
         await connection.close()
 
     async def member_process(self) -> asyncio.subprocess.Process:
@@ -129,6 +132,7 @@ class Log:
             str(MEMBER),
             self.settings.model_dump_json(),
             self.dsn,
+            self._lane,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -138,7 +142,9 @@ class Log:
 
 
 @contextlib.asynccontextmanager
-async def new_log(*, brokers: str = "", dsn: str = "", append_timeout_s: float = 5.0) -> AsyncIterator[Log]:
+async def new_log(
+    *, brokers: str = "", dsn: str = "", append_timeout_s: float = 5.0, lane: str = "default"
+) -> AsyncIterator[Log]:
     """On these brokers, or in the database of this DSN."""
     name = f"t{uuid.uuid4().hex[:10]}"
     settings = load(
@@ -146,23 +152,35 @@ async def new_log(*, brokers: str = "", dsn: str = "", append_timeout_s: float =
         kafka_topic_prefix=name,
         kafka_group=name,
         agent_turns_partitions=4,
+        ingest_topic=f"ingest-{name}",
+        kafka_ingest_group=f"ingest-{name}",
+        kg_tasks_partitions=4,
         log_append_timeout_s=append_timeout_s,
         kafka_bootstrap_servers=brokers,
     )
     if dsn:
         await migrate(dsn)
-    await ensure(settings, dsn)
-    log = Log(settings, dsn)
+    log = Log(settings, dsn, lane)
+    await ensure_topic(settings, dsn, log.topic)
     try:
         yield log
     finally:
         await log.close()
 
 
-@pytest.fixture(params=["kafka", "postgres"])
+@pytest.fixture(
+    params=[
+        "kafka",
+        "postgres",
+        pytest.param("kafka-ingest", marks=pytest.mark.slow),
+        pytest.param("postgres-ingest", marks=pytest.mark.slow),
+    ]
+)
 async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
-    where = str(request.getfixturevalue("broker" if request.param == "kafka" else "database"))
-    async with new_log(brokers=where) if request.param == "kafka" else new_log(dsn=where) as log:
+    backend, _, is_of_ingest = request.param.partition("-")
+    where = str(request.getfixturevalue("broker" if backend == "kafka" else "database"))
+    lane = INGEST_LANE if is_of_ingest else "default"
+    async with new_log(brokers=where, lane=lane) if backend == "kafka" else new_log(dsn=where, lane=lane) as log:
         yield log
 
 

@@ -78,7 +78,7 @@ async def test_every_record_reaches_its_owner_once_while_readers_come_and_go(log
     workers: list[Worker] = []
     while not appending.done():
         if len(workers) < 3 and (not workers or randomness.random() < 0.6):
-            worker = Worker(open_reader(log.settings, log.dsn), truth)
+            worker = Worker(open_reader(log.settings, log.dsn, log.topic), truth)
             await worker.open()
             workers.append(worker)
         elif len(workers) > 1:

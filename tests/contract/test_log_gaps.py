@@ -34,7 +34,7 @@ def transactions(log: Log, count: int) -> list[bytes]:
     kept = []
     for number, value in enumerate(values(count)):
         producer.begin_transaction()
-        producer.produce(log.settings.topic, value, partition=0)
+        producer.produce(log.topic.name, value, partition=0)
         producer.flush(10)
         if number % 2:
             producer.abort_transaction(10)

@@ -14,7 +14,7 @@ from argosy.errors import LogUnavailableError
 from argosy.local.broker import Broker
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.log import Appended, LogWriter, Outcome
-from argosy.logs.open import ensure, open_reader, open_writer
+from argosy.logs.open import ensure_topic, open_reader, open_writer
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, Owner, entries, new_log, until
 from tests.harness import broker_nodes
@@ -238,10 +238,10 @@ async def test_a_log_that_is_away_at_the_start_is_said_to_be(log: Log, tmp_path:
         dsn, settings = "", log.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
 
     with pytest.raises(LogUnavailableError):
-        await ensure(settings, dsn)
+        await ensure_topic(settings, dsn, log.topic)
     with pytest.raises(LogUnavailableError):
-        await open_writer(settings, dsn)
-    reader = open_reader(settings, dsn)
+        await open_writer(settings, dsn, log.topic)
+    reader = open_reader(settings, dsn, log.topic)
     with pytest.raises(LogUnavailableError):
         await reader.open(lambda batch: None, lambda partitions: None)
     await reader.close()

@@ -11,6 +11,7 @@ from argosy import config
 from argosy.ids import bucket_of, partition_of, session_id_of
 from argosy.log import Entry, Outcome
 from argosy.logs.open import open_writer
+from argosy.logs.topic import turns_topic
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
@@ -93,7 +94,8 @@ async def test_an_undecodable_record_is_kept_aside_and_its_session_goes_on(
     session_id = session_id_of("default", "default", "session")
     entry = Entry(partition_of(bucket_of(session_id), PARTITIONS), session_id.bytes, value)
     before = await client.post("session", "steps", effects=1, n=1)
-    writer = await open_writer(config.load(fleet.environment), fleet.environment["STATE_DB_URI"])
+    settings = config.load(fleet.environment)
+    writer = await open_writer(settings, settings.state_db_uri, turns_topic(settings))
     (appended,) = await writer.append([entry])
     await writer.close()
     after = await client.post("session", "steps", effects=1, n=1)

@@ -48,6 +48,9 @@ class Fleet:
             "KAFKA_TOPIC_PREFIX": self.name,
             "KAFKA_GROUP": self.name,
             "AGENT_TURNS_PARTITIONS": str(partitions),
+            "INGEST_TOPIC": f"ingest-{self.name}",
+            "KAFKA_INGEST_GROUP": f"ingest-{self.name}",
+            "KG_TASKS_PARTITIONS": "4",
             "AGENT_DISPATCH_BACKEND": "queue",
             "LOG_LEASE_TTL_S": f"{eligible_s:g}",
             "KAFKA_GROUP_SESSION_TIMEOUT_MS": f"{eligible_s * 1000:.0f}",
@@ -85,7 +88,7 @@ class Fleet:
         self.environment["PYTHONPATH"] = checkout.python_path
 
     def prepare(self) -> None:
-        """Migrate the database and make the topic: what `argosy migrate` and `argosy topics` do, in this process."""
+        """Migrate the database and make the topics: what `argosy migrate` and `argosy topics` do, in this process."""
         with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop of its own
             thread.submit(lambda: asyncio.run(self._prepare())).result(60)
 

@@ -16,10 +16,11 @@ from argosy.local.broker import Broker
 from argosy.log import Outcome, Span
 from argosy.logs.kafka_admin import KafkaAdmin
 from argosy.logs.kafka_metadata import answer, known_answer
-from argosy.logs.open import ensure
+from argosy.logs.topic import turns_topic
 from tests.conftest import open_folder
 from tests.contract.conftest import Log, entries, until
 from tests.harness import broker_nodes
+from tests.harness.logs import ensure_turns
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,7 @@ async def known(ask: Callable[[], "Future[Any]"]) -> Any:
 
 
 async def test_a_topic_gets_three_replicas_of_which_two_must_have_a_record(settings: Settings) -> None:
-    assert await ensure(settings, "") == []
+    assert await ensure_turns(settings, "") == []
 
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
     resource = ConfigResource(ResourceType.TOPIC, settings.topic)
@@ -63,8 +64,8 @@ async def test_topics_that_were_just_made_are_known_to_all_who_begin_to_use_them
 
     async def begin(number: int) -> None:
         fresh = settings.model_copy(update={"kafka_topic_prefix": f"{settings.kafka_topic_prefix}-{number}"})
-        assert await ensure(fresh, "") == []
-        admin = KafkaAdmin(fresh, SystemClock())
+        assert await ensure_turns(fresh, "") == []
+        admin = KafkaAdmin(fresh, turns_topic(fresh), SystemClock())
         log = Log(fresh, "")
         writer, owner, warnings = await asyncio.gather(log.writer(), log.owner(), admin.warnings())
         assert warnings == []
@@ -79,7 +80,7 @@ async def test_topics_that_were_just_made_are_known_to_all_who_begin_to_use_them
 
 
 async def test_one_replica_on_three_brokers_is_never_silent(settings: Settings) -> None:
-    [warning] = await ensure(settings.model_copy(update={"kafka_replication": 1}), "")
+    [warning] = await ensure_turns(settings.model_copy(update={"kafka_replication": 1}), "")
 
     assert "one replica on a cluster of 3 brokers" in warning
 
@@ -89,14 +90,14 @@ async def test_three_replicas_that_need_not_agree_are_warned_about(settings: Set
     topic = NewTopic(settings.topic, 4, 3, config={"retention.ms": "-1", "min.insync.replicas": "1"})
     await asyncio.wrap_future(admin.create_topics([topic])[settings.topic])
 
-    [warning] = await ensure(settings, "")
+    [warning] = await ensure_turns(settings, "")
 
     assert "min.insync.replicas" in warning
 
 
 async def test_nothing_that_was_appended_is_lost_with_a_broker(cluster: Broker, settings: Settings) -> None:
     """F4, F6."""
-    await ensure(settings, "")
+    await ensure_turns(settings, "")
     log = Log(settings, "")
     writer = await log.writer()
     owner = await log.owner()

@@ -1,8 +1,9 @@
 """What the settings make of a Kafka client."""
 
 from argosy.config import load
-from argosy.logs.kafka_config import client_config, message_bytes_max
+from argosy.logs.kafka_config import client_config
 from argosy.logs.kafka_reader import consumer_config
+from argosy.logs.topic import ingest_topic, turns_topic
 
 
 def test_tls_and_sasl_settings_reach_every_client() -> None:
@@ -18,7 +19,7 @@ def test_tls_and_sasl_settings_reach_every_client() -> None:
         kafka_ssl_key_location="/client.key",
     )
 
-    for config in (client_config(settings), consumer_config(settings)):
+    for config in (client_config(settings), consumer_config(settings, turns_topic(settings))):
         assert config["bootstrap.servers"] == "kafka:9093"
         assert config["security.protocol"] == "SASL_SSL"
         assert config["sasl.mechanism"] == "SCRAM-SHA-512"
@@ -34,7 +35,8 @@ def test_settings_that_are_empty_are_left_to_the_client() -> None:
 
 
 def test_offsets_of_the_group_are_never_where_reading_begins() -> None:
-    config = consumer_config(load({}, kafka_bootstrap_servers="kafka:9092", lane="gpu", kafka_group="workers"))
+    settings = load({}, kafka_bootstrap_servers="kafka:9092", lane="gpu", kafka_group="workers")
+    config = consumer_config(settings, turns_topic(settings))
 
     assert config["group.id"] == "workers.gpu"
     assert config["auto.offset.reset"] == "error"
@@ -44,5 +46,11 @@ def test_offsets_of_the_group_are_never_where_reading_begins() -> None:
 def test_the_largest_input_fits_into_a_record() -> None:
     settings = load({}, kafka_bootstrap_servers="kafka:9092", payload_size_bytes_max=8_388_608)
 
-    assert message_bytes_max(settings) > 8_388_608
-    assert message_bytes_max(load({})) >= 1_000_000
+    assert turns_topic(settings).message_size_bytes_max > 8_388_608
+    assert turns_topic(load({})).message_size_bytes_max >= 1_000_000
+
+
+def test_a_full_record_and_the_longest_line_fit_into_a_record_of_ingest() -> None:
+    settings = load({}, ingest_line_size_bytes_max=8_388_608, ingest_record_size_bytes=4_194_304)
+
+    assert ingest_topic(settings).message_size_bytes_max > 8_388_608 + 4_194_304

@@ -7,7 +7,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from argosy.config import Settings
 from argosy.logs.kafka_group import Timing, how_to_lower, wanted_timing
-from argosy.logs.open import ensure, open_reader, recovery
+from argosy.logs.open import open_reader, recovery
+from argosy.logs.topic import turns_topic
+from tests.harness.logs import ensure_turns
 
 STOCK = {
     "group.consumer.min.session.timeout.ms": "45000",
@@ -52,8 +54,8 @@ async def session_timeout_ms(settings: Settings) -> str:
 
 async def test_a_reader_sets_its_group_and_knows_what_holds(kafka_settings: Settings) -> None:
     settings = kafka_settings.model_copy(update={"kafka_group_session_timeout_ms": 3_000})
-    await ensure(settings, "")
-    reader = open_reader(settings, "")
+    await ensure_turns(settings, "")
+    reader = open_reader(settings, "", turns_topic(settings))
 
     await reader.open(lambda batch: None, lambda partitions: None)
 
@@ -65,7 +67,7 @@ async def test_a_reader_sets_its_group_and_knows_what_holds(kafka_settings: Sett
 async def test_brokers_that_allow_no_less_are_taken_at_their_minimum_and_it_is_said(kafka_settings: Settings) -> None:
     settings = kafka_settings.model_copy(update={"kafka_group_session_timeout_ms": 1_000})
 
-    found = await recovery(settings, "")
+    found = await recovery(settings, "", turns_topic(settings))
 
     assert found.session_timeout_s == 2.0  # the minimum of the tests' broker
     assert "after 2 s at the latest" in found.words

@@ -15,6 +15,7 @@ from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity, Span
 from argosy.logs import kafka_metadata
 from argosy.logs.kafka_metadata import KafkaMetadata
+from argosy.logs.topic import turns_topic
 from tests.harness.hand_clock import HandClock
 
 INVALID = -1001  # what librdkafka answers, without an error, for a partition that has no leader
@@ -48,7 +49,8 @@ EARLIEST = object()
 def metadata(monkeypatch: pytest.MonkeyPatch) -> KafkaMetadata:
     """Its client is made of settings and asks nobody."""
     monkeypatch.setattr(OffsetSpec, "earliest", staticmethod(lambda: EARLIEST))
-    return KafkaMetadata(load({}, kafka_bootstrap_servers="127.0.0.1:1"), SystemClock())
+    settings = load({}, kafka_bootstrap_servers="127.0.0.1:1")
+    return KafkaMetadata(settings, turns_topic(settings), SystemClock())
 
 
 class Brokers:
@@ -86,7 +88,7 @@ def clock() -> HandClock:
 def patient(clock: HandClock) -> KafkaMetadata:
     """Asks again for 10 s, which take no time."""
     settings = load({}, kafka_bootstrap_servers="127.0.0.1:1", kafka_topic_prefix="argosy", kafka_topic_visible_s=10)
-    return KafkaMetadata(settings, clock)
+    return KafkaMetadata(settings, turns_topic(settings), clock)
 
 
 async def test_who_begins_to_use_a_topic_asks_again_while_brokers_have_not_heard_of_it(patient: KafkaMetadata) -> None:

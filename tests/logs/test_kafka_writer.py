@@ -12,8 +12,9 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.log import Entry, Outcome
 from argosy.logs.kafka_writer import KafkaWriter
-from argosy.logs.open import ensure
+from argosy.logs.topic import turns_topic
 from tests.contract.conftest import until
+from tests.harness.logs import ensure_turns
 
 
 class StillClock(SystemClock):
@@ -37,7 +38,7 @@ async def take_only_small(settings: Settings) -> None:
     entry = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, settings.topic, incremental_configs=[entry])
     await asyncio.wrap_future(admin.incremental_alter_configs([resource])[resource])
-    writer = await KafkaWriter.open(settings, SystemClock())
+    writer = await KafkaWriter.open(settings, turns_topic(settings), SystemClock())
 
     async def refuses() -> bool:
         [appended] = await writer.append([Entry(0, b"", os.urandom(2_000))])
@@ -48,9 +49,9 @@ async def take_only_small(settings: Settings) -> None:
 
 
 async def test_a_record_that_the_broker_finds_too_large_is_certainly_not_appended(kafka_settings: Settings) -> None:
-    await ensure(kafka_settings, "")
+    await ensure_turns(kafka_settings, "")
     await take_only_small(kafka_settings)
-    writer = await KafkaWriter.open(kafka_settings, StillClock())
+    writer = await KafkaWriter.open(kafka_settings, turns_topic(kafka_settings), StillClock())
 
     [refused] = await writer.append([Entry(0, b"", os.urandom(2_000))])
 
@@ -61,9 +62,9 @@ async def test_a_record_that_the_broker_finds_too_large_is_certainly_not_appende
 
 
 async def test_a_rejection_that_may_be_that_of_a_second_try_is_not_certain(kafka_settings: Settings) -> None:
-    await ensure(kafka_settings, "")
+    await ensure_turns(kafka_settings, "")
     await take_only_small(kafka_settings)
-    writer = await KafkaWriter.open(kafka_settings, LateAnswersClock())
+    writer = await KafkaWriter.open(kafka_settings, turns_topic(kafka_settings), LateAnswersClock())
 
     [refused] = await writer.append([Entry(0, b"", os.urandom(2_000))])
 
@@ -73,8 +74,8 @@ async def test_a_rejection_that_may_be_that_of_a_second_try_is_not_certain(kafka
 
 
 async def test_a_record_over_the_clients_own_bound_is_refused_alone(kafka_settings: Settings) -> None:
-    await ensure(kafka_settings, "")
-    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+    await ensure_turns(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, turns_topic(kafka_settings), SystemClock())
 
     appended = await writer.append([Entry(0, b"", b"a"), Entry(0, b"", bytes(3_000_000)), Entry(0, b"", b"b")])
 
@@ -84,8 +85,8 @@ async def test_a_record_over_the_clients_own_bound_is_refused_alone(kafka_settin
 
 
 async def test_a_producer_that_met_a_fatal_error_is_replaced(kafka_settings: Settings) -> None:
-    await ensure(kafka_settings, "")
-    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+    await ensure_turns(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, turns_topic(kafka_settings), SystemClock())
     await writer.append([Entry(0, b"", b"a")])
     before = writer._producer
 
@@ -98,8 +99,8 @@ async def test_a_producer_that_met_a_fatal_error_is_replaced(kafka_settings: Set
 
 
 async def test_a_writer_does_not_survive_a_fork(kafka_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    await ensure(kafka_settings, "")
-    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+    await ensure_turns(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, turns_topic(kafka_settings), SystemClock())
     with monkeypatch.context() as patched:
         patched.setattr(os, "getpid", lambda: 1)
 
@@ -110,8 +111,8 @@ async def test_a_writer_does_not_survive_a_fork(kafka_settings: Settings, monkey
 
 
 async def test_appends_that_find_others_in_flight_are_collected_and_none_is_lost(kafka_settings: Settings) -> None:
-    await ensure(kafka_settings, "")
-    writer = await KafkaWriter.open(kafka_settings, SystemClock())
+    await ensure_turns(kafka_settings, "")
+    writer = await KafkaWriter.open(kafka_settings, turns_topic(kafka_settings), SystemClock())
 
     answers = await asyncio.gather(*(writer.append([Entry(0, b"", b"%d" % number)]) for number in range(100)))
 
@@ -122,9 +123,9 @@ async def test_appends_that_find_others_in_flight_are_collected_and_none_is_lost
 async def test_an_append_that_a_close_meets_while_it_is_collected_is_certainly_not_appended(
     kafka_settings: Settings,
 ) -> None:
-    await ensure(kafka_settings, "")
+    await ensure_turns(kafka_settings, "")
     settings = kafka_settings.model_copy(update={"kafka_linger_ms": 200.0})
-    writer = await KafkaWriter.open(settings, SystemClock())
+    writer = await KafkaWriter.open(settings, turns_topic(settings), SystemClock())
     others = [asyncio.create_task(writer.append([Entry(0, b"", b"x")])) for _ in range(8)]
     await asyncio.sleep(0)  # four are in flight, four wait
 
@@ -137,9 +138,11 @@ async def test_an_append_that_a_close_meets_while_it_is_collected_is_certainly_n
 
 async def test_the_time_in_which_an_append_is_collected_counts(kafka_settings: Settings) -> None:
     """Nobody looks for a turn in the log for longer than that."""
-    await ensure(kafka_settings, "")
+    await ensure_turns(kafka_settings, "")
     update = {"kafka_linger_ms": 300.0, "log_append_timeout_s": 0.2}
-    writer = await KafkaWriter.open(kafka_settings.model_copy(update=update), SystemClock())
+    writer = await KafkaWriter.open(
+        kafka_settings.model_copy(update=update), turns_topic(kafka_settings), SystemClock()
+    )
     others = [asyncio.create_task(writer.append([Entry(0, b"", b"x")])) for _ in range(5)]
     await asyncio.sleep(0)
 

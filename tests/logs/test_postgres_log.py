@@ -11,26 +11,26 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.log import Entry, Outcome
-from argosy.logs.open import ensure
 from argosy.logs.postgres_reader import PostgresReader
 from argosy.logs.postgres_writer import PostgresWriter
+from argosy.logs.topic import turns_topic
 from argosy.logs.word import Word
 from argosy.store.migrate import migrate
 from tests.contract.conftest import until
 from tests.harness.hand_clock import AheadClock
-from tests.harness.logs import DROP_TOPIC
+from tests.harness.logs import DROP_TOPIC, ensure_turns
 
 
 @pytest.fixture
 async def dsn(any_database: str, postgres_settings: Settings) -> str:
     await migrate(any_database)
-    await ensure(postgres_settings, any_database)
+    await ensure_turns(postgres_settings, any_database)
     return any_database
 
 
 @pytest.fixture
 async def writer(dsn: str, postgres_settings: Settings) -> AsyncIterator[PostgresWriter]:
-    writer = await PostgresWriter.open(postgres_settings, dsn, SystemClock())
+    writer = await PostgresWriter.open(postgres_settings, dsn, turns_topic(postgres_settings), SystemClock())
     yield writer
     await writer.close()
 
@@ -120,7 +120,7 @@ async def test_what_waited_too_long_behind_a_slow_call_is_certainly_not_appended
     dsn: str, postgres_settings: Settings, observer: Any
 ) -> None:
     clock = AheadClock()
-    writer = await PostgresWriter.open(postgres_settings, dsn, clock)
+    writer = await PostgresWriter.open(postgres_settings, dsn, turns_topic(postgres_settings), clock)
     async with Blocked(observer):
         sent = asyncio.create_task(writer.append([Entry(0, b"", b"sent")]))
         await wait_until_blocked(observer)
@@ -138,7 +138,10 @@ async def test_what_waited_too_long_behind_a_slow_call_is_certainly_not_appended
 async def test_appends_of_many_writers_leave_no_gap_and_do_not_deadlock(
     dsn: str, postgres_settings: Settings, observer: Any
 ) -> None:
-    writers = [await PostgresWriter.open(postgres_settings, dsn, SystemClock()) for _ in range(5)]
+    writers = [
+        await PostgresWriter.open(postgres_settings, dsn, turns_topic(postgres_settings), SystemClock())
+        for _ in range(5)
+    ]
 
     async def post(writer: PostgresWriter, number: int) -> None:
         for index in range(30):
@@ -177,7 +180,7 @@ async def test_records_are_found_by_index_however_wrong_the_statistics_are(
         nonlocal seen
         seen += len(batch.records)
 
-    reader = PostgresReader(postgres_settings, dsn, SystemClock())
+    reader = PostgresReader(postgres_settings, dsn, turns_topic(postgres_settings), SystemClock())
     await reader.open(on_batch, start_each(reader, 4_000))
     await until(lambda: seen == 4_000)
     await reader.close()
@@ -198,7 +201,7 @@ def start_each(reader: PostgresReader, position: int) -> Callable[[frozenset[int
 async def open_member(dsn: str, settings: Settings) -> tuple[PostgresReader, list[frozenset[int]]]:
     """A reader that has joined, and what it has been eligible for so far."""
     changes: list[frozenset[int]] = []
-    reader = PostgresReader(settings, dsn, SystemClock())
+    reader = PostgresReader(settings, dsn, turns_topic(settings), SystemClock())
     await reader.open(lambda batch: None, changes.append)
     await until(lambda: bool(changes))
     return reader, changes
@@ -215,7 +218,7 @@ async def test_a_member_that_is_not_heard_of_loses_its_partitions_after_the_time
     loop.call_soon_threadsafe(time.sleep, 4.0)  # as SIGSTOP would: nothing is said, and nothing is closed
 
     others: list[frozenset[int]] = []
-    other = PostgresReader(settings, dsn, SystemClock())
+    other = PostgresReader(settings, dsn, turns_topic(settings), SystemClock())
     await other.open(lambda batch: None, others.append)
     await until(lambda: frozenset(range(4)) in others, within_s=5)
 
@@ -227,7 +230,7 @@ async def test_an_answer_to_what_was_asked_before_a_stop_is_an_old_word(
     dsn: str, postgres_settings: Settings, observer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = AheadClock()
-    reader = PostgresReader(postgres_settings, dsn, clock)
+    reader = PostgresReader(postgres_settings, dsn, turns_topic(postgres_settings), clock)
     await reader.open(lambda batch: None, lambda partitions: None)
     await until(reader.has_joined)
     was_old_after: list[bool] = []
@@ -291,7 +294,7 @@ async def test_what_was_said_to_a_session_that_was_ended_is_old_until_the_member
 
 
 async def test_an_idle_reader_asks_little(dsn: str, postgres_settings: Settings, observer: Any) -> None:
-    reader = PostgresReader(postgres_settings, dsn, SystemClock())
+    reader = PostgresReader(postgres_settings, dsn, turns_topic(postgres_settings), SystemClock())
     await reader.open(lambda batch: None, start_each(reader, 0))
     await asyncio.sleep(0.5)
 
@@ -310,7 +313,7 @@ async def test_the_partitions_of_a_topic_made_again_go_away_and_come_back(
     reader, changes = await open_member(dsn, postgres_settings)
 
     await observer.execute(DROP_TOPIC, postgres_settings.topic)
-    await ensure(postgres_settings, dsn)
+    await ensure_turns(postgres_settings, dsn)
 
     await until(lambda: changes == [frozenset(range(4)), frozenset(), frozenset(range(4))])
     await reader.close()

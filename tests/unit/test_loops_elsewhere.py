@@ -19,6 +19,7 @@ from argosy.gateway.together import Together
 from argosy.log import Entry, Identity, Outcome
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.logs.postgres_writer import PostgresWriter
+from argosy.logs.topic import turns_topic
 from argosy.rpc.peer import Peer
 from argosy.rpc.signed_call import Callee
 from argosy.store import catalog as stored_catalog
@@ -266,7 +267,7 @@ async def test_the_writer_of_the_postgres_log_goes_on_after_connections_that_fai
 
     monkeypatch.setattr(PostgresConnection, "open", opens)
     monkeypatch.setattr(PostgresWriter, "look", looks)
-    writer = await PostgresWriter.open(load({}), "", Soon())
+    writer = await PostgresWriter.open(load({}), "", turns_topic(load({})), Soon())
     (refused,) = await writer.append([Entry(0, b"k", b"v", ())])
     assert refused.outcome is Outcome.NOT_APPENDED
     (again,) = await writer.append([Entry(0, b"k", b"v", ())])

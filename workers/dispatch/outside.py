@@ -7,6 +7,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.log import LogReader
 from argosy.logs.open import open_reader
+from argosy.logs.topic import turns_topic
 from argosy.rpc.poke import Poker
 from argosy.rpc.server import RpcServer
 from argosy.rpc.verify_calls import SilentBounds
@@ -48,7 +49,7 @@ class Outside(NamedTuple):
 def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: Graphs | None) -> Outside:
     """Make the outside of a new worker. Nothing is opened yet but the port of the gRPC server."""
     worker_id, lane = uuid.uuid4(), settings.lane
-    reader = open_reader(settings, dsn, clock)
+    reader = open_reader(settings, dsn, turns_topic(settings), clock)
     key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).calls
     server = RpcServer(
         key=key,

@@ -1,4 +1,4 @@
-"""Role trim: deletes from the log of every lane what was accepted more than TRIM_LAG_S ago.
+"""Role trim: deletes from the log of every lane, and of ingest, what was accepted more than TRIM_LAG_S ago.
 
 Until then, a database that is restored from a backup finds in the log the records that it has lost. The role trims a
 log up to the newest mark of its positions that is old enough, and makes marks TRIM_LAG_S / 24 apart. A mark belongs to
@@ -16,6 +16,7 @@ from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Fence, Held, LogAdmin
 from argosy.logs.open import open_admin
+from argosy.logs.topic import topic_of_lane
 from argosy.store.maintenance import Lane, Maintenance, Mark
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.role import Ticked
@@ -48,11 +49,11 @@ class Trim:
         trimmed, has_more = 0, False
         trouble: list[str] = []
         for lane in await store.lanes():
-            settings = self._settings.model_copy(update={"lane": lane.lane})
-            if settings.topic != lane.topic:
-                trouble.append(f"{lane.lane}: its topic {lane.topic} does not match KAFKA_TOPIC_PREFIX")
+            topic = topic_of_lane(self._settings, lane.lane)
+            if topic.name != lane.topic:
+                trouble.append(f"{lane.lane}: its topic {lane.topic} does not match {topic.wording.name_setting}")
                 continue
-            admin = open_admin(settings, self._dsn)
+            admin = open_admin(self._settings, self._dsn, topic)
             try:
                 mark = await store.mark_before(lane.log_id, lag_s)
                 if mark is not None and mark.is_new:
