@@ -182,6 +182,10 @@ class ViewLostError(UnavailableError):
     code = "view_lost"
 
 
+class CopyBrokenError(UnavailableError):
+    code = "copy_broken"
+
+
 class EmbedderAwayError(UnavailableError):
     code = "embedder_away"
 

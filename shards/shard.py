@@ -13,6 +13,7 @@ from typing import Any, Final
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import ShardUnavailableError, ViewLostError
+from argosy.graph.copies import Copies
 from argosy.graph.facts import (
     LIST_MAX,
     Answer,
@@ -64,6 +65,10 @@ class Shard:
         self._writes = Writes(engine, self._views, bounds.writes, clock)
         self._reads = Reads(engine, self._threads, bounds.limits)
         self._streams = Streams(engine, self._writes, clock, bounds.streams)
+
+    @property
+    def copies(self) -> Copies:
+        raise ShardUnavailableError("this shard copies no graphs")
 
     async def identify(self, *, deadline_s: float) -> uuid.UUID:
         return self._engine.member_id

@@ -40,7 +40,7 @@ def graph_of_pb(graph: pb.Graph) -> GraphRef:
 
 @lru_cache(1_024)  # the same graphs are asked again and again, and a UUID takes as long to make as a node to read
 def _ref(tenant: str, graph: str, incarnation: bytes, generation: int) -> GraphRef:
-    return GraphRef(tenant, graph, _uuid(incarnation, "incarnation"), generation)
+    return GraphRef(tenant, graph, uuid_of_pb(incarnation, "incarnation"), generation)
 
 
 def token_to_pb(token: FencingToken) -> pb.Token:
@@ -48,7 +48,7 @@ def token_to_pb(token: FencingToken) -> pb.Token:
 
 
 def token_of_pb(token: pb.Token) -> FencingToken:
-    return FencingToken(_uuid(token.session_id, "session_id"), token.epoch, token.place, token.attempt)
+    return FencingToken(uuid_of_pb(token.session_id, "session_id"), token.epoch, token.place, token.attempt)
 
 
 def source_to_pb(source: Source) -> pb.Source:
@@ -168,7 +168,8 @@ def _label_count_of_pb(count: pb.LabelCount) -> LabelCount:
     return LabelCount(count.label, count.count, list(zip(count.props, count.prop_counts, strict=True)))
 
 
-def _uuid(raw: bytes, what: str) -> uuid.UUID:
+def uuid_of_pb(raw: bytes, what: str) -> uuid.UUID:
+    """Return a UUID of its bytes. Raises GraphInputError, which says what it should be."""
     if len(raw) != _UUID_SIZE_BYTES:
         raise GraphInputError(f"{what}: 16 bytes, not {len(raw)}")
     return uuid.UUID(bytes=raw)

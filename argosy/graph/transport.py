@@ -17,6 +17,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
+from argosy.graph.copies import Copies
 from argosy.graph.facts import (
     LIST_MAX,
     Answer,
@@ -41,6 +42,10 @@ from argosy.graph.ops import Op
 
 class Transport(Protocol):
     """One shard. deadline_s: how long the caller waits."""
+
+    @property
+    def copies(self) -> Copies:
+        """How graphs are copied from and to the shard."""
 
     async def identify(self, *, deadline_s: float) -> uuid.UUID:
         """Return the id of the folder of whoever answers at the endpoint, member or not."""

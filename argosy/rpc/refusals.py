@@ -10,6 +10,7 @@ import msgspec
 
 from argosy.errors import (
     ArgosyError,
+    CopyBrokenError,
     CypherError,
     FencedError,
     GraphDeadlineError,
@@ -48,6 +49,7 @@ _STATUSES: Final[dict[type[ArgosyError], grpc.StatusCode]] = {
     ShardBusyError: grpc.StatusCode.UNAVAILABLE,
     GraphFileError: grpc.StatusCode.UNAVAILABLE,
     ViewLostError: grpc.StatusCode.UNAVAILABLE,
+    CopyBrokenError: grpc.StatusCode.FAILED_PRECONDITION,
     OutcomeUnknownError: grpc.StatusCode.UNAVAILABLE,
     GraphDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     InternalError: grpc.StatusCode.INTERNAL,

@@ -19,6 +19,7 @@ from argosy.errors import (
     ShardUnavailableError,
     WrongOwnerError,
 )
+from argosy.graph.copies import Copies
 from argosy.graph.facts import (
     LIST_MAX,
     Answer,
@@ -40,6 +41,7 @@ from argosy.graph.facts import (
 from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, is_next, new_feed, numbered_lines
 from argosy.graph.ops import Op, UpsertNode, decode_ops
 from argosy.graph.transport import Transport
+from tests.graph.memory_copies import Copied, MemoryCopies
 
 T = TypeVar("T")
 
@@ -54,6 +56,11 @@ class File:
     version: int = 0
     feeds: dict[str, FeedState] = field(default_factory=dict)
     refused: dict[str, list[RefusedLine]] = field(default_factory=dict)
+    state: GraphState = GraphState.ACTIVE
+
+    @property
+    def stats(self) -> Stats:
+        return Stats(*self.ref[2:], self.state, len(self.nodes), 0, self.version, 0, 0)
 
     def ingest(self, batch: FeedBatch) -> Fed:
         lines = numbered_lines(batch)
@@ -82,17 +89,14 @@ class File:
         return state._replace(applied=state.applied + 1)
 
 
-def _stats_of(file: File) -> Stats:
-    return Stats(*file.ref[2:], GraphState.ACTIVE, len(file.nodes), 0, file.version, 0, 0)
-
-
 @dataclass
 class Folder:
     """What a shard has on its disk."""
 
     member_id: uuid.UUID = field(default_factory=uuid.uuid4)
     files: dict[GraphName, File] = field(default_factory=dict)
-    dropped: set[uuid.UUID] = field(default_factory=set)
+    dropped: dict[uuid.UUID, int] = field(default_factory=dict)  # the generation
+    copied: Copied = field(default_factory=Copied)
 
 
 @dataclass
@@ -146,28 +150,37 @@ class MemoryShard(Transport):
     def __init__(self, shards: MemoryShards, member: Member) -> None:
         self._shards = shards
         self._member = member
+        self._copies = MemoryCopies(self)
+
+    @property
+    def copies(self) -> Copies:
+        return self._copies
 
     async def identify(self, *, deadline_s: float) -> uuid.UUID:
-        return await self._call("identify", lambda: self._folder.member_id, is_write=False)
+        return await self.call("identify", lambda: self._folder.member_id, is_write=False)
 
     async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
         def effect() -> None:
-            file = self._meant.files.get(GraphName(ref.tenant, ref.graph))
-            if ref.incarnation in self._folder.dropped or (file and file.ref.incarnation != ref.incarnation):
+            file = self.meant.files.get(GraphName(ref.tenant, ref.graph))
+            is_dropped = ref.generation <= self._folder.dropped.get(ref.incarnation, -1)
+            if is_dropped or (file and file.ref.incarnation != ref.incarnation):
                 raise WrongOwnerError("dropped here, or another one is here")
             self._folder.files.setdefault(GraphName(ref.tenant, ref.graph), File(ref))
 
-        await self._call("create", effect, is_write=True)
+        await self.call("create", effect, is_write=True)
 
     async def drop(self, ref: GraphRef, *, deadline_s: float) -> None:
         def effect() -> None:
             name = GraphName(ref.tenant, ref.graph)
-            file = self._meant.files.get(name)
+            file = self.meant.files.get(name)
             if file is not None and file.ref.incarnation == ref.incarnation:
+                if file.ref.generation > ref.generation:
+                    raise WrongOwnerError("here in a later generation")
                 del self._folder.files[name]
-            self._folder.dropped.add(ref.incarnation)
+            dropped = self._folder.dropped
+            dropped[ref.incarnation] = max(dropped.get(ref.incarnation, 0), ref.generation)
 
-        await self._call("drop", effect, is_write=True)
+        await self.call("drop", effect, is_write=True)
 
     async def apply(
         self,
@@ -180,7 +193,7 @@ class MemoryShard(Transport):
         deadline_s: float,
     ) -> Applied:
         def effect() -> Applied:
-            file = self._file(ref)
+            file = self._written(ref)
             if key and key.key in file.applied:
                 known, answer = file.applied[key.key]
                 if known != ops:
@@ -195,16 +208,16 @@ class MemoryShard(Transport):
                 file.applied[key.key] = (ops, answer)
             return answer
 
-        return await self._call("apply", effect, is_write=True)
+        return await self.call("apply", effect, is_write=True)
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]:
-        return await self._call("get_nodes", lambda: [self._file(ref).nodes.get(each) for each in ids], is_write=False)
+        return await self.call("get_nodes", lambda: [self.file(ref).nodes.get(each) for each in ids], is_write=False)
 
     async def stats(self, ref: GraphRef, *, deadline_s: float) -> Stats:
-        return _stats_of(self._file(ref))
+        return self.file(ref).stats
 
     async def export(self, ref: GraphRef, *, deadline_s: float) -> AsyncIterator[bytes]:
-        for node in list(self._file(ref).nodes.values()):
+        for node in list(self.file(ref).nodes.values()):
             yield node.id.encode() + b"\n"
 
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None:
@@ -221,7 +234,7 @@ class MemoryShard(Transport):
         def effect() -> Answer:
             raise GraphDeadlineError("it asks for too much")
 
-        return await self._call("query", effect, is_write=False)
+        return await self.call("query", effect, is_write=False)
 
     async def neighbors(self, ref: GraphRef, ids: Sequence[str], **_: Any) -> Neighborhood:
         raise NotImplementedError
@@ -243,19 +256,19 @@ class MemoryShard(Transport):
         return await self.apply(ref, ops, key=None, token=None, source=Source(), deadline_s=1.0)
 
     async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
-        return await self._call("ingest", lambda: self._file(ref).ingest(batch), is_write=True)
+        return await self.call("ingest", lambda: self._written(ref).ingest(batch), is_write=True)
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
-        return await self._call("feeds", lambda: [self._file(ref).feeds.get(each) for each in names], is_write=False)
+        return await self.call("feeds", lambda: [self.file(ref).feeds.get(each) for each in names], is_write=False)
 
     async def list(
         self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float
     ) -> builtins.list[tuple[GraphName, Stats]]:
         def found() -> builtins.list[tuple[GraphName, Stats]]:
             files = sorted((name, file) for name, file in self._folder.files.items() if after is None or name > after)
-            return [(name, _stats_of(file)) for name, file in files[:limit]]
+            return [(name, file.stats) for name, file in files[:limit]]
 
-        return await self._call("list", found, is_write=False)
+        return await self.call("list", found, is_write=False)
 
     async def close(self) -> None:
         pass
@@ -265,18 +278,24 @@ class MemoryShard(Transport):
         return self._shards.folders[self._member.endpoint]
 
     @property
-    def _meant(self) -> Folder:
+    def meant(self) -> Folder:
         if self._folder.member_id != self._member.member_id:
             raise WrongOwnerError("meant for another folder")
         return self._folder
 
-    def _file(self, ref: GraphRef) -> File:
-        file = self._meant.files.get(GraphName(ref.tenant, ref.graph))
-        if file is None or file.ref != ref:
+    def file(self, ref: GraphRef) -> File:
+        file = self.meant.files.get(GraphName(ref.tenant, ref.graph))
+        if file is None or file.ref != ref or file.state is GraphState.RETIRED:
             raise WrongOwnerError("not here, or not so")
         return file
 
-    async def _call(self, method: str, effect: Callable[[], T], *, is_write: bool) -> T:
+    def _written(self, ref: GraphRef) -> File:
+        file = self.file(ref)
+        if file.state is GraphState.SEALED:
+            raise WrongOwnerError("sealed")
+        return file
+
+    async def call(self, method: str, effect: Callable[[], T], *, is_write: bool) -> T:
         self._shards.calls.append((self._member.endpoint, method))
         await asyncio.sleep(0)
         if self._member.endpoint in self._shards.down:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from argosy.clock import SystemClock
+from argosy.graph.copies import Copies
 from argosy.graph.facts import (
     LIST_MAX,
     Answer,
@@ -36,6 +37,8 @@ class PlainShard:
     """argosy/graph/transport.py, Transport. exports: what an export has. raises: what a
     query ends with. waits: what a query waits for. begun, ended: a query has. keys: of batches.
     """
+
+    copies: Copies
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

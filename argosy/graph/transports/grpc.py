@@ -28,6 +28,7 @@ from argosy.graph.facts import (
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op, check_ops
+from argosy.graph.transports.grpc_copies import GrpcCopies
 from argosy.graph.transports.methods import WRITTEN, method
 from argosy.rpc import shard_pb2 as pb
 from argosy.rpc.call_client import Caller, Method
@@ -55,6 +56,7 @@ class GrpcTransport:
     """One shard (graph/transport.py, Transport)."""
 
     def __init__(self, caller: Caller, member_id: uuid.UUID) -> None:
+        self.copies: Final = GrpcCopies(caller, member_id)
         self._caller = caller
         self._member_id = member_id
 
