@@ -13,8 +13,10 @@ from typing import Final
 import pytest
 
 from argosy import store
+from argosy.ingest.job import JobEventType, JobFailure, JobKind, JobState, WaitsFor
 from argosy.life import ProcessKind
 from argosy.store.graph import GraphRowState, ShardState
+from argosy.store.ingest_notes import Verdict
 from argosy.store.queries import load_queries
 from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
@@ -30,8 +32,8 @@ WORDS: Final[dict[str, Collection[str]]] = {
     "status": set(Status),
     "old_status": set(Status),
     "type": set(Event),
-    "kind": {*RowKind, START, *ProcessKind},
-    "state": {*RowState, *ShardState, *GraphRowState},
+    "kind": {*RowKind, START, *ProcessKind, *JobKind},
+    "state": {*RowState, *ShardState, *GraphRowState, *JobState},
     "moved_to": set(Fate),
 }
 # Named lists. Two have a name here alone: how turns end for which a flush looks for no rows, and the states of signals
@@ -47,7 +49,11 @@ OTHER_WORDS: Final = {
     *("places", "log_records"),  # sequences
     *("transaction_isolation", "lock_timeout", "advisory"),  # of PostgreSQL
     *("anything", "argosy_fleet", "x"),
-}
+    *JobKind, *JobState, *JobEventType, *JobFailure, *WaitsFor, *Verdict,
+    # What events of jobs and their ends have.
+    *("for", "lines", "from_line", "code", "reason", "applied", "rejected", "rate_lines_s", "job_id", "status"),
+    *("job.", "ingest", "cancelled on request"),
+}  # fmt: skip
 _COLUMN: Final = "|".join(WORDS)
 _ONE: Final = re.compile(rf"\b(?:p_)?({_COLUMN})\s*(?:=|<>)\s*'([^']*)'")
 _LIST: Final = re.compile(rf"\b({_COLUMN})\s+(?:NOT\s+)?IN\s*\(\s*('[^)]*)\)")
@@ -101,6 +107,8 @@ def test_each_list_of_sql_has_a_name_in_the_code() -> None:
         ("early_kind_check", "kind", [EARLY]),
         ("shards_state_check", "state", [set(ShardState)]),
         ("graphs_state_check", "state", [set(GraphRowState)]),
+        ("ingest_jobs_kind_check", "kind", [set(JobKind)]),
+        ("ingest_jobs_state_check", "state", [set(JobState)]),
     ],
 )
 async def test_each_list_of_the_schema_is_one_of_the_code(

@@ -1,0 +1,177 @@
+-- Jobs of ingest. What makes a line count once is the graph's own file, which knows how far each upload is in it. So nobody
+-- owns a job, and every statement here holds for whoever sends it, how often and how late:
+-- - What a file had is a fact that grows: the greater next_line counts, and what comes late says less.
+-- - What a log had received may go back at any time (the same lines again are known to the file), and goes forward only by
+--   what the log has acknowledged.
+-- - A job ends once. What is said of an ended job changes nothing.
+-- - A restored database makes facts of before untrue: its lineage has grown, and note_ingest compares it.
+
+-- One more event of a job, whose row the caller holds.
+CREATE OR REPLACE FUNCTION add_job_event(p_job uuid, p_type text, p_data jsonb) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  n integer;
+BEGIN
+  UPDATE ingest_jobs SET seq = seq + 1, changed_at = now() WHERE job_id = p_job RETURNING seq INTO n;
+  INSERT INTO ingest_events (job_id, seq, lineage, type, data) VALUES (p_job, n, lineage(), p_type, convert_to(p_data::text, 'UTF8'));
+END
+$$;
+
+-- A job whose upload begins or goes on has a row: a new one, or the one that is there. Of another log than p_log nothing was
+-- received: what the file had then is where the upload goes on. A gateway that comes late with the log of before sets that
+-- back once more: lines are sent again and are known.
+CREATE OR REPLACE FUNCTION begin_job(
+  p_job uuid, p_tenant text, p_graph text, p_incarnation uuid, p_kind text, p_bucket smallint, p_key text, p_log text
+) RETURNS void LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+BEGIN
+  INSERT INTO ingest_jobs (job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, log_id)
+  VALUES (p_job, p_tenant, p_graph, p_incarnation, p_kind, p_bucket, p_key, p_log)
+  ON CONFLICT (job_id) DO NOTHING;
+  IF FOUND THEN
+    PERFORM add_job_event(p_job, 'job.started', '{}');
+  ELSE
+    UPDATE ingest_jobs SET log_id = p_log, received_line = next_line - 1, received_chain = next_chain, received_at = now(),
+      end_line = NULL, end_chain = NULL
+    WHERE job_id = p_job AND log_id <> p_log AND ended_at IS NULL;
+    -- What was kept of a job whose key nobody told (a worker knows it by its records alone).
+    UPDATE ingest_jobs SET idempotency_key = p_key WHERE job_id = p_job AND idempotency_key IS NULL AND p_key IS NOT NULL;
+  END IF;
+END
+$$;
+
+-- The log has acknowledged every line up to p_line; p_is_end: and the end of the upload after it. Whether the job still
+-- runs. It only moves on: a slower gateway with the same upload changes nothing. Nor does one with another log.
+CREATE OR REPLACE FUNCTION note_received(p_job uuid, p_log text, p_line bigint, p_chain bytea, p_bytes bigint, p_is_end boolean)
+RETURNS boolean LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+BEGIN
+  UPDATE ingest_jobs SET received_line = p_line, received_chain = p_chain, received_bytes = p_bytes, received_at = now(), changed_at = now(),
+    waits_for = CASE WHEN waits_for = 'upload' THEN '' ELSE waits_for END
+  WHERE job_id = p_job AND log_id = p_log AND ended_at IS NULL AND received_line < p_line;
+  IF p_is_end THEN
+    -- Later than any record of it: what is found missing a minute after this is lost (note_lost).
+    UPDATE ingest_jobs SET end_line = p_line, end_chain = p_chain, received_at = now()
+    WHERE job_id = p_job AND log_id = p_log AND ended_at IS NULL AND end_line IS NULL;
+    IF FOUND THEN
+      PERFORM add_job_event(p_job, 'job.uploaded', jsonb_build_object('lines', p_line));
+    END IF;
+  END IF;
+  RETURN EXISTS (SELECT 1 FROM ingest_jobs WHERE job_id = p_job AND ended_at IS NULL);
+END
+$$;
+
+-- Tells the turns that wait for these jobs, all of which have ended in this transaction, in the order of turns: so two that
+-- end several jobs never wait for each other. There is always room for it: it is the turn's own wait, not a client's word.
+-- A turn that has ended meanwhile, or was told before, is left alone.
+CREATE OR REPLACE FUNCTION tell_waiters(p_jobs uuid[]) RETURNS void LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  w record;
+BEGIN
+  FOR w IN
+    SELECT i.*, j.state, j.code, j.reason, j.applied, j.rejected
+    FROM ingest_waiters AS i JOIN ingest_jobs AS j ON j.job_id = i.job_id
+    WHERE i.job_id = ANY (p_jobs) ORDER BY i.turn_id, i.job_id
+  LOOP
+    PERFORM send_signal(
+      w.turn_id, w.tenant, w.lane, gen_random_uuid(), chr(1) || 'ingest:' || w.job_id, 'ingest/' || w.job_id,
+      convert_to(jsonb_build_object('job_id', w.job_id, 'status', w.state, 'code', w.code, 'reason', w.reason,
+        'applied', w.applied, 'rejected', w.rejected)::text, 'UTF8'),
+      2147483647, 9223372036854775807);
+  END LOOP;
+  DELETE FROM ingest_waiters WHERE job_id = ANY (p_jobs);
+END
+$$;
+
+-- Ends a job, unless it has ended: the first to say so is right. Whether this did it. The caller tells who waits.
+CREATE OR REPLACE FUNCTION settle_job(p_job uuid, p_state text, p_code text, p_reason text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  job record;
+BEGIN
+  UPDATE ingest_jobs SET state = p_state, code = p_code, reason = p_reason, ended_at = clock_timestamp(), waits_for = '', rate_lines_s = 0
+  WHERE job_id = p_job AND ended_at IS NULL
+  RETURNING * INTO job;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  PERFORM add_job_event(p_job, 'job.' || p_state, jsonb_build_object(
+    'code', p_code, 'reason', p_reason, 'lines', job.next_line - 1, 'applied', job.applied, 'rejected', job.rejected));
+  RETURN true;
+END
+$$;
+
+-- As settle_job, for one job alone.
+CREATE OR REPLACE FUNCTION end_job(p_job uuid, p_state text, p_code text, p_reason text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  PERFORM need_read_committed();
+  IF NOT settle_job(p_job, p_state, p_code, p_reason) THEN
+    RETURN false;
+  END IF;
+  PERFORM tell_waiters(ARRAY[p_job]);
+  RETURN true;
+END
+$$;
+
+-- Ends a tenant's job as cancelled, unless it has ended. A batch that is under way may still be applied, and counts.
+CREATE OR REPLACE FUNCTION cancel_job(p_job uuid, p_tenant text) RETURNS void LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM ingest_jobs WHERE job_id = p_job AND tenant = p_tenant) THEN
+    PERFORM end_job(p_job, 'cancelled', 'cancelled', 'cancelled on request');
+  END IF;
+END
+$$;
+
+-- A turn waits for the end of a job of its tenant, and is told by a signal unless the job has ended: who ends it waits for this
+-- transaction, or this one sees its end. The same again is one wait.
+CREATE OR REPLACE FUNCTION wait_for_job(p_job uuid, p_tenant text, p_turn uuid, p_lane text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+BEGIN
+  PERFORM need_read_committed();
+  PERFORM 1 FROM ingest_jobs WHERE job_id = p_job AND tenant = p_tenant AND ended_at IS NULL FOR SHARE;
+  IF FOUND THEN
+    INSERT INTO ingest_waiters (job_id, turn_id, lane, tenant) VALUES (p_job, p_turn, p_lane, p_tenant) ON CONFLICT DO NOTHING;
+  END IF;
+END
+$$;
+
+-- Forgets ended jobs after p_age_s, when the log has forgotten their records, too: else one that is read again would make
+-- its job anew. A job of another log than the lane's has none. How many.
+CREATE OR REPLACE FUNCTION purge_ingest(p_role text, p_term bigint, p_lane text, p_age_s double precision, p_limit integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  gone uuid[];
+BEGIN
+  PERFORM hold_term(p_role, p_term);
+  gone := ARRAY(
+    SELECT j.job_id
+    FROM ingest_jobs AS j LEFT JOIN lane_logs AS l ON l.lane = p_lane
+    WHERE j.ended_at < now() - make_interval(secs => p_age_s)
+      AND (j.kind = 'topic' OR j.log_id IS DISTINCT FROM l.cluster_id || '/' || l.topic_id
+        OR j.ended_at < gone_from_log(p_lane, j.bucket * l.partition_count / 1024))
+    ORDER BY j.ended_at, j.job_id LIMIT p_limit);
+  DELETE FROM ingest_jobs WHERE job_id = ANY (gone);
+  DELETE FROM ingest_rejects WHERE job_id = ANY (gone);
+  DELETE FROM ingest_events WHERE job_id = ANY (gone);
+  DELETE FROM ingest_waiters WHERE job_id = ANY (gone);
+  RETURN cardinality(gone);
+END
+$$;
+
+-- Gives up uploads that nobody went on with for p_age_s, p_limit at the most; how many. What came of them stays applied.
+CREATE OR REPLACE FUNCTION abandon_uploads(p_role text, p_term bigint, p_age_s double precision, p_limit integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
+DECLARE
+  ended uuid[];
+  each uuid;
+BEGIN
+  PERFORM hold_term(p_role, p_term);
+  PERFORM need_read_committed();
+  ended := ARRAY(
+    SELECT j.job_id FROM ingest_jobs AS j
+    WHERE j.ended_at IS NULL AND j.kind = 'upload' AND j.end_line IS NULL AND j.received_at < now() - make_interval(secs => p_age_s)
+    ORDER BY j.job_id LIMIT p_limit);
+  FOREACH each IN ARRAY ended LOOP
+    PERFORM settle_job(each, 'failed', 'abandoned', 'the rest of its lines never came');
+  END LOOP;
+  PERFORM tell_waiters(ended);
+  RETURN cardinality(ended);
+END
+$$;
