@@ -39,7 +39,8 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
-from argosy.graph.ops import Op
+from argosy.graph.forgetting import ForgetTurns
+from argosy.graph.ops import DeleteEdge, DeleteNode, Op
 
 
 class Interrupt(Protocol):
@@ -113,8 +114,27 @@ class Graph(Protocol):
 
     def stats(self) -> Stats: ...
 
+    def written_by(self, ref: GraphRef, turn_ids: Sequence[str], limit: int, interrupt: Interrupt) -> "Written":
+        """Return at most `limit` of the facts that these turns wrote last; none: there are none."""
+
+    def fence(self, ref: GraphRef, turns: ForgetTurns, now_ms: int) -> None:
+        """Fence these turns, durably, and forget under which keys they wrote."""
+
+    def wipe(self, ref: GraphRef) -> bool:
+        """Take out of the file, for a moment, what deleted content left there; whether nothing of it is left."""
+
     def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> None:
         """Set what the shard does for the graph: durable, in the order of the graph's writes."""
+
+
+class Written(NamedTuple):
+    """Facts that are to be deleted, each if it has the version in which it was found. nodes, edges: how many go, with
+    the edges that go with their nodes.
+    """
+
+    ops: Sequence[DeleteNode | DeleteEdge]
+    nodes: int
+    edges: int
 
 
 class Batch(NamedTuple):

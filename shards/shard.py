@@ -32,11 +32,13 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
+from argosy.graph.forgetting import ForgetTurns, Forgotten, check_forget
 from argosy.graph.ops import Op
 from argosy.shards.bounds import ShardBounds
 from argosy.shards.builds import Builds
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine
+from argosy.shards.forgetting import Forgetting
 from argosy.shards.kept_views import KeptViews
 from argosy.shards.limits import INLINE_OPS_MAX, check_name, check_page
 from argosy.shards.reads import Reads
@@ -65,6 +67,7 @@ class Shard:
         self._writes = Writes(engine, self._views, bounds.writes, clock)
         self._reads = Reads(engine, self._threads, bounds.limits)
         self._streams = Streams(engine, self._writes, clock, bounds.streams)
+        self._forgetting = Forgetting(engine, self._threads, self._writes, clock)
 
     @property
     def copies(self) -> Copies:
@@ -205,6 +208,11 @@ class Shard:
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         raise ShardUnavailableError("this shard takes no lines")
+
+    async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
+        deadline = self._deadline(ref, deadline_s)
+        check_forget(turns)
+        return await self._forgetting.forget(ref, turns, deadline)
 
     async def drain(self, bound_s: float) -> None:
         """Take no more writes, and commit those that wait, in bounded time."""

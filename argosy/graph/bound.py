@@ -26,6 +26,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
+from argosy.graph.forgetting import ForgetTurns, Forgotten
 from argosy.graph.line import Again
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
@@ -182,6 +183,16 @@ class BoundGraph:
     async def feeds(self, names: Sequence[str], *, deadline_s: float | None = None) -> list[FeedState | None]:
         return await self._read(
             lambda shard, ref, left_s: shard.feeds(ref, names, deadline_s=left_s), deadline_s, is_quick=True
+        )
+
+    async def forget(self, turns: ForgetTurns, *, deadline_s: float | None = None) -> Forgotten:
+        """Delete what turns wrote last; sent again after any failure, it goes on, and counts what is left."""
+        return await self._graphs.ask(
+            self.name,
+            lambda shard, ref, left_s: shard.forget(ref, turns, deadline_s=left_s),
+            Again.ALWAYS,
+            deadline_s,
+            self._incarnation,
         )
 
     def export(self, *, deadline_s: float | None = None) -> AsyncGenerator[bytes, None]:

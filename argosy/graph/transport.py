@@ -37,6 +37,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
+from argosy.graph.forgetting import ForgetTurns, Forgotten
 from argosy.graph.ops import Op
 
 
@@ -131,6 +132,9 @@ class Transport(Protocol):
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         """Return feeds as they are; None for those of which nothing was done, or is known any more."""
+
+    async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
+        """Delete what these turns wrote last, as much as there is time for; done again, it goes on."""
 
     async def close(self) -> None:
         """Let go of what leads to the shard, which goes on."""

@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from argosy.errors import GraphInputError
+from argosy.errors import GraphInputError, GraphTooLargeError
 from argosy.graph.ops import Op, check_ops
 from argosy.ingest.documents import Document, ReplaceDocument, replacement_of
+from argosy.ingest.oversized import oversized
 
 _PREFIX: Final = "ops[0]: "  # of what check_ops says: a line has one operation
 
@@ -26,6 +27,8 @@ def op_of(line: bytes) -> Op | ReplaceDocument | None:
     """
     if not line or line.isspace():
         return None
+    if (too_long := oversized(line)) is not None:
+        raise GraphTooLargeError(f"{too_long.size_bytes} bytes are too many for a line")
     try:
         op = _decode(line)
     except UnicodeDecodeError as error:

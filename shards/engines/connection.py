@@ -39,6 +39,7 @@ def open_file(path: Path, *, is_new: bool = False) -> apsw.Connection:
             connection.set_busy_timeout(_BUSY_MS)
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "full")
+            connection.pragma("secure_delete", True)  # what is deleted or written over is not in free pages either
             connection.pragma("cache_size", -_CACHE_KIB)
             connection.pragma("journal_size_limit", _WAL_SIZE_BYTES_MAX)
         except BaseException:
@@ -117,6 +118,16 @@ def roomy(connection: apsw.Connection) -> Iterator[None]:
         yield
     finally:
         connection.pragma("cache_size", -_CACHE_KIB)
+
+
+@contextmanager
+def impatient(connection: apsw.Connection) -> Iterator[None]:
+    """Wait for nobody: what others are in the way of is not done."""
+    connection.set_busy_timeout(0)
+    try:
+        yield
+    finally:
+        connection.set_busy_timeout(_BUSY_MS)
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.forgetting import ForgetTurns
 from argosy.graph.ops import Op
-from argosy.shards.engine import Batch, Interrupt
-from argosy.shards.engines import reader
+from argosy.shards.engine import Batch, Interrupt, Written
+from argosy.shards.engines import forget, reader
 from argosy.shards.engines.changes import RefusedError
 from argosy.shards.engines.connection import roomy, snapshot, transaction
 from argosy.shards.engines.connections import Connections
@@ -152,6 +153,25 @@ class SqliteGraph:
     def stats(self) -> Stats:
         with self._connections.reading() as connection:
             return stats_of(Meta.read(connection), self._connections.path)
+
+    def written_by(self, ref: GraphRef, turn_ids: Sequence[str], limit: int, interrupt: Interrupt) -> Written:
+        self._meta.check_read(ref)
+        with (
+            self._connections.reading() as connection,
+            reader.interruptible(connection, interrupt),
+            snapshot(connection),
+        ):
+            return forget.find(connection, turn_ids, limit)
+
+    def fence(self, ref: GraphRef, turns: ForgetTurns, now_ms: int) -> None:
+        with self._connections.writing() as connection:
+            self._meta.check_write(ref)
+            forget.fence(connection, turns, now_ms)
+
+    def wipe(self, ref: GraphRef) -> bool:
+        with self._connections.writing() as connection:
+            self._meta.check_write(ref)
+            return forget.wipe(connection)
 
     def leave(self, folder: Folder) -> None:
         """Be here no more: the folder has recorded that the graph was dropped."""

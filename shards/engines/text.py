@@ -89,9 +89,14 @@ class TextIndex:
         return [Hit(hit.node, hit.score + above) for hit in hits] + rest[: limit - len(hits)]
 
 
+def has_index(connection: apsw.Connection) -> bool:
+    """Whether anybody has searched the graph for words yet."""
+    return connection.execute(_SQL["has_index"]).fetchone() is not None
+
+
 def _built_to(connection: apsw.Connection) -> int | None:
     """Return up to which number nodes are in the index. None: there is no index."""
-    if not connection.execute(_SQL["has_index"]).fetchone():
+    if not has_index(connection):
         return None
     built_to: int = connection.execute(_SQL["built_to"]).get
     return built_to

@@ -39,6 +39,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, is_next, new_feed, numbered_lines
+from argosy.graph.forgetting import ForgetTurns, Forgotten
 from argosy.graph.ops import Op, UpsertNode, decode_ops
 from argosy.graph.transport import Transport
 from tests.graph.memory_copies import Copied, MemoryCopies
@@ -260,6 +261,16 @@ class MemoryShard(Transport):
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         return await self.call("feeds", lambda: [self.file(ref).feeds.get(each) for each in names], is_write=False)
+
+    async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
+        def effect() -> Forgotten:
+            nodes = self._written(ref).nodes
+            gone = [node_id for node_id, node in nodes.items() if node.source.turn_id in turns.turn_ids]
+            for node_id in gone:
+                del nodes[node_id]
+            return Forgotten(len(gone), 0, is_done=True)
+
+        return await self.call("forget", effect, is_write=True)
 
     async def list(
         self, *, after: GraphName | None = None, limit: int = LIST_MAX, deadline_s: float

@@ -18,6 +18,7 @@ from argosy.ingest.documents import (
     replacement_of,
 )
 from argosy.ingest.line_ops import op_of
+from argosy.ingest.oversized import marker_of
 
 
 def sentences(count: int) -> str:
@@ -177,6 +178,7 @@ def test_an_empty_line_does_nothing(data: bytes) -> None:
         (b'[{"op": "delete_node", "id": "a"}]', "Expected `object`, got `array`"),
         (b'{"op": "delete_node", "id": "\xe9"}', "no valid UTF-8"),
         (b"\x00\x01", "invalid character"),
+        (marker_of(52_428_800, b"digest", b"{"), "52428800 bytes are too many for a line"),
         (b"[" * 100_000, ""),
         (b'{"op": "upsert_node", "id": "", "label": "A"}', "id has 1 to 512 characters, not 0"),
     ],

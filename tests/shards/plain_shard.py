@@ -28,6 +28,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
+from argosy.graph.forgetting import ForgetTurns, Forgotten
 from argosy.graph.ops import Op, UpsertEdge, check_ops
 from argosy.shards.engine import Engine
 from tests.shards.engines import never
@@ -148,6 +149,9 @@ class PlainShard:
         raise NotImplementedError
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> list[FeedState | None]:
+        raise NotImplementedError
+
+    async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
         raise NotImplementedError
 
     async def list(

@@ -27,6 +27,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
+from argosy.graph.forgetting import ForgetTurns, Forgotten
 from argosy.graph.ops import Op, check_ops
 from argosy.graph.transports.grpc_copies import GrpcCopies
 from argosy.graph.transports.methods import WRITTEN, method
@@ -48,6 +49,7 @@ _LIST: Final = method("List")
 _STATS: Final = method("Stats")
 _EXPORT: Final = method("Export")
 _IMPORT: Final = method("Import", writes=True)
+_FORGET: Final = method("Forget", writes=True)
 _INGEST: Final = method("Ingest", writes=True)
 _FEEDS: Final = method("Feeds")
 
@@ -236,6 +238,17 @@ class GrpcTransport:
         with WRITTEN:
             request = pb.FeedsRequest(graph=messages.graph_to_pb(ref), feeds=names)
         return feed_messages.states_of_pb(await self._ask(_FEEDS, request, deadline_s), len(names))
+
+    async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
+        with WRITTEN:
+            request = pb.ForgetRequest(
+                graph=messages.graph_to_pb(ref),
+                turn_ids=turns.turn_ids,
+                fences=map(messages.token_to_pb, turns.fences),
+                is_again=turns.is_again,
+            )
+        answer = await self._ask(_FORGET, request, deadline_s)
+        return Forgotten(answer.nodes, answer.edges, answer.is_done)
 
     async def close(self) -> None:
         await self._caller.close()
