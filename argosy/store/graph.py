@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from argosy.graph.facts import GraphRef, Member
 from argosy.store.leader import write_as
@@ -54,7 +54,9 @@ class GraphRowState(StrEnum):
 
 
 class GraphRow(NamedTuple):
-    """What the directory has of a graph. shard: the id of its member. session_id: of the session that it goes with."""
+    """What the directory has of a graph. shard: the id of its member. session_id: of the session that it goes with.
+    is_moving: it is on its way between two shards, which may both refuse it for moments; only `find` says so.
+    """
 
     tenant: str
     graph: str
@@ -65,6 +67,7 @@ class GraphRow(NamedTuple):
     session_id: uuid.UUID | None
     expires_at: datetime | None
     created_at: datetime
+    is_moving: bool = False
 
     @property
     def ref(self) -> GraphRef:
@@ -155,10 +158,10 @@ def _shard(row: Sequence[object]) -> ShardRow:
     return made._replace(state=ShardState(made.state))
 
 
-def _row(row: Sequence[object] | None) -> GraphRow | None:
+def _row(row: Sequence[Any] | None) -> GraphRow | None:
     return None if row is None else _rows([row])[0]
 
 
-def _rows(rows: Sequence[Sequence[object]]) -> list[GraphRow]:
-    made = [GraphRow._make(row) for row in rows]
+def _rows(rows: Sequence[Sequence[Any]]) -> list[GraphRow]:
+    made = [GraphRow(*row) for row in rows]
     return [each._replace(state=GraphRowState(each.state)) for each in made]

@@ -17,9 +17,12 @@ SELECT seed_shards($1::uuid[], $2::text[])
 UPDATE shards SET endpoint = $2 WHERE member_id = $1 AND NOT EXISTS (SELECT 1 FROM shards WHERE endpoint = $2)
 
 -- name: find_graph
--- One graph, whatever its state.
-SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
-FROM graphs WHERE tenant = $1 AND graph = $2
+-- One graph, whatever its state; is_moving: its shards may refuse it for moments, since it is on its way between them.
+SELECT g.tenant, g.graph, g.incarnation, g.shard, g.generation, g.state, g.session_id, g.expires_at, g.created_at,
+       EXISTS (SELECT 1 FROM graph_moves AS m
+               WHERE m.tenant = g.tenant AND m.graph = g.graph AND m.incarnation = g.incarnation AND m.ended_at IS NULL
+                 AND m.state NOT IN ('planned', 'activated')) AS is_moving
+FROM graphs AS g WHERE g.tenant = $1 AND g.graph = $2
 
 -- name: unknown_graphs
 -- Those of some lives of graphs that have no row.
