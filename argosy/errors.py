@@ -146,6 +146,10 @@ class WrongOwnerError(UnavailableError):
     code = "wrong_owner"
 
 
+class GraphMovingError(WrongOwnerError):
+    code = "graph_moving"
+
+
 class GraphMissingError(WrongOwnerError):
     code = "graph_missing"
 

@@ -2,10 +2,7 @@
 
 Rules:
 - Where a graph is says the directory in Postgres, whose rows are remembered (argosy/graph/lookup.py). That is safe at
-  any age: a call carries the incarnation and generation of the row, and a shard that has the graph otherwise, or not at
-  all, refuses it with WrongOwnerError. Then the row is read again, once, and if it has changed the call is made again.
-  If it has not, and the right shard answers, the graph's file is gone (GraphMissingError): a row is marked before its
-  shard forgets the graph.
+  any age: a shard refuses a call by a row that is old, and then it is read again (argosy/graph/asking.py).
 - With an embedder, a search by text is one by the text's vector, too (argosy/graph/bound.py).
 - A creation asks Postgres always: turns record its answer as the life they write to, and a remembered row may be old.
 - A row is no right: whoever asks has been found to be of the tenant before.
@@ -18,21 +15,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-import structlog
-
-from argosy import telemetry
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import (
-    GraphFileError,
     GraphInputError,
-    GraphMissingError,
     GraphNameError,
     SettingError,
     ShardUnavailableError,
     UnavailableError,
-    WrongOwnerError,
 )
+from argosy.graph.asking import Asking
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import GraphName, GraphRef
@@ -51,14 +43,11 @@ from argosy.store.pool import Pool
 
 T = TypeVar("T")
 
-log = structlog.get_logger()
-
 TTL_S_MIN: Final = 60.0  # use begins a life anew, with a write every _EXTENDED_S: shorter lives would cost more of them
 TTL_S_MAX: Final = 10 * 366 * 86_400.0  # ten years: what is to last longer has no ttl_s
 _ROUNDS_MAX: Final = 5  # of a creation that meets others who drop and create the same name
 _EXTENDED_S: Final = TTL_S_MIN / 20  # a life is not begun anew by one process more often than this
 _RESTORE_S: Final = 86_400.0  # a copy that was not restored within this is dropped
-_AGAIN: Final = telemetry.GRAPH_LOOKUPS.labels(where="again")
 
 
 class Graphs:
@@ -78,7 +67,7 @@ class Graphs:
         self._lives = Lives(directory, members)
         self._lookup = Lookup(directory, members, self._lives, settings, clock)
         self._extended = RowCache(settings.graph_cache_max, _EXTENDED_S)
-        self._unusable = Unusable(settings.graph_cache_max, clock)
+        self._asking = Asking(self._lookup, members, Unusable(settings.graph_cache_max, clock), clock)
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
 
@@ -183,53 +172,11 @@ class Graphs:
         incarnation: the only one that is asked; None: whichever there is.
         """
         until_s = self._clock.monotonic_s() + (self.timeout_s if deadline_s is None else deadline_s)
-        # What consumes a stream is done once, so its row must not be old.
-        find = self._lookup.read if again is Again.NEVER else self._lookup.find
-        row = await find(name, until_s, incarnation)
-        try:
-            return await self._ask(row, work, again, until_s, is_quick=is_quick)
-        except WrongOwnerError as error:
-            if again is Again.NEVER:
-                raise
-            _AGAIN.inc()
-            now = await self._lookup.read(name, until_s, incarnation)
-            if (now.ref, now.shard) == (row.ref, row.shard):
-                if now is not row:  # one that is remembered while Postgres is away proves nothing
-                    await self._check_missing(row, error, until_s)
-                raise
-        return await self._ask(now, work, again, until_s, is_quick=is_quick)
+        return await self._asking.ask(name, work, again, until_s, incarnation, is_quick=is_quick)
 
-    async def _ask(
-        self,
-        row: GraphRow,
-        work: Callable[[Transport, GraphRef, float], Awaitable[T]],
-        again: Again,
-        until_s: float,
-        *,
-        is_quick: bool,
-    ) -> T:
-        line = await self._members.line(row.shard)
-        try:
-            return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again, is_quick=is_quick)
-        except GraphFileError as error:
-            self._unusable.say(row, line.member, error)
-            raise
-
-    async def _check_missing(self, row: GraphRow, refusal: WrongOwnerError, until_s: float) -> None:
-        """Raise GraphMissingError if it is seen by until_s that the row's shard refused the graph: no other folder."""
-        line = await self._members.line(row.shard)
-        if await line.is_right(until_s):
-            error = GraphMissingError(f"the graph's file is gone: {refusal}")
-            self._unusable.say(row, line.member, error)
-            raise error from None
-
-    async def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
+    def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""
-        until_s = self._clock.monotonic_s() + deadline_s
-        row = await self._lookup.read(name, until_s)
-        line = await self._members.line(row.shard)
-        async for each in line.transport.export(row.ref, deadline_s=until_s - self._clock.monotonic_s()):
-            yield each
+        return self._asking.export(name, self._clock.monotonic_s() + deadline_s)
 
     async def _add(
         self, name: GraphName, state: GraphRowState, session_id: uuid.UUID | None, ttl_s: float | None

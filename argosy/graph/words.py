@@ -12,6 +12,7 @@ from argosy.errors import (
     EmbedderError,
     GraphFileError,
     GraphMissingError,
+    GraphMovingError,
     GraphTakenError,
     OutcomeUnknownError,
     ShardUnavailableError,
@@ -29,6 +30,7 @@ _WORDS: Final[dict[type[ArgosyError], str]] = {
     "or drop the graph (`argosy graph drop`)",
     GraphTakenError: "the graph's shard has another graph of this name, which the database does not know, or has "
     "dropped this one: an operator has to look with `argosy shards orphans`, or drop it again (`argosy graph drop`)",
+    GraphMovingError: "the graph is being moved: try again",
     WrongOwnerError: "the graph's shard does not have the graph as it is known here",
     OutcomeUnknownError: "the graph's shard was cut off while it wrote",
     EmbedderAwayError: "the function that makes vectors of texts (EMBEDDER) took too long, or says that it is away",

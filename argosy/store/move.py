@@ -32,6 +32,15 @@ class MoveState(StrEnum):
     ABORTED = "aborted"
 
 
+# Of those that are open:
+STALLED: Final = frozenset(
+    {MoveState.SEALED, MoveState.LANDED, MoveState.RETIRED, MoveState.SWITCHED, MoveState.ABORTING}
+)  # the graph takes no writes, for moments
+SERVED: Final = frozenset({MoveState.PLANNED, MoveState.ACTIVATED})  # the graph is as its row says
+CANCELLABLE: Final = frozenset({MoveState.PLANNED, MoveState.COPYING})
+REVERSIBLE: Final = frozenset({*CANCELLABLE, MoveState.SEALED, MoveState.LANDED, MoveState.RETIRED})
+
+
 class Move(NamedTuple):
     """A move. generation: of the graph before it. sealed_s: for how long the graph has taken no writes; None: it does.
     The rest is as in the table (migrations).
@@ -76,13 +85,20 @@ class PlanKind(StrEnum):
     DRAIN = "drain"
 
 
+class PlanState(StrEnum):
+    PLANNING = "planning"  # it has graphs to look at
+    MOVING = "moving"  # its moves are under way
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
 class Plan(NamedTuple):
     """An open plan. after: the graph that was looked at last. moves: how many of its moves are open."""
 
     plan_id: uuid.UUID
     kind: PlanKind
     shard: uuid.UUID | None
-    state: str
+    state: PlanState
     after: GraphName
     planned: int
     blocked: str
@@ -207,4 +223,4 @@ def _move(row: Sequence[Any]) -> Move:
 
 def _plan(row: Sequence[Any]) -> Plan:
     plan_id, kind, shard, state, tenant, graph, *rest = row
-    return Plan(plan_id, PlanKind(kind), shard, state, GraphName(tenant, graph), *rest)
+    return Plan(plan_id, PlanKind(kind), shard, PlanState(state), GraphName(tenant, graph), *rest)

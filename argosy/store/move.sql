@@ -3,7 +3,7 @@
 SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, copy_id, base_sha256, reason, tries,
        size_bytes, copied_bytes, planned_at, ended_at, stalled_s, extract(epoch FROM clock_timestamp() - sealed_at)::double precision AS sealed_s
 FROM graph_moves WHERE ended_at IS NULL AND not_before <= now() AND move_id <> ALL ($1::uuid[])
-ORDER BY state NOT IN ('sealed', 'landed', 'retired', 'switched', 'aborting'), state = 'planned', not_before, move_id LIMIT $2
+ORDER BY state IN ('sealed', 'landed', 'retired', 'switched', 'aborting') DESC, state = 'planned', not_before, move_id LIMIT $2
 
 -- name: find_move
 -- One move as it is now.

@@ -17,7 +17,9 @@ from argosy.ingest.job import JobEventType, JobFailure, JobKind, JobState, Waits
 from argosy.life import ProcessKind
 from argosy.store.graph import GraphRowState, ShardState
 from argosy.store.ingest_notes import Verdict
+from argosy.store.move import CANCELLABLE, SERVED, STALLED, MoveState, PlanKind, PlanState
 from argosy.store.queries import load_queries
+from argosy.store.shards import Added, Asked, Removal
 from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
 from argosy.turn.inbox import EARLY, KEPT_FOR_TURN, START, Fate, RowKind, RowState, TimerName, queue_of
@@ -32,8 +34,8 @@ WORDS: Final[dict[str, Collection[str]]] = {
     "status": set(Status),
     "old_status": set(Status),
     "type": set(Event),
-    "kind": {*RowKind, START, *ProcessKind, *JobKind},
-    "state": {*RowState, *ShardState, *GraphRowState, *JobState},
+    "kind": {*RowKind, START, *ProcessKind, *JobKind, *PlanKind},
+    "state": {*RowState, *ShardState, *GraphRowState, *JobState, *MoveState, *PlanState},
     "moved_to": set(Fate),
 }
 # Named lists. Two have a name here alone: how turns end for which a flush looks for no rows, and the states of signals
@@ -42,12 +44,12 @@ LISTS: Final[dict[str, list[Collection[str]]]] = {
     "status": [OPEN, HELD, ENDED, ACTIVE, RESTING, {Status.COMPLETED, Status.FAILED}],
     "type": [STEP_EVENTS, SETTLED_OUTCOMES],
     "kind": [KEPT_FOR_TURN],
-    "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}],
+    "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}, STALLED, SERVED, CANCELLABLE],
 }
 OTHER_WORDS: Final = {
     *("enqueue", "reject", "busy", "idempotency_mismatch", "reason"),  # of requests, and why a turn is rejected
     *("places", "log_records"),  # sequences
-    *("transaction_isolation", "lock_timeout", "advisory"),  # of PostgreSQL
+    *("transaction_isolation", "lock_timeout", "advisory", "serialization_failure"),  # of PostgreSQL
     *("anything", "argosy_fleet", "x"),
     *JobKind, *JobState, *JobEventType, *JobFailure, *WaitsFor, *Verdict,
     # What events of jobs and their ends have.
@@ -79,7 +81,9 @@ def test_each_word_of_sql_is_one_of_the_code() -> None:
 
 def test_what_sql_inserts_is_a_word_of_the_code() -> None:
     """Values have no column beside them: each bare word of a function is one of the code, or stands below."""
-    known = {*Status, *Event, *RowKind, START, *RowState, *Fate, *TimerName, *GraphRowState, *OTHER_WORDS}
+    of_turns = {*Status, *Event, *RowKind, START, *RowState, *Fate, *TimerName}
+    of_graphs = {*GraphRowState, *ShardState, *MoveState, *PlanState, *PlanKind, *Added, *Removal, *Asked}
+    known = of_turns | of_graphs | OTHER_WORDS
     functions = [re.sub(r"--[^\n]*", "", text) for file, text in FILES.items() if file.parent.name == "functions"]
 
     assert {each for text in functions for each in _literals(text) if re.fullmatch(r"[a-z_.]+", each)} - known == set()
@@ -109,6 +113,9 @@ def test_each_list_of_sql_has_a_name_in_the_code() -> None:
         ("graphs_state_check", "state", [set(GraphRowState)]),
         ("ingest_jobs_kind_check", "kind", [set(JobKind)]),
         ("ingest_jobs_state_check", "state", [set(JobState)]),
+        ("graph_moves_state_check", "state", [set(MoveState)]),
+        ("shard_plans_state_check", "state", [set(PlanState)]),
+        ("shard_plans_kind_check", "kind", [set(PlanKind)]),
     ],
 )
 async def test_each_list_of_the_schema_is_one_of_the_code(

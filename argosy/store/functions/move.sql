@@ -30,11 +30,17 @@ END
 $$;
 
 -- A plan that is asked for begins from the first graph, also when it was asked for before and has not ended.
-CREATE OR REPLACE FUNCTION ask_plan(p_plan uuid, p_kind text, p_shard uuid) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION ask_plan(p_plan uuid, p_kind text, p_shard uuid) RETURNS uuid
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '5s' AS $$
+DECLARE
+  asked uuid;
+BEGIN
   INSERT INTO shard_plans AS p (plan_id, kind, shard) VALUES (p_plan, p_kind, p_shard)
   ON CONFLICT (kind, coalesce(shard, '00000000-0000-0000-0000-000000000000'::uuid)) WHERE ended_at IS NULL
   DO UPDATE SET state = 'planning', after_tenant = '', after_graph = '', not_before = now()
-  RETURNING p.plan_id
+  RETURNING p.plan_id INTO asked;
+  RETURN asked;
+END
 $$;
 
 -- From here on the member gets no new graphs, and its graphs are to move: the plan. NULL: there is no such member, or no
@@ -114,7 +120,7 @@ $$;
 CREATE OR REPLACE FUNCTION move_graph(p_move uuid, p_tenant text, p_graph text, p_target uuid) RETURNS text
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '5s' AS $$
 DECLARE
-  held graphs;
+  held record;
 BEGIN
   PERFORM 1 FROM shards WHERE member_id = p_target AND state = 'active' FOR SHARE;
   IF NOT FOUND THEN
@@ -250,7 +256,7 @@ $$;
 CREATE OR REPLACE FUNCTION switch_move(p_role text, p_term bigint, p_move uuid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
-  moving graph_moves;
+  moving record;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   SELECT * INTO moving FROM graph_moves WHERE move_id = p_move;
@@ -277,7 +283,7 @@ $$;
 CREATE OR REPLACE FUNCTION abort_move(p_role text, p_term bigint, p_move uuid, p_is_target_dirty boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
-  moving graph_moves;
+  moving record;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   SELECT * INTO moving FROM graph_moves WHERE move_id = p_move;
