@@ -28,6 +28,10 @@ class ProcessKind(StrEnum):
 
     DISPATCH = "dispatch"
     MAINTENANCE = "maintenance"
+    INGEST = "ingest"
+
+
+LOG_READERS: Final = frozenset({ProcessKind.DISPATCH, ProcessKind.INGEST})  # each reads the log of its lane
 
 
 State = Literal["alive", "silent", "dead"]

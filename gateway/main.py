@@ -17,7 +17,7 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from argosy import log_lines, telemetry
+from argosy import crash_points, log_lines, telemetry
 from argosy.address import check_reach, host_port, http_url, to_bind
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
@@ -130,6 +130,7 @@ def _app_of_process(settings: Settings) -> object:
         threading.Thread(
             target=_end_with, args=(parent.sentinel, settings.gateway_stop_s), name="watch-parent", daemon=True
         ).start()
+    crash_points.arm(settings.argosy_crash_at)
     app = create_app(settings)
     garbage.settle()
     return app

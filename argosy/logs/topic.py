@@ -8,9 +8,7 @@ nothing of them.
 from typing import Final, NamedTuple
 
 from argosy.config import Settings
-
-# Where positions and logs are written down by lane. No lane can be called so.
-INGEST_LANE: Final = "*ingest"
+from argosy.ingest.job import LANE
 
 _DEFAULT_MESSAGE_BYTES: Final = 1_000_000  # librdkafka's own default
 _OVERHEAD_BYTES: Final = 65_536  # what a record has beside its content: key, headers, names, tags
@@ -93,6 +91,6 @@ def ingest_topic(settings: Settings) -> Topic:
 
 def topic_of_lane(settings: Settings, lane: str) -> Topic:
     """Return the topic whose positions are written down under this lane."""
-    if lane == INGEST_LANE:
+    if lane == LANE:
         return ingest_topic(settings)
     return turns_topic(settings.model_copy(update={"lane": lane}))

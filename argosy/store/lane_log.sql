@@ -3,7 +3,7 @@
 -- holds its lock does not matter: who is cut off from Postgres for a moment still has the log.
 SELECT l.cluster_id, l.topic_id, l.topic, l.partition_count,
        EXISTS (SELECT 1 FROM signs_of_life AS s
-               WHERE s.lane = l.lane AND s.kind = 'dispatch' AND s.worker_id <> $2 AND s.heard_s <= $3)
+               WHERE s.lane = l.lane AND s.kind IN ('dispatch', 'ingest') AND s.worker_id <> $2 AND s.heard_s <= $3)
 FROM lane_logs AS l WHERE l.lane = $1
 
 -- name: set_lane_log

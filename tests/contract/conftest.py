@@ -12,9 +12,10 @@ from confluent_kafka.admin import AdminClient
 
 from argosy.clock import Clock
 from argosy.config import Settings, load
+from argosy.ingest import job
 from argosy.log import Batch, Entry, Identity, LogReader, LogWriter, Record
 from argosy.logs.open import ensure_topic, open_admin, open_reader, open_writer
-from argosy.logs.topic import INGEST_LANE, topic_of_lane
+from argosy.logs.topic import topic_of_lane
 from argosy.store.migrate import migrate
 from argosy.store.pool import connect
 from tests.harness.logs import DROP_TOPIC
@@ -179,7 +180,7 @@ async def new_log(
 async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
     backend, _, is_of_ingest = request.param.partition("-")
     where = str(request.getfixturevalue("broker" if backend == "kafka" else "database"))
-    lane = INGEST_LANE if is_of_ingest else "default"
+    lane = job.LANE if is_of_ingest else "default"
     async with new_log(brokers=where, lane=lane) if backend == "kafka" else new_log(dsn=where, lane=lane) as log:
         yield log
 

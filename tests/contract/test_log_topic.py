@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from argosy.errors import SettingError
+from argosy.ingest import job
 from argosy.logs.open import ensure_topic, open_reader, open_writer
-from argosy.logs.topic import INGEST_LANE
 from tests.contract.conftest import Log, entries, until, values
 
 
@@ -79,7 +79,7 @@ async def test_another_number_of_partitions_than_the_topic_has_is_refused(log: L
 
 @pytest.mark.parametrize("log", ["kafka", "postgres"], indirect=True)
 async def test_turns_and_what_is_ingested_do_not_meet(log: Log) -> None:
-    turns, ingest = log, Log(log.settings, log.dsn, INGEST_LANE)
+    turns, ingest = log, Log(log.settings, log.dsn, job.LANE)
     await ensure_topic(ingest.settings, ingest.dsn, ingest.topic)
     readers = [await each.owner() for each in (turns, ingest)]
 

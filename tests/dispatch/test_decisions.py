@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from argosy.consuming.where import is_missing, where_to_read
 from argosy.log import Span
 from argosy.ranges import in_ranges
 from argosy.store.partition import Note
@@ -13,7 +14,6 @@ from argosy.workers.dispatch.inbox.inbox_rule import decide as decide_inbox
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.handover import is_settled
 from argosy.workers.dispatch.ownership.ownership import decide as decide_ownership
-from argosy.workers.dispatch.ownership.reading import is_missing, where_to_read
 from argosy.workers.dispatch.ownership.takeover import opens_as
 from argosy.workers.dispatch.store_monitor import is_cut_off
 from argosy.workers.dispatch.turn import Stop, Turn

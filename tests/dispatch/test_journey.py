@@ -59,9 +59,10 @@ JOURNEY: Final = {
     "workers/dispatch/flush/flush_queue.py",
     "workers/dispatch/flush/flusher.py",
 }
-# 13 more, entered and left at once; they know nothing of turns in memory. What each is for.
+# 14 more, entered and left at once; they know nothing of turns in memory. What each is for.
 TOOLS: Final = {
     "argosy/clock.py": "the clock that is injected",
+    "argosy/consuming/continuity.py": "whether a batch leaves anything out",
     "argosy/crash_points.py": "where tests end the process",
     "argosy/ids.py": "ids and buckets",
     "argosy/json_text.py": "what JSON is sound",

@@ -9,9 +9,10 @@ from argosy import config
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import OwnershipLostError
+from argosy.ingest import job
 from argosy.log import Entry, Fence, Identity, LogReader
 from argosy.logs.open import ensure_topic, open_admin, open_reader, open_writer
-from argosy.logs.topic import INGEST_LANE, topic_of_lane
+from argosy.logs.topic import topic_of_lane
 from argosy.store import migrate
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
@@ -60,7 +61,7 @@ async def trimming(request: pytest.FixtureRequest, database: str) -> AsyncIterat
     backend, _, is_of_ingest = request.param.partition("-")
     if backend == "kafka":
         environment["KAFKA_BOOTSTRAP_SERVERS"] = str(request.getfixturevalue("broker"))
-    settings, lane = config.load(environment), INGEST_LANE if is_of_ingest else LANE
+    settings, lane = config.load(environment), job.LANE if is_of_ingest else LANE
     topic = topic_of_lane(settings, lane)
     await migrate.migrate(database)
     await ensure_topic(settings, database, topic)

@@ -14,7 +14,7 @@ import pytest
 
 from argosy import store
 from argosy.ingest.job import JobEventType, JobFailure, JobKind, JobState, WaitsFor
-from argosy.life import ProcessKind
+from argosy.life import LOG_READERS, ProcessKind
 from argosy.store.graph import GraphRowState, ShardState
 from argosy.store.ingest_notes import Verdict
 from argosy.store.move import CANCELLABLE, SERVED, STALLED, MoveState, PlanKind, PlanState
@@ -43,7 +43,7 @@ WORDS: Final[dict[str, Collection[str]]] = {
 LISTS: Final[dict[str, list[Collection[str]]]] = {
     "status": [OPEN, HELD, ENDED, ACTIVE, RESTING, {Status.COMPLETED, Status.FAILED}],
     "type": [STEP_EVENTS, SETTLED_OUTCOMES],
-    "kind": [KEPT_FOR_TURN],
+    "kind": [KEPT_FOR_TURN, LOG_READERS],
     "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}, STALLED, SERVED, CANCELLABLE],
 }
 OTHER_WORDS: Final = {

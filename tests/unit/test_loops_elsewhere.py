@@ -10,12 +10,14 @@ import pytest
 import structlog
 
 from argosy.config import load
+from argosy.consuming.process_life import Idle, ProcessLife, ProcessRow
 from argosy.errors import StoreUnavailableError
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.stream.connection import WorkerConnection
 from argosy.gateway.stream.subscription import Subscription, Target
 from argosy.gateway.together import Together
+from argosy.life import ProcessKind
 from argosy.log import Entry, Identity, Outcome
 from argosy.logs.postgres_connection import PostgresConnection
 from argosy.logs.postgres_writer import PostgresWriter
@@ -25,7 +27,6 @@ from argosy.rpc.signed_call import Callee
 from argosy.store import catalog as stored_catalog
 from argosy.store.leader import LeaderSession
 from argosy.workers.maintenance.leader import Leader
-from argosy.workers.maintenance.life import Life
 from tests.dispatch.joined_parts import PoolStub, until
 from tests.dispatch.said import Said
 from tests.dispatch.test_loops_outlive_errors import EACH_KIND, Fails, running
@@ -245,7 +246,8 @@ async def test_maintenance_says_that_it_lives_after_beats_that_failed(
 ) -> None:
     pool, fails = PoolStub(), Fails(error, None, times=10)
     monkeypatch.setattr(pool, "execute", fails.asynchronously)
-    life = Life(load({}), "postgresql://127.0.0.1:9/nobody", pool, Soon(), uuid.uuid4())
+    row = ProcessRow(load({}), pool, uuid.uuid4(), ProcessKind.MAINTENANCE, "*")
+    life = ProcessLife(row, "postgresql://127.0.0.1:9/nobody", Soon(), Idle(), ttl_s=10.0)
     async with running(life.run(1)):
         await until(lambda: fails.calls > 5)
 

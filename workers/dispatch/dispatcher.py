@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import structlog
 
 from argosy import telemetry
+from argosy.consuming.log_guard import LogGuard
 from argosy.log import LogReader
 from argosy.rounds import Rounds
 from argosy.store.head import DueRow, Head, LoadedTurn
@@ -33,7 +34,6 @@ from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.ownership.changes import Loss, NewClaim, Released, by_former_owner
 from argosy.workers.dispatch.ownership.handover import Handover
-from argosy.workers.dispatch.ownership.log_guard import LogGuard
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.takeover import Takeover
 from argosy.workers.dispatch.ring import RingWorker

@@ -3,7 +3,8 @@
 from enum import Enum
 from typing import NamedTuple
 
-from argosy.log import Gap, Record
+from argosy.consuming.continuity import Reading
+from argosy.log import Record
 
 
 class Resume(Enum):
@@ -27,16 +28,15 @@ class AcceptedThrough(NamedTuple):
     through_s: float
 
 
-class Owned:
-    """A partition under one claim in Postgres. A new claim makes a new Owned; once `is_void`, it stays so.
+class Owned(Reading):
+    """A partition under one claim in Postgres, and how it is read. A new claim makes a new Owned; once `is_void`, it
+    stays so.
 
     It is changed by its methods only. log_id, position: the next record to accept, and in which log. lag: records
-    behind it at the last look. next_read: the position expected next from the reader. backlog: what was read and not
-    accepted yet. gap: positions where the last reading showed no record, not believed yet. reading_no: the number under
-    which the reader reads it, 0 if none; is_reading: the reader was told to deliver it. is_open: what the former owner
-    left is known, so turns that wait in Postgres may run; is_closing: we hand it over, and still own it; is_lent: it is
-    that of one borrowed turn. resume: how its turns go on that are running in Postgres. crashed_at_s: when an owner of
-    it last died, database time; 0: never. held_at_s: when we sent the last call whose answer confirmed that it is ours,
+    behind it at the last look. backlog: what was read and not accepted yet. is_open: what the former owner left is
+    known, so turns that wait in Postgres may run; is_closing: we hand it over, and still own it; is_lent: it is that of
+    one borrowed turn. resume: how its turns go on that are running in Postgres. crashed_at_s: when an owner of it last
+    died, database time; 0: never. held_at_s: when we sent the last call whose answer confirmed that it is ours,
     monotonic. graph_epoch: the epoch under which its turns write to graphs.
     """
 
@@ -45,38 +45,32 @@ class Owned:
         "crashed_at_s",
         "epoch",
         "first_bucket",
-        "gap",
         "graph_epoch",
         "held_at_s",
         "is_closing",
         "is_lent",
         "is_open",
-        "is_reading",
         "is_void",
         "lag",
         "last_bucket",
         "log_id",
         "mark",
-        "next_read",
         "partition",
         "position",
-        "reading_no",
         "resume",
     )
 
     def __init__(self, partition: int, epoch: int, buckets: tuple[int, int]) -> None:
+        super().__init__()
         self.partition = partition
         self.epoch = self.graph_epoch = epoch
         self.first_bucket, self.last_bucket = buckets
         self.log_id = ""
         self.position = 0
-        self.next_read = 0
-        self.reading_no = 0
         self.lag = 0
         self.backlog: list[Record | Hole] = []
-        self.gap: Gap | None = None
         self.mark: AcceptedThrough | None = None
-        self.is_void = self.is_closing = self.is_lent = self.is_open = self.is_reading = False
+        self.is_void = self.is_closing = self.is_lent = self.is_open = False
         self.resume = Resume.CRASHED
         self.crashed_at_s = 0.0
         self.held_at_s = float("-inf")
@@ -151,25 +145,7 @@ class Owned:
         self.mark = None
         return mark.through_s
 
-    # What is read of it
-
-    def read_as(self, reading_no: int) -> None:
-        """Note that the reader was told to deliver the partition, under this number."""
-        self.reading_no = reading_no
-        self.is_reading = True
-
-    def read_no_more(self) -> None:
-        """Note that the reader was told to stop: what it still delivers does not count."""
-        self.reading_no = 0
-        self.is_reading = False
-
-    def expect(self, position: int) -> None:
-        """Expect this position next from the reader."""
-        self.next_read = position
-
-    def suspect(self, gap: Gap | None) -> None:
-        """Remember a gap that this reading shows and the next must confirm; None: there is none."""
-        self.gap = gap
+    # What was read of it
 
     def add(self, each: Record | Hole) -> None:
         """Append what was read to the backlog."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from argosy.clock import Clock
 from argosy.config import Settings
+from argosy.consuming.log_guard import LogGuard
+from argosy.logs.topic import turns_topic
 from argosy.rounds import Rounds, kept
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.accept.starts import Starts
@@ -34,7 +36,6 @@ from argosy.workers.dispatch.others import Others
 from argosy.workers.dispatch.outside import Outside
 from argosy.workers.dispatch.ownership.handover import Handover
 from argosy.workers.dispatch.ownership.known_workers import KnownWorkers
-from argosy.workers.dispatch.ownership.log_guard import LogGuard
 from argosy.workers.dispatch.ownership.ownership import Ownership
 from argosy.workers.dispatch.ownership.reading import Reading
 from argosy.workers.dispatch.ownership.takeover import Takeover
@@ -179,7 +180,7 @@ class Parts:
             outside.lane_logs,
             self.clock,
             worker_id=outside.worker_id,
-            topic=settings.topic,
+            topic=turns_topic(settings),
             ttl_s=settings.heartbeat_ttl_s,
         )
         self.reading = Reading(

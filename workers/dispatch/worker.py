@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
-from importlib.metadata import version
 
 import structlog
 
@@ -12,7 +10,7 @@ from argosy import rounds, telemetry
 from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import UnavailableError
+from argosy.consuming.process_life import ProcessRow
 from argosy.life import ProcessKind
 from argosy.process.ops_server import LOOP_BLOCKED_S, Answer, OpsServer
 from argosy.store.patience import when_ready
@@ -29,7 +27,6 @@ from argosy.workflow.graphs import Graphs
 
 log = structlog.get_logger()
 
-_FAREWELL_S = 2.0  # without a farewell others take the worker for living until HEARTBEAT_TTL_S at the most
 _THREAD_WAITS_TOLD = 256  # turns that wait for a thread, sent for `explain`: 4 KiB a heartbeat at the most
 
 
@@ -47,6 +44,9 @@ class Worker:
         self._workers = Workers(pool)
         clock = SystemClock()
         self._outside = outside_of(settings, dsn, pool, clock, graphs)
+        self._row = ProcessRow(
+            settings, pool, self._outside.worker_id, ProcessKind.DISPATCH, settings.lane, self._outside.server.address
+        )
         self._parts = Parts(settings, catalog, self._outside, clock)
         self._stopping = asyncio.Event()
         self._signs: SignsOfLife | None = None
@@ -105,31 +105,13 @@ class Worker:
         async with contextlib.AsyncExitStack() as ending:  # the last callback runs first
             ending.callback(log.info, telemetry.WORKER_STOPPED, worker_id=str(worker_id))
             ending.callback(ops.stop)
-            ending.push_async_callback(self._take_leave)
+            ending.push_async_callback(self._row.remove)
             ending.callback(signs.stop)
             ending.push_async_callback(self._parts.close)
 
-    async def _take_leave(self) -> None:
-        """Remove the worker's row. When Postgres is away, others see by the worker's silence that it is gone."""
-        try:
-            async with asyncio.timeout(_FAREWELL_S):
-                await self._workers.remove(self._outside.worker_id)
-        except (UnavailableError, TimeoutError) as error:
-            log.warning(telemetry.STORE_UNAVAILABLE, error=f"the worker's row is left behind: {error or 'no answer'}")
-
     async def _register(self, metrics_port: int) -> int:
-        return await self._workers.register(
-            self._outside.worker_id,
-            kind=ProcessKind.DISPATCH,
-            lane=self._settings.lane,
-            build=self._settings.argosy_build or version("argosy"),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            address=self._outside.server.address,
-            metrics_port=metrics_port,
-            slots=self._settings.dispatch_slots,
-            workflows=[(each.name, each.version, each.description) for each in self._catalog.definitions],
-        )
+        workflows = [(each.name, each.version, each.description) for each in self._catalog.definitions]
+        return await self._row.register(metrics_port, slots=self._settings.dispatch_slots, workflows=workflows)
 
     def _drain(self) -> Drain:
         parts = self._parts

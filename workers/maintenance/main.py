@@ -10,14 +10,16 @@ from typing import Final
 import structlog
 import uvloop
 
-from argosy import telemetry
+from argosy import crash_points, telemetry
 from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
+from argosy.consuming.process_life import Idle, ProcessLife, ProcessRow
 from argosy.errors import ArgosyError, SettingError
 from argosy.graph.members import Members
 from argosy.graph.transport import Connect
 from argosy.graph.transports.connect import connect_to_shards
+from argosy.life import ProcessKind
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.ops_server import Answer, OpsServer
 from argosy.process.parent import watch_parent
@@ -27,18 +29,19 @@ from argosy.store.pool import Pool, open_pool
 from argosy.workers.maintenance.dropping import Dropping
 from argosy.workers.maintenance.horizon import Horizon
 from argosy.workers.maintenance.leader import Leader
-from argosy.workers.maintenance.life import Life
 from argosy.workers.maintenance.retention import Retention
 from argosy.workers.maintenance.role import Role
 from argosy.workers.maintenance.trim import Trim
 
 log = structlog.get_logger()
 
+_EVERY_LANE: Final = "*"  # no lane has this name
 _SHARE: Final = 0.25  # share of MAINTENANCE_TIMEOUT_S (then a tick counts as hung) that one tick may use
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
     """Stand for every role until SIGTERM or SIGINT, or until the pipe parent_fd closes. Returns the exit code."""
+    crash_points.arm(settings.argosy_crash_at)
     try:
         uvloop.run(_serve(settings, dsn, parent_fd))
     except ArgosyError as error:
@@ -95,7 +98,8 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
     ]
     ops = OpsServer(settings.metrics_host, settings.metrics_port, _Candidates(leaders))
     ops.start()
-    life = Life(settings, dsn, pool, clock, worker_id)
+    row = ProcessRow(settings, pool, worker_id, ProcessKind.MAINTENANCE, _EVERY_LANE)
+    life = ProcessLife(row, dsn, clock, Idle(), ttl_s=settings.heartbeat_ttl_s)
     running = (life.run(ops.port), members.watch(), *(leader.run() for leader in leaders))
     tasks = [asyncio.create_task(work) for work in running]
     log.info(

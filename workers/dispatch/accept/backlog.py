@@ -1,10 +1,8 @@
-"""Records that were read but not accepted yet: whether a batch continues them, which of them the next accept takes, and
-when reading should pause.
-"""
+"""Records that were read but not accepted yet: which of them the next accept takes, and when reading should pause."""
 
 from typing import Final
 
-from argosy.log import Batch, Gap, Record
+from argosy.log import Record
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Hole, Owned
 
@@ -79,31 +77,3 @@ class Backlog:
 def size_bytes_of(each: Record | Hole) -> int:
     """Return the size of the record's value, which is all that the bounds count; a hole has none."""
     return 0 if isinstance(each, Hole) else len(each.value or b"")
-
-
-def is_continued(owned: Owned, batch: Batch) -> bool:
-    """Whether the batch has all that the log holds from owned.next_read to its end. If not, the partition must be read
-    again, from its position.
-
-    The first batch after the reader went to a place (batch.is_fresh) may lack records right after its begin. Such a gap
-    (owned.gap) is believed when the second reading shows it, too. When the first reading ended with the gap, with no
-    record behind it, the second may also show a longer gap, as the log may have grown meanwhile: what the reader had
-    fetched for the first reading cannot lie beyond the end of that reading.
-    """
-    if batch.begin > owned.next_read:
-        owned.suspect(None)
-        return False
-    first = batch.records[0].position if batch.records else batch.end
-    if not batch.is_fresh:
-        return True
-    before = owned.gap
-    owned.suspect(None)
-    if first <= owned.next_read:
-        return True
-    found = Gap(owned.next_read, first, bool(batch.records))
-    if before is not None and (
-        found == before or (found.begin == before.begin and first >= before.end and not before.has_record)
-    ):
-        return True
-    owned.suspect(found)
-    return False

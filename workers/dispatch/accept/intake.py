@@ -5,8 +5,7 @@ Rules (I1; a prototype that did not keep them lost one turn in 35,000):
 - An accept begins at the partition's position and leaves out nothing that was read. Each batch begins where the one
   before it ended (Batch.begin); otherwise the partition is read again from its position, as a new reading.
 - Positions without a record (transactions of a foreign producer, compaction) are passed, any number of them, where the
-  reader says that the log has none there. Right after the reader went to a place (Batch.is_fresh) it may have dropped a
-  record: a gap there is read again, too, and believed when the second reading shows it.
+  reader says that the log has none there and that is believed (argosy/consuming/continuity.py).
 - A record that cannot become a turn is kept as a dead letter with its bytes, in the same transaction; the position
   passes it.
 """
@@ -20,6 +19,7 @@ import structlog
 from argosy import crash_points, record, telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
+from argosy.consuming.continuity import is_continued
 from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError, RecordError
 from argosy.log import Batch, LogReader, Record
 from argosy.rounds import Rounds
@@ -28,7 +28,7 @@ from argosy.store.numbered_stream import NumberedStream
 from argosy.store.start import StartRow
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
 from argosy.workers.dispatch.accept.accepted import Accepted, AfterAccept
-from argosy.workers.dispatch.accept.backlog import Backlog, Taken, is_continued
+from argosy.workers.dispatch.accept.backlog import Backlog, Taken
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Hole, Owned
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler

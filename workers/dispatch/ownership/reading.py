@@ -2,9 +2,9 @@
 
 Rules:
 - Every reading of a partition has a number of its own (`Owned.reading_no`).
-- A position belongs to a log (`where_to_read`). A position that the log does not hold belongs to another log, or
-  records are missing. Then the partition is read from its earliest record; turns that are here already are recognised
-  by their ids.
+- A position belongs to a log (argosy/consuming/where.py). A position that the log does not hold belongs to another log,
+  or records are missing. Then the partition is read from its earliest record; turns that are here already are
+  recognised by their ids.
 - Positions move on while the log is asked what it holds. So its end is compared with the position from before the
   question, and its beginning with the position from after the answer (`is_missing`).
 - The time through which a partition is accepted is kept with its position, also while the partition is idle.
@@ -14,30 +14,17 @@ from collections.abc import Callable
 
 from argosy import telemetry
 from argosy.clock import Clock
+from argosy.consuming.log_guard import LogGuard
+from argosy.consuming.where import is_missing, where_to_read
 from argosy.log import LogReader, Span
 from argosy.store.partition import Partitions
 from argosy.workers.dispatch.accept.intake import Intake, Move
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.ownership.log_guard import LogGuard
 
 _SPANS_INTERVAL_S = 1.0  # between two checks whether the log holds our positions
 _THROUGH_INTERVAL_S = 5.0  # between two notes of the time through which an idle partition is accepted
-
-
-def where_to_read(position: int | None, span: Span) -> int:
-    """Return the position of the first record to read: the partition's position, or where the log begins."""
-    if position is None or not span.begin <= position <= span.end:
-        return span.begin
-    return position
-
-
-def is_missing(position_before: int, position_now: int, span: Span) -> bool:
-    """Whether the log does not hold the position of a partition that is being read. The log was asked between
-    position_before and position_now.
-    """
-    return position_before > span.end or position_now < span.begin
 
 
 class Reading:

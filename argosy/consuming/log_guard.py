@@ -1,4 +1,4 @@
-"""Check that the log is still the one that our positions belong to.
+"""Check that the log is still the one that a worker's positions belong to.
 
 A worker looks at the log when it starts and in every round of its loop. The answer to each heartbeat says which log
 Postgres has for the lane; when that is another one, the worker looks it up.
@@ -26,6 +26,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity, LogReader, Span
+from argosy.logs.topic import Topic
 from argosy.store.lane_log import LaneLog, LaneLogs
 from argosy.store.worker import Told
 
@@ -34,10 +35,6 @@ log = structlog.get_logger()
 _REPLACED = (
     "what had been accepted from it is in Postgres; records that were only in it are gone with it: senders that were "
     "answered 202 shortly before must send again, with the same key"
-)
-_GROWN = (
-    "the number is fixed when a topic is made, because a session's records must stay in one partition: make a new "
-    "topic (KAFKA_TOPIC_PREFIX, `argosy topics`) and let the old one run empty with its own workers"
 )
 _SAY_AGAIN_S = 60.0  # each round sees it: once a minute is enough
 _LOOK_INTERVAL_S = 0.8  # rounds come once a second, but more often while partitions change hands
@@ -56,7 +53,7 @@ def judge(known: Identity, seen: Identity) -> Verdict:
     return Verdict.SAME if known.partition_count == seen.partition_count else Verdict.GROWN
 
 
-def judge_start(recorded: LaneLog | None, seen: Identity, topic: str) -> Verdict:
+def judge_start(recorded: LaneLog | None, seen: Identity, topic: Topic) -> Verdict:
     """Compare the log that is there now with the one that Postgres has for the lane.
 
     Raises SettingError when the worker must not run on it.
@@ -66,14 +63,25 @@ def judge_start(recorded: LaneLog | None, seen: Identity, topic: str) -> Verdict
     verdict = judge(recorded.identity, seen)
     if verdict is Verdict.GROWN:
         had = recorded.identity.partition_count
-        raise SettingError(f"the topic {topic} has {seen.partition_count} partitions and had {had}: {_GROWN}")
-    if verdict is Verdict.REPLACED and recorded.is_in_use and recorded.is_other(seen, topic):
+        raise SettingError(
+            f"the topic {topic.name} has {seen.partition_count} partitions and had {had}: {_on_growth(topic)}"
+        )
+    if verdict is Verdict.REPLACED and recorded.is_in_use and recorded.is_other(seen, topic.name):
         raise SettingError(
             f"workers of this lane live on topic {recorded.topic} of cluster {recorded.identity.cluster_id}, and this "
-            f"one is set to topic {topic} of cluster {seen.cluster_id}: two fleets cannot share a database; give one "
-            "of them its own STATE_DB_URI or LANE, or stop the others first"
+            f"one is set to topic {topic.name} of cluster {seen.cluster_id}: two fleets cannot share a database; give "
+            "one of them its own STATE_DB_URI or LANE, or stop the others first"
         )
     return verdict
+
+
+def _on_growth(topic: Topic) -> str:
+    """Return what an operator does about a topic that was grown."""
+    return (
+        "the number is fixed when a topic is made, because records that belong together must stay in one partition: "
+        f"make a new topic ({topic.wording.name_setting}, `argosy topics`) and let the old one run empty with its own "
+        "workers"
+    )
 
 
 def words_of_missing(partition: int, position: int, span: Span) -> str:
@@ -93,7 +101,7 @@ class LogGuard:
     """One worker's check of its log."""
 
     def __init__(
-        self, reader: LogReader, lane_logs: LaneLogs, clock: Clock, *, worker_id: uuid.UUID, topic: str, ttl_s: float
+        self, reader: LogReader, lane_logs: LaneLogs, clock: Clock, *, worker_id: uuid.UUID, topic: Topic, ttl_s: float
     ) -> None:
         self._reader = reader
         self._lane_logs = lane_logs
@@ -118,7 +126,7 @@ class LogGuard:
     def heard(self, told: Told) -> None:
         """Take in which log Postgres has for the lane, from the answer to a heartbeat."""
         recorded = (told.cluster_id, told.topic)
-        self._is_other_recorded = recorded not in ((None, None), (self._identity.cluster_id, self._topic))
+        self._is_other_recorded = recorded not in ((None, None), (self._identity.cluster_id, self._topic.name))
 
     async def look(self) -> Identity | None:
         """Return the log that has replaced the one before, or None when it is still the same.
@@ -132,7 +140,7 @@ class LogGuard:
         self._looked_at_s = now_s
         if self._is_other_recorded:
             recorded = await self._lane_logs.find(self._worker_id, self._ttl_s)
-            if recorded is not None and recorded.is_other(self._identity, self._topic):
+            if recorded is not None and recorded.is_other(self._identity, self._topic.name):
                 judge_start(recorded, self._identity, self._topic)
         try:
             seen = await self._reader.identity()
@@ -149,7 +157,7 @@ class LogGuard:
         self._identity = seen  # only now: a look that could not record it is to find it again
         if known.partition_count != seen.partition_count:
             raise SettingError(
-                f"the topic {self._topic} was made again with {seen.partition_count} partitions, it had "
+                f"the topic {self._topic.name} was made again with {seen.partition_count} partitions, it had "
                 f"{known.partition_count}: start again"
             )
         return seen
@@ -170,10 +178,10 @@ class LogGuard:
 
     async def _set(self, known: Identity | None, seen: Identity) -> None:
         words = None if known is None else f"the log {known.log_id} was replaced by {seen.log_id}; {_REPLACED}"
-        await self._lane_logs.set(seen, self._topic, words)
+        await self._lane_logs.set(seen, self._topic.name, words)
         if words is not None:
             telemetry.LOGS_REPLACED.inc()
-            log.error(telemetry.LOG_REPLACED, topic=self._topic, consequence=words)
+            log.error(telemetry.LOG_REPLACED, topic=self._topic.name, consequence=words)
 
     def _say_grown(self, seen: Identity) -> None:
         now_s = self._clock.monotonic_s()
@@ -181,8 +189,8 @@ class LogGuard:
             self._said_at_s = now_s
             log.error(
                 telemetry.TOPIC_GROWN,
-                topic=self._topic,
+                topic=self._topic.name,
                 partitions=seen.partition_count,
                 used=self._identity.partition_count,
-                what_to_do=_GROWN,
+                what_to_do=_on_growth(self._topic),
             )

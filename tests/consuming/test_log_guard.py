@@ -6,16 +6,22 @@ from typing import Any
 import pytest
 
 from argosy.clock import SystemClock
+from argosy.config import load
+from argosy.consuming.log_guard import LogGuard, Verdict, judge, judge_start, words_of_missing
 from argosy.errors import SettingError, StoreUnavailableError
 from argosy.log import Identity, Span
+from argosy.logs.topic import Topic, turns_topic
 from argosy.store.lane_log import LaneLog
 from argosy.store.worker import Told
-from argosy.workers.dispatch.ownership.log_guard import LogGuard, Verdict, judge, judge_start, words_of_missing
 
 KNOWN = Identity("cluster", "topic-1", 8)
 AGAIN = Identity("cluster", "topic-2", 8)
 GROWN = Identity("cluster", "topic-1", 12)
 OTHER = Identity("another cluster", "topic-9", 8)
+
+
+def topic_named(name: str) -> Topic:
+    return turns_topic(load({}))._replace(name=name)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,7 @@ def test_a_log_is_the_same_by_its_ids_and_its_partitions(seen: Identity, expecte
 def test_a_worker_that_starts_takes_over_a_log_that_was_made_again_or_that_nobody_uses(
     recorded: LaneLog | None, seen: Identity, topic: str, expected: Verdict
 ) -> None:
-    assert judge_start(recorded, seen, topic) is expected
+    assert judge_start(recorded, seen, topic_named(topic)) is expected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,7 @@ def test_a_second_fleet_on_one_database_and_a_topic_that_was_grown_are_refused(
     seen: Identity, topic: str, words: str
 ) -> None:
     with pytest.raises(SettingError, match=words):
-        judge_start(LaneLog(KNOWN, "turns", True), seen, topic)
+        judge_start(LaneLog(KNOWN, "turns", True), seen, topic_named(topic))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ class LateClock(SystemClock):
 
 def guard_of(reader: Any, lane_logs: Any) -> LogGuard:
     """Of a worker whose topic is `turns`."""
-    return LogGuard(reader, lane_logs, LateClock(), worker_id=uuid.uuid4(), topic="turns", ttl_s=10.0)
+    return LogGuard(reader, lane_logs, LateClock(), worker_id=uuid.uuid4(), topic=topic_named("turns"), ttl_s=10.0)
 
 
 async def test_the_lanes_log_is_looked_up_only_when_a_beat_was_answered_with_another_one() -> None:

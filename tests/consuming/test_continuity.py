@@ -4,15 +4,14 @@ import random
 
 import pytest
 
+from argosy.consuming.continuity import Reading, is_continued
 from argosy.log import Batch, Record
-from argosy.workers.dispatch.accept.backlog import is_continued
-from argosy.workers.dispatch.owned import Owned
 
 
-def owned_at(position: int) -> Owned:
-    owned = Owned(0, epoch=1, buckets=(0, 1023))
-    owned.position = owned.next_read = position
-    return owned
+def reading_at(position: int) -> Reading:
+    reading = Reading()
+    reading.expect(position)
+    return reading
 
 
 def batch(begin: int, *positions: int, end: int = 0, is_fresh: bool = False) -> Batch:
@@ -21,36 +20,36 @@ def batch(begin: int, *positions: int, end: int = 0, is_fresh: bool = False) -> 
 
 
 def test_any_number_of_gaps_between_records_is_believed_at_once() -> None:
-    assert is_continued(owned_at(5), batch(5, 5, 7, 9, 14, end=20, is_fresh=True))
-    assert is_continued(owned_at(5), batch(5, 7, 9))
+    assert is_continued(reading_at(5), batch(5, 5, 7, 9, 14, end=20, is_fresh=True))
+    assert is_continued(reading_at(5), batch(5, 7, 9))
 
 
 def test_what_is_missing_where_the_reader_has_just_gone_is_believed_at_the_second_reading() -> None:
-    owned = owned_at(5)
+    reading = reading_at(5)
 
-    assert not is_continued(owned, batch(5, 8, 9, is_fresh=True))
-    assert is_continued(owned, batch(5, 8, 12, is_fresh=True))
+    assert not is_continued(reading, batch(5, 8, 9, is_fresh=True))
+    assert is_continued(reading, batch(5, 8, 12, is_fresh=True))
 
 
 def test_a_second_reading_that_shows_another_gap_proves_nothing() -> None:
-    owned = owned_at(5)
+    reading = reading_at(5)
 
-    assert not is_continued(owned, batch(5, 8, is_fresh=True))
-    assert not is_continued(owned, batch(5, 9, is_fresh=True))
-    assert is_continued(owned, batch(5, 5, 6, 7, 8, is_fresh=True))
+    assert not is_continued(reading, batch(5, 8, is_fresh=True))
+    assert not is_continued(reading, batch(5, 9, is_fresh=True))
+    assert is_continued(reading, batch(5, 5, 6, 7, 8, is_fresh=True))
 
 
 def test_what_comes_behind_an_end_that_was_seen_cannot_have_been_fetched_before() -> None:
-    owned = owned_at(5)
+    reading = reading_at(5)
 
-    assert not is_continued(owned, batch(5, end=8, is_fresh=True))
-    assert is_continued(owned, batch(5, 11, is_fresh=True))
+    assert not is_continued(reading, batch(5, end=8, is_fresh=True))
+    assert is_continued(reading, batch(5, 11, is_fresh=True))
 
 
 def test_a_batch_that_does_not_begin_where_the_last_ended_is_never_believed() -> None:
-    owned = owned_at(5)
+    reading = reading_at(5)
 
-    assert [is_continued(owned, batch(7, 7, 8)) for _ in range(3)] == [False] * 3
+    assert [is_continued(reading, batch(7, 7, 8)) for _ in range(3)] == [False] * 3
 
 
 class Reader:
@@ -94,25 +93,25 @@ def test_whatever_is_lost_on_the_way_every_record_is_read_once_in_order(seed: in
     chance = random.Random(seed)
     end = chance.randrange(20, 80)
     log = [each for each in range(end) if chance.random() < chance.choice((0.3, 0.9))]
-    reader, owned, read = Reader(log, end, chance), owned_at(0), list[int]()
+    reader, reading, read, position = Reader(log, end, chance), reading_at(0), list[int](), 0
 
     for _ in range(3_000):
         found = reader.poll()
-        if found is not None and not is_continued(owned, found):
-            del read[len([each for each in read if each < owned.position]) :]
-            owned.next_read = owned.position
-            reader.start(owned.position)
+        if found is not None and not is_continued(reading, found):
+            del read[len([each for each in read if each < position]) :]
+            reading.next_read = position
+            reader.start(position)
         elif found is not None:
-            read += [each.position for each in found.records if each.position >= owned.next_read]
-            owned.next_read = max(owned.next_read, found.end)
-            owned.position = owned.next_read if chance.random() < 0.5 else owned.position
-        elif owned.next_read == end:
+            read += [each.position for each in found.records if each.position >= reading.next_read]
+            reading.next_read = max(reading.next_read, found.end)
+            position = reading.next_read if chance.random() < 0.5 else position
+        elif reading.next_read == end:
             break
         elif reader.position >= end:
-            reader.start(owned.position)  # nothing more would come; a real log goes on
-            del read[len([each for each in read if each < owned.position]) :]
-            owned.next_read = owned.position
+            reader.start(position)  # nothing more would come; a real log goes on
+            del read[len([each for each in read if each < position]) :]
+            reading.next_read = position
 
     assert read == log[: len(read)]
-    assert owned.next_read == end
+    assert reading.next_read == end
     assert read == log
