@@ -6,7 +6,7 @@ from argosy.config import Settings
 from argosy.shards.limits import Limits
 from argosy.shards.streams import StreamBounds
 from argosy.shards.view_bounds import ViewBounds
-from argosy.shards.writes import WriteBounds
+from argosy.shards.write_queue import WriteBounds
 
 
 class ShardBounds(NamedTuple):

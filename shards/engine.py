@@ -11,6 +11,8 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_eng
   generation, or for a graph that is sealed or retired here changes nothing: WRONG_OWNER. A file comes into being by
   `create` and `restore` alone, and never for an incarnation that was dropped here, unless it comes back from another
   shard, in a later generation.
+- Lines of a feed are done once, in their order, by the rule of argosy/graph/feeds.py. Feeds are forgotten as keys are,
+  and a line is refused alone, with its reason: those around it are done.
 - Reads see every batch that was applied before they began.
 - Operations are what `check_ops` accepts: whoever takes them from outside has asked it.
 
@@ -39,6 +41,7 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.forgetting import ForgetTurns
 from argosy.graph.ops import DeleteEdge, DeleteNode, Op
 
@@ -107,9 +110,15 @@ class Graph(Protocol):
     def bulk_load(self, ref: GraphRef, batches: Iterable[Sequence[Op]], *, source: Source, now_ms: int) -> Applied:
         """Apply upserts without conditions, in one transaction: all of them or none. Edges may come before nodes."""
 
+    def ingest(self, ref: GraphRef, batch: FeedBatch, now_ms: int) -> "Ingested":
+        """Do the lines of a feed that are next, durably, or nothing. Raises KeyExpiredError."""
+
+    def feeds(self, ref: GraphRef, names: Sequence[str]) -> list[FeedState | None]:
+        """Return feeds as they are; None for those of which nothing was done, or is known any more."""
+
     def export(self, ref: GraphRef) -> Iterator[bytes]:
-        """A consistent copy as lines of JSON: a header, nodes, edges, keys and tokens, and an end with counts and a
-        SHA-256.
+        """A consistent copy as lines of JSON: a header, nodes, edges, keys, tokens and feeds, and an end with counts
+        and a SHA-256.
         """
 
     def stats(self) -> Stats: ...
@@ -145,6 +154,13 @@ class Batch(NamedTuple):
     key: WriteKey | None
     token: FencingToken | None
     source: Source
+
+
+class Ingested(NamedTuple):
+    """What became of lines of a feed. ops: those that took effect, in their order; none: the version stays."""
+
+    fed: Fed
+    ops: Sequence[Op]
 
 
 class Engine(Protocol):

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from argosy.config import Settings
 from argosy.errors import CypherError, GraphInputError, GraphTooLargeError
 from argosy.graph.facts import DEPTH_MAX, LIST_MAX, TYPES_MAX, Edge, GraphName, GraphRef, Node, WriteKey, size_of
+from argosy.graph.feeds import FEEDS_MAX, FeedBatch
 from argosy.graph.ops import DIMENSION_MAX, Op, check_json, check_ops, encode_ops, fault_of_name
 
 # Larger batches are read and checked in a thread: they would hold up the calls of others.
@@ -45,6 +46,13 @@ class Limits(NamedTuple):
             raise GraphTooLargeError(f"a batch has at most {self.batch_size_bytes_max} bytes, not {size_bytes}")
         return size_bytes
 
+    def check_lines(self, batch: FeedBatch) -> int:
+        """Return the size of the lines of a feed. Raises GraphTooLargeError."""
+        size_bytes = len(batch.lines)
+        if size_bytes > self.batch_size_bytes_max:
+            raise GraphTooLargeError(f"lines have at most {self.batch_size_bytes_max} bytes, not {size_bytes}")
+        return size_bytes
+
     def check_key(self, key: WriteKey | None) -> None:
         if key is not None and (fault := fault_of_name(key.key)):
             raise GraphInputError(f"the key of a batch {fault}")
@@ -53,6 +61,14 @@ class Limits(NamedTuple):
         if not 1 <= len(ids) <= self.rows_max:
             error = GraphTooLargeError if ids else GraphInputError
             raise error(f"ids: a call has 1 to {self.rows_max}, not {len(ids)}")
+
+    def check_feeds(self, names: Sequence[str]) -> None:
+        if not 1 <= len(names) <= FEEDS_MAX:
+            error = GraphTooLargeError if names else GraphInputError
+            raise error(f"feeds: a call has 1 to {FEEDS_MAX}, not {len(names)}")
+        for name in names:
+            if fault := fault_of_name(name):
+                raise GraphInputError(f"feeds: a name {fault}")
 
     def check_limit(self, limit: int) -> None:
         if limit < 1:

@@ -19,7 +19,12 @@ def open_engine(settings: Settings, *, is_own_process: bool) -> SqliteEngine:
         descriptors=max(64, open_files_max(is_own_process=is_own_process) - OTHERS),
         vectors_bytes=settings.shard_vectors_size_bytes_max,
     )
-    return SqliteEngine(settings.shard_folder, bounds=bounds, key_horizon_ms=int(settings.graph_key_horizon_s * 1_000))
+    return SqliteEngine(
+        settings.shard_folder,
+        bounds=bounds,
+        key_horizon_ms=int(settings.graph_key_horizon_s * 1_000),
+        rejects_max=settings.ingest_rejects_max,
+    )
 
 
 def open_shard(settings: Settings, engine: Engine, clock: Clock) -> Shard:

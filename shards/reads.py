@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from argosy.errors import GraphDeadlineError, GraphTooLargeError
 from argosy.graph.facts import Direction, Edge, GraphRef, Hit, Neighborhood, Node, Stats, Summary
+from argosy.graph.feeds import FeedState
 from argosy.graph.fusion import fuse_hits
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Engine, Graph, Interrupt
@@ -125,6 +126,9 @@ class Reads:
 
     async def summary(self, ref: GraphRef, deadline: Deadline) -> Summary:
         return await self._in_thread(ref, lambda graph, stop: graph.summary(ref, stop), deadline)
+
+    async def feeds(self, ref: GraphRef, names: Sequence[str], deadline: Deadline) -> list[FeedState | None]:
+        return await self._in_thread(ref, lambda graph, _: graph.feeds(ref, names), deadline)
 
     async def stats(self, ref: GraphRef, deadline: Deadline) -> Stats:
         return await self._in_thread(ref, lambda graph, _: graph.stats(), deadline)

@@ -37,7 +37,7 @@ from argosy.graph.ops import Op
 from argosy.shards.bounds import ShardBounds
 from argosy.shards.builds import Builds
 from argosy.shards.deadline import Deadline
-from argosy.shards.engine import Batch, Engine
+from argosy.shards.engine import Batch, Engine, Ingested
 from argosy.shards.forgetting import Forgetting
 from argosy.shards.kept_views import KeptViews
 from argosy.shards.limits import INLINE_OPS_MAX, check_name, check_page
@@ -78,7 +78,7 @@ class Shard:
 
     async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
         deadline = self._deadline(ref, deadline_s)
-        await self._writes.alone(ref, lambda: self._engine.create(ref), deadline, replaces=False)
+        await self._writes.alone(ref, lambda: self._engine.create(ref), deadline)
 
     async def drop(self, ref: GraphRef, *, deadline_s: float) -> None:
         deadline = self._deadline(ref, deadline_s)
@@ -204,10 +204,22 @@ class Shard:
         await self._streams.restore(ref, lines, deadline)
 
     async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
-        raise ShardUnavailableError("this shard takes no lines")
+        deadline = self._deadline(ref, deadline_s)
+        size_bytes = self._limits.check_lines(batch)
+
+        def work() -> Ingested:
+            return self._engine.graph(ref).ingest(ref, batch, self._clock.unix_ms())
+
+        def then(ingested: Ingested) -> None:
+            if ingested.ops:
+                self._views.committed(ref, ingested.ops, ingested.fed.version, size_bytes)
+
+        return (await self._writes.alone(ref, work, deadline, then=then, size_bytes=size_bytes)).fed
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
-        raise ShardUnavailableError("this shard takes no lines")
+        deadline = self._deadline(ref, deadline_s)
+        self._limits.check_feeds(names)
+        return await self._reads.feeds(ref, names, deadline)
 
     async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
         deadline = self._deadline(ref, deadline_s)

@@ -14,11 +14,9 @@ Rules:
 import asyncio
 import contextlib
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, TypeVar
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -30,6 +28,7 @@ from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine
 from argosy.shards.fair_slots import FairSlots
 from argosy.shards.kept_views import KeptViews
+from argosy.shards.write_queue import Queue, Write, WriteBounds, running_threads
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -37,36 +36,6 @@ T = TypeVar("T")
 # Of one commit: more makes those wait that came first, and saves no flush that matters.
 _GROUP_MAX: Final = 256
 _GROUP_SIZE_BYTES_MAX: Final = 8_388_608
-
-
-class WriteBounds(NamedTuple):
-    """Bounds of writes. threads: commit at once. count_max, graph_size_bytes_max: of the batches that wait for one
-    graph; size_bytes_max: for all graphs.
-    """
-
-    threads: int
-    count_max: int
-    graph_size_bytes_max: int
-    size_bytes_max: int
-
-
-class _Write(NamedTuple):
-    batch: Batch
-    size_bytes: int
-    deadline: Deadline
-    answer: "asyncio.Future[Applied]"
-
-
-class _Queue:
-    """What waits to be written to one graph. lock: held by whoever writes. commit: of a group that is under way."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[_Write] = deque()
-        self.size_bytes = 0
-        self.lock = asyncio.Lock()
-        self.users = 0
-        self.is_worked_at = False
-        self.commit: asyncio.Future[Any] | None = None
 
 
 class Writes:
@@ -77,12 +46,12 @@ class Writes:
         self._views = views
         self._bounds = bounds
         self._clock = clock
-        self._pool = _running_threads(bounds.threads)
+        self._pool = running_threads(bounds.threads)
         # A commit is short, so one tenant may have all threads. What waits is bounded by the queues.
         self._slots = FairSlots(
             "writes", bounds.threads, waiting_max=sys.maxsize, bound="SHARD_WRITE_THREADS", share=bounds.threads
         )
-        self._queues: dict[GraphName, _Queue] = {}
+        self._queues: dict[GraphName, Queue] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size_bytes = 0
         self._is_closing = False
@@ -91,7 +60,7 @@ class Writes:
         """Apply a batch durably, as Graph.apply does. Raises GraphDeadlineError: it may have taken effect."""
         name = GraphName(batch.ref.tenant, batch.ref.graph)
         queue = self._admitted(name, size_bytes)
-        write = _Write(batch, size_bytes, deadline, asyncio.get_running_loop().create_future())
+        write = Write(batch, size_bytes, deadline, asyncio.get_running_loop().create_future())
         queue.waiting.append(write)
         self._count(queue, 1, size_bytes)
         if not queue.is_worked_at:
@@ -108,15 +77,37 @@ class Writes:
                 write.answer.exception()  # it is known: nobody need be told that it was not asked for
 
     async def alone(
-        self, ref: GraphRef, work: Callable[[], T], deadline: Deadline, pool: Executor | None = None, *, replaces: bool
+        self,
+        ref: GraphRef,
+        work: Callable[[], T],
+        deadline: Deadline,
+        pool: Executor | None = None,
+        *,
+        replaces: bool = False,
+        then: Callable[[T], None] | None = None,
+        size_bytes: int = 0,
     ) -> T:
         """Do work that concerns a whole graph, in a thread, while nothing else is written to the graph. pool: of the
-        thread; None: the one of the writes. replaces: the graph's view is made anew afterwards.
+        thread; None: the one of the writes. replaces: the graph's view is made anew afterwards. then: tells the view
+        what the work has committed, before anybody has the answer. size_bytes: of what waits.
         """
         name = GraphName(ref.tenant, ref.graph)
-        queue = self._admitted(name, 0)
+        queue = self._admitted(name, size_bytes)
         queue.users += 1
-        task: asyncio.Task[T] = self._start(self._alone(queue, ref, work, deadline, pool, replaces=replaces))
+        self._count(queue, 0, size_bytes)
+
+        async def do() -> T:
+            try:
+                async with queue.lock, self._slots.held(ref.tenant) if pool is None else contextlib.nullcontext():
+                    if deadline():
+                        raise GraphDeadlineError("the call waited for other writes until its deadline")
+                    return await self._alone(queue, ref, work, pool or self._pool, replaces=replaces, then=then)
+            finally:
+                queue.users -= 1
+                self._count(queue, 0, -size_bytes)
+                self._forget_idle(name, queue)
+
+        task: asyncio.Task[T] = self._start(do())
         try:
             await asyncio.wait({task}, timeout=deadline.left_s)
             if not task.done():
@@ -148,12 +139,12 @@ class Writes:
         self._slots.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _admitted(self, name: GraphName, size_bytes: int) -> _Queue:
+    def _admitted(self, name: GraphName, size_bytes: int) -> Queue:
         if self._is_closing:
             raise ShardUnavailableError("this shard is stopping: it takes no writes")
         queue = self._queues.get(name)
         if queue is None:
-            queue = self._queues[name] = _Queue()
+            queue = self._queues[name] = Queue()
         bounds = self._bounds
         if (
             len(queue.waiting) + queue.users >= bounds.count_max
@@ -176,7 +167,7 @@ class Writes:
         if not task.cancelled():
             task.exception()  # whoever waited has it
 
-    async def _work(self, name: GraphName, queue: _Queue) -> None:
+    async def _work(self, name: GraphName, queue: Queue) -> None:
         """Commit what waits, group by group, until nothing does."""
         try:
             while queue.waiting:
@@ -188,12 +179,12 @@ class Writes:
             while queue.waiting:  # the shard stopped
                 write = queue.waiting.popleft()
                 self._count(queue, -1, -write.size_bytes)
-                _answer(write, ShardUnavailableError("this shard stopped"))
+                write.end(ShardUnavailableError("this shard stopped"))
             self._forget_idle(name, queue)
 
-    def _take(self, queue: _Queue) -> list[_Write]:
+    def _take(self, queue: Queue) -> list[Write]:
         """Take the next group out of a queue; without those that nobody waits for any more."""
-        group: list[_Write] = []
+        group: list[Write] = []
         size_bytes = 0
         while queue.waiting and len(group) < _GROUP_MAX:
             write = queue.waiting[0]
@@ -206,21 +197,19 @@ class Writes:
                 size_bytes += write.size_bytes
         return group
 
-    async def _write(self, queue: _Queue, group: Sequence[_Write]) -> None:
+    async def _write(self, queue: Queue, group: Sequence[Write]) -> None:
         telemetry.SHARD_COMMIT_BATCHES.observe(len(group))
         batches = [write.batch for write in group]
         outcomes: list[Applied | Exception] = [ShardUnavailableError("this shard stopped")] * len(group)
-        queue.commit = committed = asyncio.get_running_loop().create_future()
         try:
-            outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, self._commit, batches)
+            with queue.committing():
+                outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, self._commit, batches)
+                for write, outcome in zip(group, outcomes, strict=True):
+                    if isinstance(outcome, Applied) and outcome.version:
+                        self._views.committed(write.batch.ref, write.batch.ops, outcome.version, write.size_bytes)
         finally:
             for write, outcome in zip(group, outcomes, strict=True):
-                if isinstance(outcome, Applied) and outcome.version:
-                    self._views.committed(write.batch.ref, write.batch.ops, outcome.version, write.size_bytes)
-            queue.commit = None
-            committed.set_result(None)
-            for write, outcome in zip(group, outcomes, strict=True):
-                _answer(write, outcome)
+                write.end(outcome)
 
     def _commit(self, batches: Sequence[Batch]) -> "list[Applied | Exception]":
         """Commit batches of one graph, in a thread. Those before the first that means the graph as it is are refused;
@@ -245,56 +234,30 @@ class Writes:
 
     async def _alone(
         self,
-        queue: _Queue,
+        queue: Queue,
         ref: GraphRef,
         work: Callable[[], T],
-        deadline: Deadline,
-        pool: Executor | None,
+        pool: Executor,
         *,
         replaces: bool,
+        then: Callable[[T], None] | None,
     ) -> T:
         try:
-            async with queue.lock, self._slots.held(ref.tenant) if pool is None else contextlib.nullcontext():
-                if deadline():
-                    raise GraphDeadlineError("the call waited for other writes until its deadline")
-                try:
-                    return await asyncio.get_running_loop().run_in_executor(pool or self._pool, work)
-                finally:
-                    if replaces:
-                        self._views.forget(ref)
+            with contextlib.nullcontext() if then is None else queue.committing():
+                done = await asyncio.get_running_loop().run_in_executor(pool, work)
+                if then is not None:
+                    then(done)
+                return done
         finally:
-            queue.users -= 1
-            self._forget_idle(GraphName(ref.tenant, ref.graph), queue)
+            if replaces:
+                self._views.forget(ref)
 
-    def _count(self, queue: _Queue, count: int, size_bytes: int) -> None:
+    def _count(self, queue: Queue, count: int, size_bytes: int) -> None:
         queue.size_bytes += size_bytes
         self._size_bytes += size_bytes
         telemetry.SHARD_QUEUE.inc(count)
         telemetry.SHARD_QUEUE_SIZE_BYTES.inc(size_bytes)
 
-    def _forget_idle(self, name: GraphName, queue: _Queue) -> None:
+    def _forget_idle(self, name: GraphName, queue: Queue) -> None:
         if not (queue.waiting or queue.users or queue.is_worked_at) and self._queues.get(name) is queue:
             del self._queues[name]
-
-
-def _answer(write: _Write, outcome: Applied | Exception) -> None:
-    if write.answer.done():  # its caller has given up
-        return
-    if isinstance(outcome, Applied):
-        write.answer.set_result(outcome)
-    else:
-        write.answer.set_exception(outcome)
-
-
-def _running_threads(count: int) -> ThreadPoolExecutor:
-    """Return a pool whose threads run already. A pool that starts one for a commit may fail at that, and have another
-    thread do the commit later all the same, beside those that follow.
-    """
-    pool = ThreadPoolExecutor(count, thread_name_prefix="shard-write")
-    all_run = threading.Event()
-    try:
-        for _ in range(count):
-            pool.submit(all_run.wait)
-    finally:
-        all_run.set()
-    return pool

@@ -27,3 +27,9 @@ class Ingest(BaseModel):
         le=4_194_304,
         description="Lines of an upload are collected into records of the log of about this size.",
     )
+    ingest_rejects_max: int = Field(
+        default=10_000,
+        ge=0,
+        le=1_000_000,
+        description="Rejected lines of one job that are kept with their reasons; all of them are counted.",
+    )

@@ -26,6 +26,8 @@ FEEDS_MAX: Final = 1_000  # that one call asks for
 REFUSED_MAX: Final = 500  # lines of one answer: with their reasons and starts less than a mebibyte
 REASON_LENGTH_MAX: Final = 500
 
+Lines = Sequence[tuple[int, bytes]]  # with their numbers
+
 
 class FeedBatch(NamedTuple):
     """Lines of a feed, or none, which asks how it is.
@@ -94,7 +96,7 @@ def is_next(batch: FeedBatch, state: FeedState) -> bool:
     return batch.end > batch.first and (batch.first, batch.before) == (state.next, state.chain)
 
 
-def numbered_lines(batch: FeedBatch) -> list[tuple[int, bytes]]:
+def numbered_lines(batch: FeedBatch) -> Lines:
     """Return the lines of a batch with their numbers. Raises GraphInputError when the batch contradicts itself."""
     if fault := _fault_of(batch):
         raise GraphInputError(f"feed: {fault}")

@@ -2,7 +2,8 @@
 
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import apsw
@@ -78,6 +79,23 @@ class Changes:
         """Upsert edges without conditions, whether their nodes are there or not, and without counting them."""
         rows = [(op.src, op.type, op.dst, encode_props(op.props), *self._stamp) for op in ops]
         self._connection.executemany(_SQL["upsert_edge"], rows)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Do several operations, or one that can fail half done, whole or not at all."""
+        self.tell()  # what is derived of earlier changes is not to go with these
+        counts = self.node_count, self.edge_count
+        self._connection.execute("SAVEPOINT line")
+        try:
+            yield
+            self.tell()
+        except (RefusedError, GraphInputError):
+            self._connection.execute("ROLLBACK TO line")
+            self._connection.execute("RELEASE line")
+            self._nodes = []
+            self.node_count, self.edge_count = counts
+            raise
+        self._connection.execute("RELEASE line")
 
     def tell(self) -> None:
         """Tell what is derived of the changes that it was not told of yet."""

@@ -34,15 +34,17 @@ _Life = tuple[str, str, uuid.UUID]  # tenant, graph, incarnation
 class SqliteEngine:
     """The graphs of a folder. Raises SettingError when another process has it, or when it cannot be used.
 
-    key_horizon_ms: how long keys of batches are known.
+    key_horizon_ms: how long keys of batches, and feeds, are known. rejects_max: lines of a feed that are kept when they
+    are refused.
     """
 
-    def __init__(self, root: Path, *, bounds: OpenBounds, key_horizon_ms: int) -> None:
+    def __init__(self, root: Path, *, bounds: OpenBounds, key_horizon_ms: int, rejects_max: int) -> None:
         self._folder = Folder(root)
         self._opened = OpenGraphs(bounds)
         self._vectors = VectorMemory(bounds.vectors_bytes)
         self._filler = Filler()
         self._horizon_ms = key_horizon_ms
+        self._rejects_max = rejects_max
         self._making = threading.Lock()  # held while files come and go
         self._lock = threading.Lock()  # held while one file is opened
         # Whoever asks for a graph gets the same one as long as anybody has it, or it has connections.
@@ -148,7 +150,8 @@ class SqliteEngine:
                 raise WrongOwnerError("the graph is not here")
             connections = Connections(path, self._opened)
             try:
-                graph = SqliteGraph(connections, Finder(connections, self._vectors, self._filler), self._horizon_ms)
+                finder = Finder(connections, self._vectors, self._filler)
+                graph = SqliteGraph(connections, finder, key_horizon_ms=self._horizon_ms, rejects_max=self._rejects_max)
             except GraphFileError:
                 self._opened.forget(connections)
                 raise

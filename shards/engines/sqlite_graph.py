@@ -18,14 +18,16 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
+from argosy.graph.feeds import FeedBatch, FeedState, numbered_lines
 from argosy.graph.forgetting import ForgetTurns
 from argosy.graph.ops import Op
-from argosy.shards.engine import Batch, Interrupt, Written
+from argosy.shards.engine import Batch, Ingested, Interrupt, Written
 from argosy.shards.engines import forget, reader
 from argosy.shards.engines.changes import RefusedError
 from argosy.shards.engines.connection import roomy, snapshot, transaction
 from argosy.shards.engines.connections import Connections
 from argosy.shards.engines.export import export
+from argosy.shards.engines.feeds import find_feeds
 from argosy.shards.engines.finder import Finder
 from argosy.shards.engines.folder import Folder
 from argosy.shards.engines.meta import Meta, stats_of
@@ -39,11 +41,12 @@ _SCHEMA = load_statements("argosy.shards.engines", "schema")
 class SqliteGraph:
     """A graph of an open folder. It can be used at any time, and takes connections to its file as it needs them."""
 
-    def __init__(self, connections: Connections, finder: Finder, key_horizon_ms: int) -> None:
+    def __init__(self, connections: Connections, finder: Finder, *, key_horizon_ms: int, rejects_max: int) -> None:
         connections.owner = self
         self._connections = connections
         self._finder = finder
         self._horizon_ms = key_horizon_ms
+        self._rejects_max = rejects_max
         with connections.reading() as connection:
             self._meta = Meta.read(connection)  # replaced as a whole, by whoever writes
 
@@ -93,6 +96,20 @@ class SqliteGraph:
         for batch in batches:
             self._connections.check()
             yield batch
+
+    def ingest(self, ref: GraphRef, batch: FeedBatch, now_ms: int) -> Ingested:
+        lines = numbered_lines(batch)
+        with self._connections.writing() as connection:
+            with transaction(connection):
+                writer = Writer(connection, self._finder.derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
+                ingested = writer.ingest(ref, batch, lines, rejects_max=self._rejects_max)
+            self._meta = writer.meta
+        return ingested
+
+    def feeds(self, ref: GraphRef, names: Sequence[str]) -> list[FeedState | None]:
+        self._meta.check_read(ref)
+        with self._connections.reading() as connection, snapshot(connection):
+            return find_feeds(connection, names)
 
     def export(self, ref: GraphRef) -> Iterator[bytes]:
         self._meta.check_read(ref)

@@ -14,13 +14,14 @@ from argosy.shards.engines.sqlite import SqliteEngine
 NOW_MS: Final = 1_800_000_000_000
 NO_SOURCE: Final = Source()
 HORIZON_MS: Final = 7 * 86_400_000
+REJECTS_MAX: Final = 20
 BOUNDS: Final = OpenBounds(graphs=64, memory_bytes=67_108_864, descriptors=512, vectors_bytes=67_108_864)
 
 Opened = Callable[[Path], Engine]
 
 
 def open_sqlite(root: Path, bounds: OpenBounds = BOUNDS) -> SqliteEngine:
-    return SqliteEngine(root, bounds=bounds, key_horizon_ms=HORIZON_MS)
+    return SqliteEngine(root, bounds=bounds, key_horizon_ms=HORIZON_MS, rejects_max=REJECTS_MAX)
 
 
 def new_ref(tenant: str = "acme", graph: str = "people", generation: int = 1) -> GraphRef:

@@ -146,10 +146,10 @@ class PlainShard:
         return await self.apply(ref, loaded, key=None, token=None, source=source, deadline_s=deadline_s)
 
     async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
-        raise NotImplementedError
+        return self._engine.graph(ref).ingest(ref, batch, SystemClock().unix_ms()).fed
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> list[FeedState | None]:
-        raise NotImplementedError
+        return self._engine.graph(ref).feeds(ref, names)
 
     async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
         raise NotImplementedError

@@ -1,0 +1,173 @@
+"""Takes lines of feeds into a graph's file, by the rule of argosy/graph/feeds.py.
+
+Rules:
+- Everything is in the one transaction: what lines do, the feed's next line and chain, and the lines that were refused.
+- Nodes without conditions are written in runs. What may fail half done is in a savepoint of its own.
+- A feed is forgotten when nothing was done of it for the horizon, a few in every commit. feed_forgotten is when the
+  youngest of them was made: so lines of a feed that may be forgotten are refused, whatever the clock does. Feeds that
+  are younger were never here, or still are.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from argosy.errors import GraphConditionError, GraphInputError, GraphTooLargeError, KeyExpiredError
+from argosy.graph.feeds import (
+    REASON_LENGTH_MAX,
+    REFUSED_MAX,
+    FeedBatch,
+    FeedState,
+    Lines,
+    RefusedLine,
+    is_next,
+    new_feed,
+)
+from argosy.graph.ops import DeleteNode, MergeProps, Op, UpsertNode
+from argosy.ingest.documents import HAS_CHUNK, ReplaceDocument
+from argosy.ingest.line_ops import op_of
+from argosy.ingest.oversized import START_SIZE_BYTES_MAX, oversized
+from argosy.shards.engines.changes import Changes, RefusedError
+from argosy.statements import load_statements
+
+_SQL: Final = load_statements("argosy.shards.engines", "feeds")
+_FORGOTTEN: Final = 2  # in one commit: with many refused lines, some milliseconds
+
+
+class Feeding:
+    """One batch of a feed on its way into the file. ops: what took effect."""
+
+    def __init__(self, connection: apsw.Connection, changes: Changes, *, horizon_ms: int, now_ms: int) -> None:
+        self._connection = connection
+        self._changes = changes
+        self._horizon_ms = horizon_ms
+        self._now_ms = now_ms
+        self._has_feeds = has_feeds(connection)
+        self._run: list[UpsertNode] = []
+        self._refused: list[RefusedLine] = []
+        self._applied = 0
+        self._rejected = 0
+        self.ops: list[Op] = []
+
+    def take(self, batch: FeedBatch, lines: Lines, rejects_max: int) -> FeedState:
+        """Do the lines if they are next, and return the feed as it is then. rejects_max: lines of one feed that are
+        kept when they are refused; all of them are counted. Raises KeyExpiredError.
+        """
+        state = self._find(batch)
+        if not is_next(batch, state):
+            return state
+        kept_max = max(0, rejects_max - state.rejected)
+        for number, line in lines:
+            try:
+                self._do_line(line)
+            except (RefusedError, GraphInputError) as error:
+                self._rejected += 1
+                if self._rejected <= kept_max:
+                    self._refused.append(_refused(number, line, error))
+        self._write_run()
+        self._changes.tell()
+        applied, rejected = state.applied + self._applied, state.rejected + self._rejected
+        state = FeedState(batch.feed, batch.end, batch.after, applied, rejected)
+        self._store(state, batch.made_at_ms)
+        return state
+
+    def refused_lines(self, batch: FeedBatch) -> tuple[list[RefusedLine], bool]:
+        """Let go of what is confirmed. Return the first ones of the others, and whether there are more."""
+        if not self._has_feeds:
+            return [], False
+        if batch.confirmed:
+            self._connection.execute(_SQL["confirm_refused"], (batch.feed, batch.confirmed))
+        rows = self._connection.execute(_SQL["find_refused"], (batch.feed, batch.confirmed, REFUSED_MAX + 1))
+        refused = [RefusedLine(*row) for row in rows]
+        return refused[:REFUSED_MAX], len(refused) > REFUSED_MAX
+
+    def _find(self, batch: FeedBatch) -> FeedState:
+        if (state := find_feed(self._connection, batch.feed, has_feeds=self._has_feeds)) is not None:
+            return state
+        if batch.made_at_ms and batch.made_at_ms <= self._forgotten_ms():
+            raise KeyExpiredError(f"feed {batch.feed!r} is so old that nobody knows what was done of it")
+        return new_feed(batch.feed)
+
+    def _forgotten_ms(self) -> int:
+        if not self._has_feeds:
+            return 0
+        forgotten_ms: int = self._connection.execute(_SQL["forgotten_ms"]).get
+        return forgotten_ms
+
+    def _do_line(self, line: bytes) -> None:
+        if (over := oversized(line)) is not None:
+            raise GraphTooLargeError(f"{over.size_bytes} bytes: more than INGEST_LINE_SIZE_BYTES_MAX")
+        op = op_of(line)
+        if op is None:
+            return
+        if isinstance(op, UpsertNode) and not (op.vectors or op.if_absent or op.if_version is not None):
+            self._run.append(op)
+        else:
+            self._write_run()
+            self._do(op)
+        self._applied += 1
+
+    def _do(self, op: Op | ReplaceDocument) -> None:
+        if isinstance(op, ReplaceDocument):
+            ops = [*self._lost_chunks(op), *op.ops]
+            with self._changes.whole():
+                for each in ops:
+                    self._changes.do(each)
+            self.ops.extend(ops)
+            return
+        if isinstance(op, UpsertNode | MergeProps) and op.vectors:
+            with self._changes.whole():
+                self._changes.do(op)
+        else:
+            self._changes.do(op)
+        self.ops.append(op)
+
+    def _lost_chunks(self, document: ReplaceDocument) -> list[Op]:
+        """Return operations that delete the chunks that a document has no more. Others may have linked it to nodes by
+        the same type: these stay.
+        """
+        kept = set(document.chunk_ids)
+        rows = self._connection.execute(_SQL["chunks_of_document"], (document.id, HAS_CHUNK))
+        return [DeleteNode(each) for (each,) in rows if each not in kept and each.startswith(f"{document.id}#")]
+
+    def _write_run(self) -> None:
+        if self._run:
+            self._changes.upsert_nodes(self._run)
+            self.ops.extend(self._run)
+            self._run = []
+
+    def _store(self, state: FeedState, made_at_ms: int) -> None:
+        if not self._has_feeds:
+            self._connection.execute(_SQL["make_feeds"])
+            self._has_feeds = True
+        self._connection.execute(_SQL["upsert_feed"], (*state, made_at_ms, self._now_ms))
+        self._connection.executemany(_SQL["insert_refused"], [(state.feed, *each) for each in self._refused])
+        forgotten = self._connection.execute(_SQL["forget_feeds"], (self._now_ms - self._horizon_ms, _FORGOTTEN))
+        for feed, its_made_at_ms in forgotten.fetchall():
+            self._connection.execute(_SQL["forget_refused"], (feed,))
+            self._connection.execute(_SQL["set_forgotten"], (its_made_at_ms,))
+
+
+def _refused(number: int, line: bytes, error: RefusedError | GraphInputError) -> RefusedLine:
+    code = error.code if isinstance(error, GraphInputError) else GraphConditionError.code
+    reason = str(error)[:REASON_LENGTH_MAX].encode(errors="replace").decode()
+    over = oversized(line)
+    return RefusedLine(number, code, reason, (line if over is None else over.start)[:START_SIZE_BYTES_MAX])
+
+
+def has_feeds(connection: apsw.Connection) -> bool:
+    """Return whether the file has the tables of feeds."""
+    return connection.execute(_SQL["has_feeds"]).fetchone() is not None
+
+
+def find_feed(connection: apsw.Connection, feed: str, *, has_feeds: bool) -> FeedState | None:
+    """Return a feed as it is."""
+    row = connection.execute(_SQL["find_feed"], (feed,)).fetchone() if has_feeds else None
+    return None if row is None else FeedState(*row)
+
+
+def find_feeds(connection: apsw.Connection, names: Sequence[str]) -> list[FeedState | None]:
+    """Return feeds as they are; None for those that are not there."""
+    is_there = has_feeds(connection)
+    return [find_feed(connection, name, has_feeds=is_there) for name in names]
