@@ -107,6 +107,7 @@ SHARD_WRITES_REFUSED = Counter("argosy_shard_writes_refused", "Batches that were
 SHARD_COMMIT_BATCHES = Histogram(
     "argosy_shard_commit_batches", "Batches in one commit", buckets=(1, 2, 5, 10, 25, 50, 100, 256)
 )
+SHARD_FEED_LINES = Counter("argosy_shard_feed_lines", "Lines of feeds, by what came of them", ["outcome"])
 SHARD_THREADS_BUSY = Gauge("argosy_shard_threads_busy", "Calls that a thread works at, or that wait for one", ["kind"])
 SHARD_VIEWS = Gauge("argosy_shard_views", "Graphs that are ready for Cypher")
 SHARD_VIEW_MEMORY_BYTES = Gauge("argosy_shard_view_memory_bytes", "Memory of all views of a shard")

@@ -157,10 +157,14 @@ class Batch(NamedTuple):
 
 
 class Ingested(NamedTuple):
-    """What became of lines of a feed. ops: those that took effect, in their order; none: the version stays."""
+    """What became of lines of a feed. ops: those that took effect, in their order; none: the version stays. applied,
+    rejected: how many lines were, now.
+    """
 
     fed: Fed
     ops: Sequence[Op]
+    applied: int
+    rejected: int
 
 
 class Engine(Protocol):

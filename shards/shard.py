@@ -211,6 +211,8 @@ class Shard:
             return self._engine.graph(ref).ingest(ref, batch, self._clock.unix_ms())
 
         def then(ingested: Ingested) -> None:
+            telemetry.SHARD_FEED_LINES.labels(outcome="applied").inc(ingested.applied)
+            telemetry.SHARD_FEED_LINES.labels(outcome="rejected").inc(ingested.rejected)
             if ingested.ops:
                 self._views.committed(ref, ingested.ops, ingested.fed.version, size_bytes)
 

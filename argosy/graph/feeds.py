@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from argosy.errors import GraphInputError
+from argosy.errors import GraphInputError, GraphTooLargeError
 from argosy.graph.facts import NO_SOURCE, Source
 from argosy.graph.ops import INT_MAX, fault_of_name
 from argosy.ingest.chain import EMPTY, SIZE_BYTES, chain_of
 
 FIRST_LINE: Final = 1
+LINES_MAX: Final = 20_000  # of one batch: some 100 ms, if they are as short as they can be
 FEEDS_MAX: Final = 1_000  # that one call asks for
 REFUSED_MAX: Final = 500  # lines of one answer: with their reasons and starts less than a mebibyte
 REASON_LENGTH_MAX: Final = 500
@@ -97,12 +98,16 @@ def is_next(batch: FeedBatch, state: FeedState) -> bool:
 
 
 def numbered_lines(batch: FeedBatch) -> Lines:
-    """Return the lines of a batch with their numbers. Raises GraphInputError when the batch contradicts itself."""
+    """Return the lines of a batch with their numbers. Raises GraphInputError when the batch contradicts itself, and
+    GraphTooLargeError.
+    """
     if fault := _fault_of(batch):
         raise GraphInputError(f"feed: {fault}")
     if batch.end == batch.first:
         return []
     lines = batch.lines.split(b"\n")
+    if len(lines) > LINES_MAX:
+        raise GraphTooLargeError(f"feed: a batch has at most {LINES_MAX} lines, not {len(lines)}")
     if not batch.numbers:
         if len(lines) != batch.end - batch.first:
             raise GraphInputError(f"feed: {batch.end - batch.first} lines are said to come, and {len(lines)} do")

@@ -13,7 +13,7 @@ from typing import Final
 
 import apsw
 
-from argosy.errors import GraphConditionError, GraphInputError, GraphTooLargeError, KeyExpiredError
+from argosy.errors import GraphConditionError, GraphInputError, KeyExpiredError
 from argosy.graph.feeds import (
     REASON_LENGTH_MAX,
     REFUSED_MAX,
@@ -36,7 +36,7 @@ _FORGOTTEN: Final = 2  # in one commit: with many refused lines, some millisecon
 
 
 class Feeding:
-    """One batch of a feed on its way into the file. ops: what took effect."""
+    """One batch of a feed on its way into the file. ops: what took effect. applied, rejected: how many lines were."""
 
     def __init__(self, connection: apsw.Connection, changes: Changes, *, horizon_ms: int, now_ms: int) -> None:
         self._connection = connection
@@ -46,8 +46,8 @@ class Feeding:
         self._has_feeds = has_feeds(connection)
         self._run: list[UpsertNode] = []
         self._refused: list[RefusedLine] = []
-        self._applied = 0
-        self._rejected = 0
+        self.applied = 0
+        self.rejected = 0
         self.ops: list[Op] = []
 
     def take(self, batch: FeedBatch, lines: Lines, rejects_max: int) -> FeedState:
@@ -62,12 +62,12 @@ class Feeding:
             try:
                 self._do_line(line)
             except (RefusedError, GraphInputError) as error:
-                self._rejected += 1
-                if self._rejected <= kept_max:
+                self.rejected += 1
+                if self.rejected <= kept_max:
                     self._refused.append(_refused(number, line, error))
         self._write_run()
         self._changes.tell()
-        applied, rejected = state.applied + self._applied, state.rejected + self._rejected
+        applied, rejected = state.applied + self.applied, state.rejected + self.rejected
         state = FeedState(batch.feed, batch.end, batch.after, applied, rejected)
         self._store(state, batch.made_at_ms)
         return state
@@ -96,8 +96,6 @@ class Feeding:
         return forgotten_ms
 
     def _do_line(self, line: bytes) -> None:
-        if (over := oversized(line)) is not None:
-            raise GraphTooLargeError(f"{over.size_bytes} bytes: more than INGEST_LINE_SIZE_BYTES_MAX")
         op = op_of(line)
         if op is None:
             return
@@ -106,7 +104,7 @@ class Feeding:
         else:
             self._write_run()
             self._do(op)
-        self._applied += 1
+        self.applied += 1
 
     def _do(self, op: Op | ReplaceDocument) -> None:
         if isinstance(op, ReplaceDocument):

@@ -92,7 +92,8 @@ class Writer:
             self._count(changes)
             self._store_meta()
         refused, is_cut = feeding.refused_lines(batch)
-        return Ingested(Fed(state, refused, is_cut, self.meta.version), feeding.ops)
+        fed = Fed(state, refused, is_cut, self.meta.version)
+        return Ingested(fed, feeding.ops, feeding.applied, feeding.rejected)
 
     def _apply(self, batch: Batch) -> Applied:
         self.meta.check_write(batch.ref)

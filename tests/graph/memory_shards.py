@@ -40,8 +40,9 @@ from argosy.graph.facts import (
 )
 from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, is_next, new_feed, numbered_lines
 from argosy.graph.forgetting import ForgetTurns, Forgotten
-from argosy.graph.ops import Op, UpsertNode, decode_ops
+from argosy.graph.ops import Op, UpsertNode
 from argosy.graph.transport import Transport
+from argosy.ingest.line_ops import op_of
 from tests.graph.memory_copies import Copied, MemoryCopies
 
 T = TypeVar("T")
@@ -81,9 +82,9 @@ class File:
         if not line.strip():
             return state
         try:
-            for op in decode_ops(b"[%b]" % line):
-                assert isinstance(op, UpsertNode)
-                self.nodes[op.id] = Node(op.id, op.label, b"{}", self.version, source)
+            op = op_of(line)
+            assert isinstance(op, UpsertNode)
+            self.nodes[op.id] = Node(op.id, op.label, b"{}", self.version, source)
         except GraphInputError as error:
             refused.append(RefusedLine(number, error.code, str(error), line[:200]))
             return state._replace(rejected=state.rejected + 1)

@@ -1,9 +1,9 @@
 """What tests of engines have in common: engines on a folder, graphs, and batches in few words."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from argosy.graph.facts import Applied, Edge, FencingToken, GraphRef, Node, Source, WriteKey
 from argosy.graph.ops import Op, UpsertEdge, UpsertNode
@@ -17,11 +17,13 @@ HORIZON_MS: Final = 7 * 86_400_000
 REJECTS_MAX: Final = 20
 BOUNDS: Final = OpenBounds(graphs=64, memory_bytes=67_108_864, descriptors=512, vectors_bytes=67_108_864)
 
-Opened = Callable[[Path], Engine]
+
+class Opened(Protocol):
+    def __call__(self, root: Path, *, rejects_max: int = ...) -> Engine: ...
 
 
-def open_sqlite(root: Path, bounds: OpenBounds = BOUNDS) -> SqliteEngine:
-    return SqliteEngine(root, bounds=bounds, key_horizon_ms=HORIZON_MS, rejects_max=REJECTS_MAX)
+def open_sqlite(root: Path, bounds: OpenBounds = BOUNDS, *, rejects_max: int = REJECTS_MAX) -> SqliteEngine:
+    return SqliteEngine(root, bounds=bounds, key_horizon_ms=HORIZON_MS, rejects_max=rejects_max)
 
 
 def new_ref(tenant: str = "acme", graph: str = "people", generation: int = 1) -> GraphRef:

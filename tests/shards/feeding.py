@@ -1,0 +1,56 @@
+"""Feeds for tests: lines, cut into batches as a test wants them."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from argosy.graph.facts import NO_SOURCE, GraphRef, Source
+from argosy.graph.feeds import Fed, FeedBatch, FeedState
+from argosy.graph.ops import Op
+from argosy.ingest.chain import EMPTY, chain_of
+from argosy.shards.engine import Engine
+from tests.shards.engines import NOW_MS, person
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class Upload(NamedTuple):
+    """A feed with all of its lines."""
+
+    feed: str
+    lines: Sequence[bytes]
+    made_at_ms: int = NOW_MS
+
+    def batch(self, first: int, last: int, *, confirmed: int = 0, source: Source = NO_SOURCE) -> FeedBatch:
+        """Return the lines from one number to another, both of which are there; first: last + 1: none."""
+        lines = self.lines[first - 1 : last]
+        before = chain_of(EMPTY, self.lines[: first - 1])
+        after = chain_of(before, lines)
+        text = b"\n".join(lines)
+        return FeedBatch(self.feed, self.made_at_ms, first, last + 1, before, after, text, confirmed, source)
+
+    @property
+    def whole(self) -> FeedBatch:
+        return self.batch(1, len(self.lines))
+
+    def asked(self, confirmed: int = 0) -> FeedBatch:
+        """Return a batch of no lines."""
+        return self.batch(1, 0, confirmed=confirmed)
+
+    def state(self, done: int, *, applied: int | None = None, rejected: int = 0) -> FeedState:
+        """Return the feed when so many lines were done. applied: of them; None: the rest of those rejected."""
+        chain = chain_of(EMPTY, self.lines[:done])
+        return FeedState(self.feed, done + 1, chain, done - rejected if applied is None else applied, rejected)
+
+
+def upload(*lines: Op | bytes | dict[str, Any], feed: str = "job", made_at_ms: int = NOW_MS) -> Upload:
+    return Upload(feed, [line if isinstance(line, bytes) else encode(line) for line in lines], made_at_ms)
+
+
+def people(*ids: str, feed: str = "job") -> Upload:
+    return upload(*map(person, ids), feed=feed)
+
+
+def ingest(engine: Engine, ref: GraphRef, batch: FeedBatch, now_ms: int = NOW_MS) -> Fed:
+    return engine.graph(ref).ingest(ref, batch, now_ms).fed
