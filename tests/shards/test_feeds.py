@@ -2,6 +2,7 @@
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -236,7 +237,7 @@ def test_numbers_may_have_holes(engine: Engine, ref: GraphRef) -> None:
         {"first": 3},
     ],
 )
-def test_a_batch_that_contradicts_itself_is_refused(engine: Engine, ref: GraphRef, wrong: dict[str, object]) -> None:
+def test_a_batch_that_contradicts_itself_is_refused(engine: Engine, ref: GraphRef, wrong: dict[str, Any]) -> None:
     batch = people("ada", "bob").whole._replace(**wrong)
 
     with pytest.raises(GraphInputError, match="feed: "):
@@ -345,9 +346,13 @@ def test_a_file_has_tables_of_feeds_from_the_first_one_on_and_no_other_format(op
 
 
 def schema_of(path: Path) -> tuple[int, set[str]]:
-    with apsw.Connection(str(path)) as connection:
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
-        return connection.pragma("user_version"), names
+    connection = apsw.Connection(str(path))
+    try:
+        return connection.pragma("user_version"), {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_schema")
+        }
+    finally:
+        connection.close()
 
 
 def test_too_many_lines_at_once_are_refused(engine: Engine, ref: GraphRef) -> None:
