@@ -8,7 +8,7 @@ Rules:
   are younger were never here, or still are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import apsw
@@ -26,8 +26,9 @@ from argosy.graph.feeds import (
 )
 from argosy.graph.ops import DeleteNode, MergeProps, Op, UpsertNode
 from argosy.ingest.documents import HAS_CHUNK, ReplaceDocument
-from argosy.ingest.line_ops import op_of
+from argosy.ingest.line_ops import Together, op_of
 from argosy.ingest.oversized import START_SIZE_BYTES_MAX, oversized
+from argosy.ingest.refusal import refusal_of
 from argosy.shards.engines.changes import Changes, RefusedError
 from argosy.statements import load_statements
 
@@ -106,13 +107,14 @@ class Feeding:
             self._do(op)
         self.applied += 1
 
-    def _do(self, op: Op | ReplaceDocument) -> None:
-        if isinstance(op, ReplaceDocument):
-            ops = [*self._lost_chunks(op), *op.ops]
+    def _do(self, op: Op | ReplaceDocument | Together) -> None:
+        if isinstance(op, ReplaceDocument | Together):
+            done: list[Op] = []
             with self._changes.whole():
-                for each in ops:
+                for each in self._ops_of(op):
                     self._changes.do(each)
-            self.ops.extend(ops)
+                    done.append(each)
+            self.ops.extend(done)
             return
         if isinstance(op, UpsertNode | MergeProps) and op.vectors:
             with self._changes.whole():
@@ -120,6 +122,18 @@ class Feeding:
         else:
             self._changes.do(op)
         self.ops.append(op)
+
+    def _ops_of(self, op: Op | ReplaceDocument | Together) -> Iterator[Op]:
+        """Yield what is done, each when all before it is."""
+        match op:
+            case Together():
+                for part in op.parts:
+                    yield from self._ops_of(part)
+            case ReplaceDocument():
+                yield from self._lost_chunks(op)
+                yield from op.ops
+            case _:
+                yield op
 
     def _lost_chunks(self, document: ReplaceDocument) -> list[Op]:
         """Return operations that delete the chunks that a document has no more. Others may have linked it to nodes by
@@ -148,6 +162,8 @@ class Feeding:
 
 
 def _refused(number: int, line: bytes, error: RefusedError | GraphInputError) -> RefusedLine:
+    if (refusal := refusal_of(line)) is not None:
+        return RefusedLine(number, refusal.code, refusal.reason[:REASON_LENGTH_MAX], refusal.start)
     code = error.code if isinstance(error, GraphInputError) else GraphConditionError.code
     reason = str(error)[:REASON_LENGTH_MAX].encode(errors="replace").decode()
     over = oversized(line)

@@ -17,8 +17,9 @@ from argosy.ingest.documents import (
     chunks_of,
     replacement_of,
 )
-from argosy.ingest.line_ops import op_of
+from argosy.ingest.line_ops import Together, op_of
 from argosy.ingest.oversized import marker_of
+from argosy.ingest.refusal import Refusal, refusal_marker, refusal_of
 
 
 def sentences(count: int) -> str:
@@ -188,3 +189,26 @@ def test_what_is_no_operation_is_refused_with_the_reason(data: bytes, reason: st
 
     assert reason in said
     assert not said.startswith("ops")
+
+
+def test_several_operations_of_a_line_are_checked_each() -> None:
+    node = {"op": "upsert_node", "id": "ada", "label": "Person"}
+    document = {"op": "document", "id": "notes", "text": "On the engine."}
+
+    made = op_of(msgspec.json.encode({"op": "together", "ops": [node, document]}))
+
+    assert isinstance(made, Together)
+    assert [type(each) for each in made.parts] == [UpsertNode, ReplaceDocument]
+    assert reason_of(msgspec.json.encode({"op": "together", "ops": [node, {**node, "id": ""}]})).startswith("ops[1]: ")
+    assert "1 to 10000" in reason_of(b'{"op": "together", "ops": []}')
+
+
+def test_what_stands_for_a_record_without_a_line_says_why() -> None:
+    marker = refusal_marker("mapping_failed", "KeyError: 'id' \ud800", b"\xff\n{")
+
+    assert b"\n" not in marker
+    assert refusal_of(marker) == Refusal("mapping_failed", "KeyError: 'id' ?", b"\xff\n{")
+    assert reason_of(marker) == "KeyError: 'id' ?"
+    assert refusal_of(b"{}") is None
+    assert refusal_of(b"\0refused by hand") is None
+    assert reason_of(b"\0refused by hand")

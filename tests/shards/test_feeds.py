@@ -13,6 +13,7 @@ from argosy.graph.feeds import LINES_MAX, REFUSED_MAX, FeedBatch
 from argosy.graph.ops import DeleteNode, MergeProps, UpsertNode
 from argosy.ingest.chain import EMPTY
 from argosy.ingest.oversized import marker_of
+from argosy.ingest.refusal import refusal_marker
 from argosy.shards.engine import Engine
 from tests.shards.engines import HORIZON_MS, NOW_MS, REJECTS_MAX, Opened, apply, facts_of, knows, never, person
 from tests.shards.feeding import ingest, people, upload
@@ -81,11 +82,12 @@ def test_a_line_is_refused_alone_and_says_why(engine: Engine, ref: GraphRef) -> 
         marker_of(3_000_000, bytes(16), b'{"op":"upsert_node","id":"'),
         b"\xff" * 300,
         person("bob"),
+        refusal_marker("mapping_failed", "KeyError: 'id'", b"no\nJSON"),
     )
 
     fed = ingest(engine, ref, lines.whole)
 
-    assert fed.state == lines.state(8, rejected=6)
+    assert fed.state == lines.state(9, rejected=7)
     assert [(each.line, each.code) for each in fed.refused] == [
         (1, "invalid_graph_input"),
         (3, "graph_condition"),
@@ -93,10 +95,12 @@ def test_a_line_is_refused_alone_and_says_why(engine: Engine, ref: GraphRef) -> 
         (5, "graph_condition"),
         (6, "graph_too_large"),
         (7, "invalid_graph_input"),
+        (9, "mapping_failed"),
     ]
     assert "needs node 'nobody'" in fed.refused[1].reason
     assert fed.refused[4].start == b'{"op":"upsert_node","id":"'
     assert fed.refused[5].start == b"\xff" * 200
+    assert fed.refused[6][2:] == ("KeyError: 'id'", b"no\nJSON")
     assert ids(engine, ref) == ["ada", "bob"]
 
 
@@ -189,6 +193,21 @@ def test_a_line_that_fails_half_done_leaves_nothing(engine: Engine, ref: GraphRe
     assert [hit.node.id for hit in engine.graph(ref).search(ref, "after", 9, never)] == ["cy"]
     assert engine.graph(ref).search(ref, "never", 9, never) == []
     assert [hit.node.id for hit in engine.graph(ref).nearest(ref, "v", [1.0, 0.0], 9, never)] == ["bob"]
+
+
+def test_operations_of_one_line_are_done_together_or_not_at_all(engine: Engine, ref: GraphRef) -> None:
+    lines = upload(
+        {"op": "together", "ops": [person("ada"), person("bob"), knows("ada", "bob")]},
+        {"op": "together", "ops": [person("eve"), {"op": "document", "id": "d", "text": "t"}, knows("eve", "nobody")]},
+        {"op": "together", "ops": [DeleteNode("bob"), {"op": "document", "id": "notes", "text": "On the engine."}]},
+    )
+
+    ingested = engine.graph(ref).ingest(ref, lines.whole, NOW_MS)
+
+    assert ingested.fed.state == lines.state(3, rejected=1)
+    assert [(each.line, each.code) for each in ingested.fed.refused] == [(2, "graph_condition")]
+    assert ids(engine, ref) == ["ada", "notes", "notes#00001"]
+    assert list(ingested.ops)[:4] == [person("ada"), person("bob"), knows("ada", "bob"), DeleteNode("bob")]
 
 
 def test_what_took_effect_is_said_in_its_order(engine: Engine, ref: GraphRef) -> None:
