@@ -5,10 +5,15 @@
     {"kind": "edge", "src": "ada", "type": "KNOWS", "dst": "bob", "props": {}, "version": 1, …}
     {"kind": "applied", "key": "…", …}
     {"kind": "token", "session_id": "…", …}
-    {"kind": "end", "nodes": 2, "edges": 1, "applied": 1, "tokens": 1, "sha256": "…"}
+    {"kind": "feed", "feed": "…", "next": 7, …}
+    {"kind": "refused", "feed": "…", "line": 3, …}
+    {"kind": "end", "nodes": 2, "edges": 1, "applied": 1, "tokens": 1, "sha256": "…", "feeds": 1, "refused": 1}
 
-The lines come in this order. Keys and tokens go along, so that a graph that is elsewhere now still applies a batch once
-and fences the same writers. The digest is of all lines before the last one, each with its line end.
+The lines come in this order. Keys, tokens and feeds go along, so that a graph that is elsewhere now still applies a
+batch once, fences the same writers, and does each line of a feed once. The digest is of all lines before the last one,
+each with its line end.
+
+A graph without feeds is written in format 1, which versions that know no feeds read.
 """
 
 import uuid
@@ -16,7 +21,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+FORMAT_WITHOUT_FEEDS: Final = 1
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -25,8 +31,8 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     pass
 
 
-class GraphLine(_Line, frozen=True, tag="graph"):
-    """The graph itself. version: of the last batch. forgotten_ms: see `Meta`."""
+class GraphLine(_Line, frozen=True, omit_defaults=True, tag="graph"):
+    """The graph itself. version: of the last batch. forgotten_ms: see `Meta`; feeds_forgotten_ms: the same of feeds."""
 
     format: int
     tenant: str
@@ -35,6 +41,7 @@ class GraphLine(_Line, frozen=True, tag="graph"):
     generation: _Count
     version: _Count
     forgotten_ms: _Count
+    feeds_forgotten_ms: _Count = 0
 
 
 class NodeLine(_Line, frozen=True, omit_defaults=True, tag="node"):
@@ -76,7 +83,29 @@ class TokenLine(_Line, frozen=True, tag="token"):
     used_at_ms: _Int
 
 
-class EndLine(_Line, frozen=True, tag="end"):
+class FeedLine(_Line, frozen=True, tag="feed"):
+    """A feed, as its table has it. chain: in hexadecimal."""
+
+    feed: str
+    next: _Count
+    chain: str
+    applied: _Count
+    rejected: _Count
+    made_at_ms: _Count
+    used_at_ms: _Int
+
+
+class RefusedFeedLine(_Line, frozen=True, tag="refused"):
+    """A line of a feed that could not be done. start: in Base64."""
+
+    feed: str
+    line: _Count
+    code: str
+    reason: str
+    start: bytes
+
+
+class EndLine(_Line, frozen=True, omit_defaults=True, tag="end"):
     """How many lines there are of each kind, and the digest."""
 
     nodes: int
@@ -84,9 +113,11 @@ class EndLine(_Line, frozen=True, tag="end"):
     applied: int
     tokens: int
     sha256: str
+    feeds: int = 0
+    refused: int = 0
 
 
-ExportLine = GraphLine | NodeLine | EdgeLine | AppliedLine | TokenLine | EndLine
+ExportLine = GraphLine | NodeLine | EdgeLine | AppliedLine | TokenLine | FeedLine | RefusedFeedLine | EndLine
 
 encode_line: Final = msgspec.json.Encoder().encode
 decode_line: Final = msgspec.json.Decoder(ExportLine).decode

@@ -11,37 +11,54 @@ import msgspec
 
 from argosy.shards.engines.exchange import (
     FORMAT,
+    FORMAT_WITHOUT_FEEDS,
     AppliedLine,
     EdgeLine,
     EndLine,
     ExportLine,
+    FeedLine,
     GraphLine,
     NodeLine,
+    RefusedFeedLine,
     TokenLine,
     encode_line,
 )
+from argosy.shards.engines.feeds import forgotten_ms, has_feeds
 from argosy.shards.engines.meta import Meta
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "exchange")
+_FEEDS: Final = load_statements("argosy.shards.engines", "feeds")
 
 
 def export(connection: apsw.Connection) -> Iterator[bytes]:
     """Yield the lines of a graph, each with its line end. connection: in a snapshot."""
     digest = hashlib.sha256()
-    counts = dict.fromkeys((GraphLine, NodeLine, EdgeLine, AppliedLine, TokenLine), 0)
+    counts: dict[type[ExportLine], int] = dict.fromkeys((NodeLine, EdgeLine, AppliedLine, TokenLine), 0)
+    counts |= dict.fromkeys((GraphLine, FeedLine, RefusedFeedLine), 0)
     for line in _lines(connection):
         counts[type(line)] += 1
         text = encode_line(line) + b"\n"
         digest.update(text)
         yield text
-    end = EndLine(counts[NodeLine], counts[EdgeLine], counts[AppliedLine], counts[TokenLine], digest.hexdigest())
+    facts = (counts[NodeLine], counts[EdgeLine], counts[AppliedLine], counts[TokenLine])
+    end = EndLine(*facts, digest.hexdigest(), counts[FeedLine], counts[RefusedFeedLine])
     yield encode_line(end) + b"\n"
 
 
 def _lines(connection: apsw.Connection) -> Iterator[ExportLine]:
     meta = Meta.read(connection)
-    yield GraphLine(FORMAT, meta.tenant, meta.graph, meta.incarnation, meta.generation, meta.version, meta.forgotten_ms)
+    is_fed = has_feeds(connection)
+    yield GraphLine(
+        FORMAT if is_fed else FORMAT_WITHOUT_FEEDS,
+        meta.tenant,
+        meta.graph,
+        meta.incarnation,
+        meta.generation,
+        meta.version,
+        meta.forgotten_ms,
+        forgotten_ms(connection) if is_fed else 0,
+    )
     for number, *node in connection.execute(_SQL["all_nodes"]):
         yield _node(node, dict(connection.execute(_SQL["vectors_of"], (number,))))
     for row in connection.execute(_SQL["all_edges"]):
@@ -51,6 +68,11 @@ def _lines(connection: apsw.Connection) -> Iterator[ExportLine]:
         yield AppliedLine(key, ops_digest.hex(), *answer)
     for session_id, *token in connection.execute(_SQL["all_tokens"]):
         yield TokenLine(uuid.UUID(bytes=session_id), *token)
+    if is_fed:
+        for feed, number, chain, *rest in connection.execute(_FEEDS["all_feeds"]):
+            yield FeedLine(feed, number, chain.hex(), *rest)
+        for row in connection.execute(_FEEDS["all_refused"]):
+            yield RefusedFeedLine(*row)
 
 
 def _node(row: list[Any], vectors: dict[str, bytes]) -> NodeLine:

@@ -86,15 +86,9 @@ class Feeding:
     def _find(self, batch: FeedBatch) -> FeedState:
         if (state := find_feed(self._connection, batch.feed, has_feeds=self._has_feeds)) is not None:
             return state
-        if batch.made_at_ms and batch.made_at_ms <= self._forgotten_ms():
+        if self._has_feeds and 0 < batch.made_at_ms <= forgotten_ms(self._connection):
             raise KeyExpiredError(f"feed {batch.feed!r} is so old that nobody knows what was done of it")
         return new_feed(batch.feed)
-
-    def _forgotten_ms(self) -> int:
-        if not self._has_feeds:
-            return 0
-        forgotten_ms: int = self._connection.execute(_SQL["forgotten_ms"]).get
-        return forgotten_ms
 
     def _do_line(self, line: bytes) -> None:
         op = op_of(line)
@@ -173,6 +167,12 @@ def _refused(number: int, line: bytes, error: RefusedError | GraphInputError) ->
 def has_feeds(connection: apsw.Connection) -> bool:
     """Return whether the file has the tables of feeds."""
     return connection.execute(_SQL["has_feeds"]).fetchone() is not None
+
+
+def forgotten_ms(connection: apsw.Connection) -> int:
+    """Return when the youngest feed was made that was forgotten. connection: to a file that has feeds."""
+    made_ms: int = connection.execute(_SQL["forgotten_ms"]).get
+    return made_ms
 
 
 def find_feed(connection: apsw.Connection, feed: str, *, has_feeds: bool) -> FeedState | None:

@@ -72,3 +72,12 @@ SELECT feed, next, chain, applied, rejected, made_at_ms, used_at_ms FROM feed OR
 
 -- name: all_refused
 SELECT feed, line, code, reason, start FROM refused ORDER BY feed, line
+
+-- name: restore_feed
+INSERT INTO feed (feed, next, chain, applied, rejected, made_at_ms, used_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: stray_refused
+-- Of a feed that is not there, or that has not come to the line.
+SELECT r.feed, r.line FROM refused AS r
+WHERE NOT EXISTS (SELECT 1 FROM feed AS f WHERE f.feed = r.feed AND f.next > r.line)
+LIMIT 1

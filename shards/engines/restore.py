@@ -10,23 +10,30 @@ import apsw
 import msgspec
 
 from argosy.errors import GraphInputError
-from argosy.graph.ops import Op, Props, UpsertEdge, UpsertNode, check_ops
+from argosy.graph.feeds import FIRST_LINE, REASON_LENGTH_MAX
+from argosy.graph.ops import Op, Props, UpsertEdge, UpsertNode, check_ops, fault_of_name
+from argosy.ingest.chain import SIZE_BYTES
+from argosy.ingest.oversized import START_SIZE_BYTES_MAX
 from argosy.shards.engines.changes import encode_props, float32, named_edge
 from argosy.shards.engines.derived import Content, Derived, NodeChange
 from argosy.shards.engines.exchange import (
     FORMAT,
+    FORMAT_WITHOUT_FEEDS,
     AppliedLine,
     EdgeLine,
     EndLine,
     ExportLine,
+    FeedLine,
     GraphLine,
     NodeLine,
+    RefusedFeedLine,
     TokenLine,
     decode_line,
 )
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "exchange")
+_FEEDS: Final = load_statements("argosy.shards.engines", "feeds")
 _BATCH: Final = load_statements("argosy.shards.engines", "batch")
 _AT_A_TIME: Final = 1_000  # changes that are told
 
@@ -40,7 +47,9 @@ class Restore:
         self._connection = connection
         self._derived = derived
         self._digest = hashlib.sha256()
-        self._counts: dict[type[ExportLine], int] = dict.fromkeys((NodeLine, EdgeLine, AppliedLine, TokenLine), 0)
+        self._counts: dict[type[ExportLine], int] = dict.fromkeys(
+            (NodeLine, EdgeLine, AppliedLine, TokenLine, FeedLine, RefusedFeedLine), 0
+        )
         self._nodes: list[NodeChange] = []
         self._graph: GraphLine | None = None
         self._is_whole = False
@@ -73,8 +82,13 @@ class Restore:
             raise GraphInputError("the first line, and no other one, is of the graph")
         match line:
             case GraphLine():
-                if line.format != FORMAT:
-                    raise GraphInputError(f"format {line.format} is not known, only {FORMAT}")
+                if not FORMAT_WITHOUT_FEEDS <= line.format <= FORMAT:
+                    raise GraphInputError(f"format {line.format} is not known, only {FORMAT} and before")
+                if line.format == FORMAT_WITHOUT_FEEDS and line.feeds_forgotten_ms:
+                    raise GraphInputError("a graph of this format has no feeds")
+                if line.format == FORMAT:
+                    self._connection.execute(_FEEDS["make_feeds"])
+                    self._connection.execute(_FEEDS["set_forgotten"], (line.feeds_forgotten_ms,))
                 self._graph = line
                 return
             case NodeLine():
@@ -87,6 +101,8 @@ class Restore:
             case TokenLine():
                 token = (line.epoch, line.place, line.attempt, line.used_at_ms)
                 self._run("insert_token", line.session_id.bytes, *token)
+            case FeedLine() | RefusedFeedLine():
+                self._put_feed(line)
         self._counts[type(line)] += 1
         if len(self._nodes) >= _AT_A_TIME:
             self._tell()
@@ -107,6 +123,24 @@ class Restore:
         text = encode_props(props)
         self._run("insert_edge", line.src, line.type, line.dst, text, line.version, line.turn_id, line.step_key)
 
+    def _put_feed(self, line: FeedLine | RefusedFeedLine) -> None:
+        if self._graph is not None and self._graph.format == FORMAT_WITHOUT_FEEDS:
+            raise GraphInputError("a graph of this format has no feeds")
+        if fault := fault_of_name(line.feed):
+            raise GraphInputError(f"the name of a feed {fault}")
+        if isinstance(line, RefusedFeedLine):
+            if len(line.start) > START_SIZE_BYTES_MAX or len(line.reason) > REASON_LENGTH_MAX:
+                raise GraphInputError("more is said of a refused line than is kept")
+            self._connection.execute(_FEEDS["insert_refused"], msgspec.structs.astuple(line))
+            return
+        chain = bytes.fromhex(line.chain)
+        if len(chain) != SIZE_BYTES or line.next < FIRST_LINE:
+            raise GraphInputError(f"no feed has this chain at line {line.next}")
+        times = (line.made_at_ms, line.used_at_ms)
+        self._connection.execute(
+            _FEEDS["restore_feed"], (line.feed, line.next, chain, line.applied, line.rejected, *times)
+        )
+
     def _check(self, op: Op, version: int) -> None:
         if self._graph is not None and version > self._graph.version:
             raise GraphInputError(f"version {version} is later than the graph's, {self._graph.version}")
@@ -116,7 +150,7 @@ class Restore:
             raise GraphInputError(str(error).removeprefix("ops[0]: ")) from error
 
     def _check_end(self, end: EndLine) -> None:
-        if (end.nodes, end.edges, end.applied, end.tokens) != tuple(self._counts.values()):
+        if (end.nodes, end.edges, end.applied, end.tokens, end.feeds, end.refused) != tuple(self._counts.values()):
             raise GraphInputError("lines are missing, or there are more than the end says")
         if end.sha256 != self._digest.hexdigest():
             raise GraphInputError("the digest at the end does not fit the lines: the export was altered or cut")
@@ -126,6 +160,8 @@ class Restore:
         self._tell()
         if dangling := self._connection.execute(_SQL["any_dangling_edge"]).fetchone():
             raise GraphInputError(f"{named_edge(dangling)} lacks one of its nodes")
+        if graph.format == FORMAT and (stray := self._connection.execute(_FEEDS["stray_refused"]).fetchone()):
+            raise GraphInputError(f"feed {stray[0]!r} has not come to line {stray[1]}, which it refused")
         counts = (self._counts[NodeLine], self._counts[EdgeLine])
         self._connection.execute(_BATCH["update_meta"], (graph.version, *counts, graph.forgotten_ms))
 

@@ -116,7 +116,7 @@ def _with(index: int, **values: Any) -> Callable[[list[bytes]], list[bytes]]:
         (lambda lines: [b"\xff", *lines], "line 1: "),
         (lambda lines: [b"[" * 100_000, *lines], "line 1: "),
         (_without("edge"), "line 9: lines are missing"),
-        (_with(0, format=2), "line 1: format 2 is not known"),
+        (_with(0, format=3), "line 1: format 3 is not known"),
         (_with(1, props={"born": 1}), "line 10: the digest at the end does not fit the lines"),
         (_with(1, props={"born": 2**63}), "line 2: .*64 bits"),
         (_with(1, props=[1]), "line 2: Expected `object`"),
