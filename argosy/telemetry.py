@@ -25,6 +25,8 @@ CONNECTIONS_REFUSED = Counter(
 )
 STREAMS = Gauge("argosy_gateway_streams", "Event streams that clients have open")
 STREAMS_REFUSED = Counter("argosy_gateway_streams_refused", "Event streams refused for want of room")
+UPLOADS = Gauge("argosy_gateway_uploads", "Uploads into graphs under way")
+UPLOADED_BYTES = Counter("argosy_gateway_upload_bytes", "Bytes of uploaded lines handed to the log")
 STREAM_READS = Counter("argosy_gateway_stream_reads", "Reads of history for event streams", ["why"])
 WATCH_LINES = Gauge("argosy_gateway_watch_lines", "Workers to which this process is connected, for live events")
 CACHE_AGE_S = Gauge("argosy_gateway_cache_age_seconds", "Age of the cache of workflows and owners")

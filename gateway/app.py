@@ -16,6 +16,7 @@ from argosy.gateway.boundary import Boundary, answer_problem
 from argosy.gateway.browser_guard import BrowserGuard
 from argosy.gateway.explain import Explanation
 from argosy.gateway.graph_problems import GRAPH_ERRORS
+from argosy.gateway.ingest import views as ingest_views
 from argosy.gateway.problems import Problem, ProblemBody
 from argosy.gateway.routes import (
     batch,
@@ -27,6 +28,7 @@ from argosy.gateway.routes import (
     graphs,
     health,
     inbox,
+    ingest,
     leaders,
     resume,
     sessions,
@@ -73,6 +75,10 @@ SHAPES: Final = [
     graph_views.Recollection,
     graph_views.SearchAnswer,
     graph_views.SummaryView,
+    ingest_views.JobEvents,
+    ingest_views.JobPage,
+    ingest_views.JobView,
+    ingest_views.RejectView,
     leaders.LeaderList,
     openapi.LineAnswer,
     openapi.Sent,
@@ -109,7 +115,7 @@ def create_app(
         redoc_url=None,
         routes=list(plain),
     )
-    modules = (turns, events, inbox, resume, sessions, graphs, graph_data, fleet, leaders, health, console)
+    modules = (turns, events, inbox, resume, sessions, graphs, graph_data, ingest, fleet, leaders, health, console)
     routers = [each.router for each in modules]
     if settings.gateway_metrics:
         routers.append(health.metrics_router)
@@ -159,6 +165,8 @@ async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
         await state.log_monitor.close()
         await state.waiting.close()
         await state.more_events.close()
+        await state.moved_jobs.close()
+        await state.ingest_log.close()
         await state.connections.close()
         await state.poking.close()
         await state.catalog.close()

@@ -69,6 +69,11 @@ class LogMonitor:
         self._task: asyncio.Task[None] | None = None
         self.reason = ""
 
+    @property
+    def seen(self) -> Identity:
+        """The log that had this name when it was looked at last."""
+        return self._seen or self._writer.identity
+
     async def open(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="log-watch")
 
@@ -96,7 +101,7 @@ class LogMonitor:
             with contextlib.suppress(ArgosyError):
                 self._recorded = await self._lane_logs.find(_NOBODY, self._ttl_s)
                 self._recorded_at_s = self._clock.monotonic_s()
-        reason = refusal(opened, self._seen or opened, self._recorded, self._topic)
+        reason = refusal(opened, self.seen, self._recorded, self._topic)
         if reason and reason != self.reason:
             log.error(telemetry.LOG_REPLACED, topic=self._topic, consequence=f"nothing is accepted: {reason}")
         self.reason = reason

@@ -16,7 +16,7 @@ from argosy.names import VANISHING, fault_of_name, is_key, is_tenant
 
 DEFAULT_TENANT: Final = "default"
 
-_TURN_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def session_name(name: str) -> str:
@@ -69,8 +69,15 @@ def tenant(name: str) -> str:
 
 def turn_id(text: str) -> uuid.UUID:
     """Return the UUID of a turn id, if the id has the form in which this API writes it."""
-    if not _TURN_ID.fullmatch(text):
+    if not _ID.fullmatch(text):
         raise Problem("invalid_id", "a turn id looks like 01234567-89ab-8cde-8f01-23456789abcd")
+    return uuid.UUID(text)
+
+
+def job_id(text: str) -> uuid.UUID:
+    """Return the UUID of a job's id, if the id has the form in which this API writes it."""
+    if not _ID.fullmatch(text):
+        raise Problem("invalid_id", "the id of a job looks like 01234567-89ab-8cde-8f01-23456789abcd")
     return uuid.UUID(text)
 
 

@@ -47,7 +47,7 @@ def or_stream(described: dict[int | str, dict[str, Any]]) -> dict[int | str, dic
     }
     return described | {
         200: shown | {"content": shown.get("content", {}) | streams},
-        204: {"description": "The turn has ended, and everything was seen"},
+        204: {"description": "It has ended, and everything was seen"},
     }
 
 

@@ -17,6 +17,7 @@ from argosy.gateway.openapi_examples import EXAMPLES
 from argosy.gateway.problems import KINDS
 from argosy.graph import ops
 from argosy.graph.facts import GraphState
+from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
 from argosy.names import KEY_PATTERN, NAME_PATTERN, NAME_SIZE_BYTES_MAX, TENANT_PATTERN
 from argosy.turn.events import STEP_STATUS_AFTER, Event, WireEvent
 from argosy.turn.status import Status
@@ -27,6 +28,7 @@ _TAGS: Final = [
     {"name": "sessions", "description": "Ordered streams of turns."},
     {"name": "events", "description": "What happened and what happens: pages of history, and live streams."},
     {"name": "graphs", "description": "Memory: property graphs of a tenant, each by its name."},
+    {"name": "ingest", "description": "Lines into graphs, in any number, each applied once; and what became of them."},
     {"name": "fleet", "description": "For operators: workers, partitions, leaders, what could not be read."},
     {"name": "health", "description": "Of the process that answers."},
 ]
@@ -35,6 +37,10 @@ _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
     ("Explanation", "status"): tuple(Status),
     ("GraphDetail", "state"): tuple(GraphState),
     ("Head", "status"): tuple(Status),
+    ("JobEvent", "type"): tuple(JobEventType),
+    ("JobView", "kind"): tuple(JobKind),
+    ("JobView", "status"): tuple(JobState),
+    ("JobView", "waits_for"): tuple(WaitsFor),
     ("Problem", "code"): tuple(KINDS),
     ("Sent", "status"): tuple(Status),
     ("Step", "status"): tuple(STEP_STATUS_AFTER.values()),
@@ -66,12 +72,13 @@ _NAME: Final = {"type": "string", "minLength": 1, "maxLength": NAME_SIZE_BYTES_M
 _NAME_IN_GRAPH: Final = _NAME | {"maxLength": ops.NAME_LENGTH_MAX}
 _PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "turn_id": _ID,
+    "job_id": _ID,
     "session": _NAME,
     "name": _NAME,
     "graph": _NAME_IN_GRAPH,
     "node": _NAME_IN_GRAPH,
 }
-_ID_FIELDS: Final = re.compile(r"(requested_)?turn_id|(signal|cancel|resume)_id")
+_ID_FIELDS: Final = re.compile(r"(requested_)?turn_id|job_id|(signal|cancel|resume)_id")
 
 
 _TIME_FIELDS: Final = re.compile(r"(.+_)?at|since|accepted_through|not_before")
@@ -96,8 +103,10 @@ _LAST_EVENT_ID = _header("Last-Event-ID", "A stream goes on after this event, wh
 # Headers that the code of FastAPI's routes reads from the request, so that FastAPI does not know of them; by operation.
 _READ_HEADERS: Final = {
     "apply_ops": _KEY,
+    "get_job_events": _LAST_EVENT_ID,
     "get_session_events": _LAST_EVENT_ID,
     "get_turn_events": _LAST_EVENT_ID,
+    "ingest": _KEY,
     "post_resume": _KEY,
 }
 

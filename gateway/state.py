@@ -10,6 +10,9 @@ from argosy.gateway import names
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.enqueue import Enqueue
 from argosy.gateway.exports import Exports
+from argosy.gateway.ingest.ingest_log import IngestLog
+from argosy.gateway.ingest.job_source import Moved, MovedJobs
+from argosy.gateway.ingest.uploads import Uploads
 from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.page_cursor import PageCursors
 from argosy.gateway.poking import Poking
@@ -24,6 +27,7 @@ from argosy.graph.graphs import Graphs
 from argosy.log import LogWriter
 from argosy.secret import Keys
 from argosy.store.inbox import UnreadBounds
+from argosy.store.ingest import Jobs
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
 
@@ -44,6 +48,10 @@ class State:
     streams: Streams
     graphs: Graphs
     exports: Exports
+    jobs: Jobs
+    moved_jobs: MovedJobs
+    ingest_log: IngestLog
+    uploads: Uploads
     waiting: Waiting
     admission: Admission
     enqueue: Enqueue
@@ -58,11 +66,12 @@ class State:
         return UnreadBounds(self.settings.signals_unread_max, self.settings.signals_unread_size_bytes_max)
 
     def drain(self) -> None:
-        """End event streams and waiting requests, because this process is about to end. Returns at once.
+        """End event streams, uploads and waiting requests, because this process is about to end. Returns at once.
 
         Their clients go on at another gateway.
         """
         self.streams.drain()
+        self.uploads.drain()
         self.waiting.drain()
 
     def tenant_of(self, request: Request) -> str:
@@ -82,6 +91,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
     log_monitor = LogMonitor(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
+    jobs = Jobs(pool)
     connections = WorkerConnections(catalog, keys.calls, clock, settings.stream_credit_size_bytes)
     return State(
         settings=settings,
@@ -96,6 +106,10 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         streams=Streams(settings.gateway_streams_max, settings.gateway_tenant_streams_max),
         graphs=graphs,
         exports=Exports(settings.gateway_tenant_exports_max),
+        jobs=jobs,
+        moved_jobs=Together(Moved(jobs)),
+        ingest_log=IngestLog(settings, pool, clock),
+        uploads=Uploads(settings.ingest_uploads_max, settings.ingest_tenant_uploads_max),
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, Field
 
+from argosy.config.kinds import Seconds
+
 
 class Ingest(BaseModel):
     """See argosy.config.Settings."""
@@ -32,4 +34,25 @@ class Ingest(BaseModel):
         ge=0,
         le=1_000_000,
         description="Rejected lines of one job that are kept with their reasons; all of them are counted.",
+    )
+    ingest_upload_size_bytes_max: int = Field(
+        default=17_179_869_184,
+        ge=1_048_576,
+        le=1_099_511_627_776,
+        description="Bound of one upload, inflated; 413.",
+    )
+    ingest_gzip_ratio_max: float = Field(
+        default=200.0,
+        ge=2,
+        le=1_100,
+        description="An upload of gzip may become so many times as large as it was sent, beyond its first 64 MiB.",
+    )
+    ingest_silent_s: Seconds = Field(
+        default=30.0, description="An upload of which nothing comes for so long is ended, 408; it can go on later."
+    )
+    ingest_uploads_max: int = Field(
+        default=16, ge=1, le=1_000, description="Uploads at once through one gateway process; then 503."
+    )
+    ingest_tenant_uploads_max: int = Field(
+        default=4, ge=1, le=1_000, description="Uploads of one tenant at once through one gateway process; then 503."
     )

@@ -73,7 +73,7 @@ async def get_turn_events(
         _history(shown),
         tenant,
         requested,
-        _last_event_id(request, begin, parse, parse_from) or BEGIN,
+        last_event_id(request, begin, parse, parse_from) or BEGIN,
         partition=partition_of(state, requested),
         turns=shown,
     )
@@ -94,7 +94,7 @@ async def get_session_events(session: str, request: Request, begin: From = None)
         _history(_Turns(state, tenant)),
         tenant,
         session_id,
-        _last_event_id(request, begin, partial(parse, cipher=cipher), partial(_parse_begin, cipher)),
+        last_event_id(request, begin, partial(parse, cipher=cipher), partial(_parse_begin, cipher)),
         cipher,
         partition=ids.partition_of(ids.bucket_of(session_id), state.writer.partition_count),
     )
@@ -148,7 +148,7 @@ def _parse_begin(cipher: PlaceCipher, text: str) -> EventId | None:
     return None if text == NOW else parse(text, cipher)
 
 
-def _last_event_id(
+def last_event_id(
     request: Request,
     begin: str | None,
     parse_header: Callable[[str], EventId],

@@ -101,9 +101,9 @@ async def wait_for_end(
         gone.cancel()
 
 
-def json_response(view: object) -> Response:
-    """Return a 200 with a view as its body."""
-    return Response(views.encode(view), 200, media_type="application/json")
+def json_response(view: object, status: int = 200) -> Response:
+    """Return an answer with a view as its body."""
+    return Response(views.encode(view), status, media_type="application/json")
 
 
 def _explained(turn_id: uuid.UUID, status: Status, verdict: Verdict) -> Response:

@@ -1,6 +1,6 @@
-"""The contract between a stream and the source of its messages: one turn (turn_source.py), or a session's turns one
-after the other (session_source.py). A source knows what the client has, what history has after that, and what an item
-from the owner adds; the stream decides when to read and when to wait.
+"""The contract between a stream and the source of its messages: one turn (turn_source.py), a session's turns one after
+the other (session_source.py), or a job of ingest (gateway/ingest/job_source.py). A source knows what the client has,
+what history has after that, and what an item from the owner adds; the stream decides when to read and when to wait.
 """
 
 from collections.abc import AsyncIterator
@@ -46,8 +46,10 @@ class Source(Protocol):
     """The source of one stream. A stream calls `find`, then `begin`, then the others."""
 
     @property
-    def target(self) -> Target:
-        """What to follow at the owner. It is another object once that is something else."""
+    def target(self) -> Target | None:
+        """What to follow at the owner. It is another object once that is something else. None: it has no owner, and
+        history has everything.
+        """
         ...
 
     @property

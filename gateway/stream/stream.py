@@ -19,6 +19,7 @@ from argosy.gateway.stream.continuity import lineage_of
 from argosy.gateway.stream.follower import Follower
 from argosy.gateway.stream.message import Message
 from argosy.gateway.stream.source import Reading, ReadReason, Source, Then
+from argosy.gateway.stream.unfollowed import Unfollowed
 
 POLL_S_MIN: Final = 0.25  # while no owner answers; each time half as long again
 POLL_S_MAX: Final = 1.0  # a client sees what happens within a second all the same
@@ -42,7 +43,7 @@ class Stream:
         self._source = source
         self._heartbeat_s = heartbeat_s
         self._target = source.target
-        self._follower: Follower | None = None
+        self._follower: Follower | Unfollowed | None = None
         self._reading: Reading | None = Reading(ReadReason.BEGIN)
         # The item that is received again once history was read.
         self._item: Any = None
@@ -160,7 +161,7 @@ class Stream:
             self._reading, self._item = Reading(ReadReason.ITEM, _lineage(item)), item
         return messages
 
-    def _following(self) -> Follower:
+    def _following(self) -> Follower | Unfollowed:
         """Return the follower of the source's target; make it the first time, and when the target has changed."""
         if self._target is not self._source.target:
             self._target = self._source.target
@@ -168,7 +169,10 @@ class Stream:
                 self._follower.close()
                 self._follower = None
         if self._follower is None:
-            self._follower = Follower(self._connections, self._target, self._source)
+            if self._target is None:
+                self._follower = Unfollowed()
+            else:
+                self._follower = Follower(self._connections, self._target, self._source)
             if not self._is_stopped and not self.is_over:
                 self._follower.open()
         return self._follower

@@ -20,6 +20,10 @@ class StubbornWriter:
         self.entries: list[Entry] = []
         self.appended = asyncio.Event()
 
+    @property
+    def partition_count(self) -> int:
+        return int(self._writer.partition_count)
+
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         self.entries += entries
         self.appended.set()

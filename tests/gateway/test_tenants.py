@@ -42,12 +42,14 @@ def told(answer: httpx2.Response, turn_id: uuid.UUID) -> dict[str, object]:
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
-    """Every (method, path) that the app documents, but for those of graphs (test_graphs_of_tenants.py)."""
+    """Every (method, path) that the app documents, but for those of graphs (test_graphs_of_tenants.py) and of jobs
+    (test_ingest_jobs.py).
+    """
     return [
         (method.upper(), path)
         for path, methods in app.openapi()["paths"].items()
         for method in methods
-        if not path.startswith("/v1/graphs")
+        if not path.startswith(("/v1/graphs", "/v1/ingest"))
     ]
 
 

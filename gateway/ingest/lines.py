@@ -1,0 +1,102 @@
+"""The lines of an upload, whatever it was sent as.
+
+| Content-Type                               | what it is                                                            |
+|--------------------------------------------|-----------------------------------------------------------------------|
+| application/x-ndjson, …/ndjson, …/jsonl    | lines, streamed: of any size. So is an upload without a Content-Type   |
+| application/json                           | a list of what would be lines, or {"ops": such a list}; read as a whole |
+| text/plain, text/markdown                  | one document, whose id is the parameter `id`; read as a whole          |
+"""
+
+from collections.abc import AsyncGenerator
+from enum import Enum
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+
+from argosy.config import Settings
+from argosy.errors import UploadEncodingError
+from argosy.gateway import json_value
+from argosy.gateway.ingest.blocks import blocks
+from argosy.gateway.problems import Problem
+from argosy.ingest.split import Splitter
+
+NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl")
+TEXT: Final = ("text/plain", "text/markdown")
+JSON: Final = "application/json"
+_LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
+
+
+class Shape(Enum):
+    """What an upload is sent as."""
+
+    LINES = "lines"
+    LIST = "list"
+    TEXT = "text"
+
+
+class _Ops(msgspec.Struct, forbid_unknown_fields=True):
+    ops: list[msgspec.Raw]
+
+
+_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw] | _Ops)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def shape_of(request: Request) -> Shape:
+    """Return what an upload is sent as. Raises Problem."""
+    media_type = request.headers.get("content-type", NDJSON[0]).partition(";")[0].strip().lower()
+    if media_type in NDJSON:
+        return Shape.LINES
+    if media_type == JSON:
+        return Shape.LIST
+    if media_type in TEXT:
+        return Shape.TEXT
+    known = ", ".join((NDJSON[0], JSON, TEXT[0]))
+    raise Problem("unsupported_media_type", f"Content-Type is {media_type[:80]!r}, send one of {known}")
+
+
+def lines(
+    request: Request, settings: Settings, shape: Shape, document_id: str | None, *, is_begun: bool
+) -> AsyncGenerator[list[bytes]]:
+    """Return the lines of an upload, some at a time. is_begun: it goes on behind some line. Raises as `blocks` does."""
+    if shape is Shape.LINES:
+        return _streamed(request, settings, is_begun=is_begun)
+    if shape is Shape.LIST:
+        return _listed(request, settings)
+    return _document(request, settings, document_id or "")
+
+
+async def _streamed(request: Request, settings: Settings, *, is_begun: bool) -> AsyncGenerator[list[bytes]]:
+    splitter = Splitter(settings.ingest_line_size_bytes_max, is_begun=is_begun)
+    async for block in blocks(request, settings, settings.ingest_upload_size_bytes_max):
+        yield splitter.feed(block)
+    yield splitter.finish()
+
+
+async def _listed(request: Request, settings: Settings) -> AsyncGenerator[list[bytes]]:
+    """Yield the members of a list, each on one line: a line break in JSON stands between its parts only."""
+    found = json_value.decode(await _whole(request, settings, settings.batch_size_bytes_max), _decoder, "the body")
+    splitter = Splitter(settings.ingest_line_size_bytes_max)
+    for raw in found.ops if isinstance(found, _Ops) else found:
+        yield splitter.feed(bytes(raw).translate(_LINE_BREAKS) + b"\n")
+    yield splitter.finish()
+
+
+async def _document(request: Request, settings: Settings, document_id: str) -> AsyncGenerator[list[bytes]]:
+    raw = await _whole(request, settings, settings.ingest_line_size_bytes_max)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UploadEncodingError(f"the text is not UTF-8: {error.reason} at byte {error.start}") from None
+    line = _encode({"op": "document", "id": document_id, "text": text})
+    if len(line) > settings.ingest_line_size_bytes_max:
+        detail = (
+            f"as a line the document has more than {settings.ingest_line_size_bytes_max} bytes: cut it into several"
+        )
+        raise Problem("payload_too_large", detail)
+    yield [line]
+
+
+async def _whole(request: Request, settings: Settings, size_bytes_max: int) -> bytes:
+    return b"".join([block async for block in blocks(request, settings, size_bytes_max)])
