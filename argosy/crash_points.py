@@ -23,6 +23,7 @@ POINTS: Final = (
     "in_step",  # the step's code has returned; its result is not recorded
     "before_flush",  # a flush is about to be sent
     "after_flush",  # a flush is committed; neither its turns nor any follower was told
+    "feed_committed",  # lines of a feed are durable; neither a view nor who sent them was told
     "upload_begun",  # an upload has a job, and nothing of it was read
     "upload_appended",  # the log has answered for some records of an upload; nobody has noted that
     "upload_ended",  # the log has an upload and its end; the job's row does not say so

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
-from argosy import telemetry
+from argosy import crash_points, telemetry
 from argosy.clock import Clock
 from argosy.errors import ShardUnavailableError, ViewLostError
 from argosy.graph.copies import Copies
@@ -211,6 +211,7 @@ class Shard:
             return self._engine.graph(ref).ingest(ref, batch, self._clock.unix_ms())
 
         def then(ingested: Ingested) -> None:
+            crash_points.reach("feed_committed")
             telemetry.SHARD_FEED_LINES.labels(outcome="applied").inc(ingested.applied)
             telemetry.SHARD_FEED_LINES.labels(outcome="rejected").inc(ingested.rejected)
             if ingested.ops:

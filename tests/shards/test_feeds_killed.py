@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from argosy.errors import OutcomeUnknownError
 from argosy.graph.facts import GraphRef
 from argosy.shards.engines.sqlite import SqliteEngine
-from tests.shards.engines import NOW_MS, REJECTS_MAX, facts_of, never, open_sqlite
+from tests.shards.asked import ids_asked
+from tests.shards.engines import NOW_MS, REJECTS_MAX, facts_of, never, new_ref, open_sqlite
+from tests.shards.feeding import people
 from tests.shards.feeding_child import FEEDS, Chains, batch_of, graph_of, node_id
+from tests.shards.processes import ShardProcess
+from tests.shards.shards import S
 from tests.shards.test_engine_killed import whole_lines
 
 
@@ -79,3 +84,24 @@ def test_each_line_that_was_answered_for_is_done_once(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_each_line_that_was_answered_for_is_done_once_after_thirty_kills(tmp_path: Path) -> None:
     go(tmp_path, rounds=30)
+
+
+@pytest.mark.slow
+async def test_a_shard_that_ends_before_it_answers_has_done_the_lines_and_says_so_when_asked_again(
+    tmp_path: Path,
+) -> None:
+    shard, lines = ShardProcess(tmp_path / "data"), people("ada", "bob", "cy")
+    shard.start(ARGOSY_CRASH_AT="feed_committed:2")
+    async with shard.called() as transport:
+        ref = new_ref()
+        await transport.create(ref, deadline_s=S)
+        await transport.ingest(ref, lines.batch(1, 1), deadline_s=S)
+        with pytest.raises(OutcomeUnknownError):
+            await transport.ingest(ref, lines.batch(2, 2), deadline_s=S)
+        shard.start()
+
+        for _ in range(2):
+            assert (await transport.ingest(ref, lines.batch(2, 2), deadline_s=S)).state == lines.state(2)
+        assert (await transport.ingest(ref, lines.batch(3, 3), deadline_s=S)).version == 3
+        assert await ids_asked(transport, ref) == ["ada", "bob", "cy"]
+    shard.bury()
