@@ -121,6 +121,15 @@ SHARD_VIEWS_LOST = Counter("argosy_shard_views_lost", "Views that ended, fell be
 LOOP_ERRORS = Counter("argosy_loop_errors", "Errors that a loop outlived, by what they mean", ["loop", "fault"])
 LOOP_FAILING = Gauge("argosy_loop_failing", "1 while the last round of a loop failed", ["loop"])
 
+# Ingest workers
+INGEST_LINES = Counter("argosy_ingest_lines", "Lines that graphs' files answered for, by outcome", ["outcome"])
+INGEST_RECORDS = Counter("argosy_ingest_records", "Records of lines, by what became of them", ["fate"])
+INGEST_BATCH_S = Histogram("argosy_ingest_batch_seconds", "Time of one batch at a shard", buckets=_LATENCY_S)
+INGEST_HELD_BYTES = Gauge("argosy_ingest_held_size_bytes", "Size of the records that were read and are not done")
+INGEST_PARTITIONS_PAUSED = Gauge("argosy_ingest_partitions_paused", "Partitions that wait for graphs that wait")
+INGEST_LAG = Gauge("argosy_ingest_lag", "Records of ingest that are not done", ["partition"])
+INGEST_JOBS_ENDED = Counter("argosy_ingest_jobs_ended", "Ends of jobs that this worker found out, by state", ["state"])
+
 # Graphs, as processes ask for them
 SHARD_UP = Gauge("argosy_engine_shard_up", "1 while a shard answered when it was asked last", ["endpoint"])
 SHARD_CALLS = Counter("argosy_engine_calls", "Calls to a shard, by what came of them", ["endpoint", "outcome"])
@@ -205,6 +214,17 @@ SHARD_UNREACHABLE: Final = "shard.unreachable"
 SHARD_REACHED: Final = "shard.reached"
 SHARD_FOREIGN: Final = "shard.foreign"
 GRAPH_FILE_UNUSABLE: Final = "graph.file_unusable"
+INGEST_STARTED: Final = "ingest.worker_started"
+INGEST_STOPPED: Final = "ingest.worker_stopped"
+INGEST_BEGUN_AGAIN: Final = "ingest.begun_again"
+INGEST_PARTITION_PAUSED: Final = "ingest.partition_paused"
+INGEST_PARTITION_RESUMED: Final = "ingest.partition_resumed"
+INGEST_GRAPH_WAITING: Final = "ingest.graph_waiting"
+INGEST_GRAPH_MADE_AGAIN: Final = "ingest.graph_made_again"
+INGEST_JOB_FAILED: Final = "ingest.job_failed"
+INGEST_JOBS_LOST: Final = "ingest.jobs_lost"
+INGEST_RECORD_NEWER: Final = "ingest.record_newer"
+INGEST_RECORD_FOREIGN: Final = "ingest.record_foreign"
 MAINTENANCE_STARTED: Final = "maintenance.started"
 LEADER_ELECTED: Final = "leader.elected"
 LEADER_RESIGNED: Final = "leader.resigned"

@@ -29,3 +29,4 @@ for command in (
 ):
     app.command()(command)
 worker_app.command()(processes.dispatch)
+worker_app.command()(processes.ingest)

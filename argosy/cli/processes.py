@@ -94,6 +94,14 @@ def dispatch(
     leave(run(settings, dsn_of(settings), parent_fd, is_strict=strict))
 
 
+def ingest(parent_fd: ParentFd = None) -> None:
+    """Run an ingest worker, which applies what is uploaded to graphs, of all lanes."""
+    from argosy.workers.ingest.main import run
+
+    settings = load_settings()
+    leave(run(settings, dsn_of(settings), parent_fd))
+
+
 def broker(
     nodes: Annotated[int, typer.Option(help="1, or 3 for a cluster that survives the loss of one.")] = 1,
     port: Annotated[int, typer.Option(help="Port of the first node.")] = 9092,

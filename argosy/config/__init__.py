@@ -145,6 +145,11 @@ class Settings(
             )
         if self.graph_batch_size_bytes_max > self.shard_graph_queue_size_bytes_max:
             raise ValueError("SHARD_GRAPH_QUEUE_SIZE_BYTES_MAX must not be below GRAPH_BATCH_SIZE_BYTES_MAX")
+        if self.ingest_held_size_bytes_max < 2 * self.ingest_partition_held_size_bytes_max:
+            raise ValueError(
+                "INGEST_HELD_SIZE_BYTES_MAX must not be below twice INGEST_PARTITION_HELD_SIZE_BYTES_MAX: records of"
+                " graphs that wait would keep others out"
+            )
         return self
 
 

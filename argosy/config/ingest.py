@@ -56,3 +56,25 @@ class Ingest(BaseModel):
     ingest_tenant_uploads_max: int = Field(
         default=4, ge=1, le=1_000, description="Uploads of one tenant at once through one gateway process; then 503."
     )
+    ingest_batches_max: int = Field(
+        default=8, ge=1, le=64, description="Batches that one ingest worker has under way at shards."
+    )
+    ingest_shard_batches_max: int = Field(default=2, ge=1, le=64, description="Of these, batches at one shard.")
+    ingest_held_size_bytes_max: int = Field(
+        default=67_108_864,
+        ge=1_048_576,
+        le=8_589_934_592,
+        description="Records that an ingest worker holds; it reads no further until half of this is gone.",
+    )
+    ingest_partition_held_size_bytes_max: int = Field(
+        default=8_388_608,
+        ge=262_144,
+        le=1_073_741_824,
+        description="Of these, records of one partition whose graphs wait for their shards; others in it wait behind.",
+    )
+    ingest_retry_s_max: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=60.0,
+        description="Longest pause before a graph that does not answer is asked again (seconds).",
+    )

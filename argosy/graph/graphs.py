@@ -76,13 +76,19 @@ class Graphs:
         self._members.follow(after_return)
 
     async def create(
-        self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
+        self,
+        tenant: str,
+        graph: str,
+        *,
+        session_id: uuid.UUID | None = None,
+        ttl_s: float | None = None,
+        incarnation: uuid.UUID | None = None,
     ) -> GraphRow:
         """Return the graph of this name, which is made unless it is there. Raises GraphNameError.
 
         session_id: of the session whose own graph it is, and with which it goes. ttl_s: how long a new one lives when
         nobody asks for it in this way any more; it begins anew, within a tenth, whenever somebody does. None: as long
-        as it is not dropped.
+        as it is not dropped. incarnation: of a new one, when it is a life that was there before.
         """
         name = checked_new(tenant, graph)
         if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
@@ -92,7 +98,7 @@ class Graphs:
             row = await self._directory.find(*name)
             if row is None and session_id is None and is_own(graph):
                 raise GraphNameError(f"graph {graph!r} would be a session's own: turns of the session alone make it")
-            row = row or await self._add(name, GraphRowState.CREATING, session_id, ttl_s)
+            row = row or await self._add(name, GraphRowState.CREATING, session_id, ttl_s, incarnation)
             if row is None:
                 continue
             if row.state is GraphRowState.RESTORING:
@@ -179,7 +185,12 @@ class Graphs:
         return self._asking.export(name, self._clock.monotonic_s() + deadline_s)
 
     async def _add(
-        self, name: GraphName, state: GraphRowState, session_id: uuid.UUID | None, ttl_s: float | None
+        self,
+        name: GraphName,
+        state: GraphRowState,
+        session_id: uuid.UUID | None,
+        ttl_s: float | None,
+        incarnation: uuid.UUID | None = None,
     ) -> GraphRow | None:
         """Write the row of a new graph; None when somebody else has, or the members have changed."""
         if not (members := self._members.for_new):
@@ -190,7 +201,7 @@ class Graphs:
         if not members:
             raise ShardUnavailableError("no shard takes new graphs now: all are draining")
         shard = place(members, *name)
-        row = await self._directory.add(NewGraph(*name, uuid.uuid4(), shard, state, session_id, ttl_s))
+        row = await self._directory.add(NewGraph(*name, incarnation or uuid.uuid4(), shard, state, session_id, ttl_s))
         if row is None:
             await self._members.refresh()
         return row

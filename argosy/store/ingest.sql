@@ -66,7 +66,7 @@ SELECT lineage()
 -- What a worker found out (functions/ingest_notes.sql).
 SELECT positions, states FROM note_ingest(
   $1::bigint, $2::text, $3::text,
-  $4::integer[], $5::bigint[], $6::bigint[], $7::timestamptz[],
+  $4::integer[], $5::bigint[], $6::bigint[], $7::double precision[],
   $8::integer[], $9::bigint[], $10::bytea[], $11::text[], $12::text[],
   $13::uuid[], $14::text[], $15::text[], $16::uuid[], $17::smallint[], $18::timestamptz[],
   $19::bigint[], $20::bytea[], $21::bigint[], $22::bigint[], $23::double precision[], $24::text[],

@@ -35,14 +35,14 @@ class Verdict(StrEnum):
 
 
 class Passed(NamedTuple):
-    """A partition in which everything from `begin` to `end` is done. through: every record appended before this moment
-    is, too; None: no more than was known.
+    """A partition in which everything from `begin` to `end` is done. age_s: so many seconds ago the log ended there, or
+    before: so every record that had been appended by then is done; None: nobody looked.
     """
 
     partition: int
     begin: int
     end: int
-    through: datetime | None
+    age_s: float | None = None
 
 
 class DeadRecord(NamedTuple):
@@ -110,12 +110,14 @@ class Noted(NamedTuple):
 
 
 class Notes:
-    """What one worker says about one log. lane: under which its positions stand. `begin` comes first."""
+    """What one worker says about one log. lane: under which its positions stand. First log_id is set, then comes
+    `begin`.
+    """
 
-    def __init__(self, pool: Pool, lane: str, log_id: str, rejects_max: int) -> None:
+    def __init__(self, pool: Pool, lane: str, rejects_max: int) -> None:
         self._pool = pool
         self._lane = lane
-        self.log_id = log_id
+        self.log_id = ""
         self._rejects_max = rejects_max
         self._lineage = 0
 

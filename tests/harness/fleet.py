@@ -130,6 +130,20 @@ class Fleet:
         process.wait_ready()
         return process
 
+    def begin_ingest_worker(self, *, crash_at: str = "", **settings: str) -> Managed:
+        """An ingest worker, which may not be ready yet. crash_at: as for begin_worker."""
+        port = int(settings.get("METRICS_PORT", free_port()))
+        settings = {"METRICS_PORT": str(port), **settings}
+        if crash_at:
+            settings["ARGOSY_CRASH_AT"] = crash_at
+        return self.start_process("ingest-worker", ["worker", "ingest"], port, settings, "METRICS_HOST")
+
+    def ingest_worker(self, *, crash_at: str = "", **settings: str) -> Managed:
+        """An ingest worker, once it is ready."""
+        process = self.begin_ingest_worker(crash_at=crash_at, **settings)
+        process.wait_ready()
+        return process
+
     def workers(self, count: int, **settings: str) -> list[Managed]:
         """So many workers, started at once."""
         started = [self.begin_worker(**settings) for _ in range(count)]

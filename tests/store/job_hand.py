@@ -66,8 +66,8 @@ class Job:
         return row
 
 
-def passed(begin: int, end: int, partition: int = 0, through: datetime | None = None) -> Passed:
-    return Passed(partition, begin, end, through)
+def passed(begin: int, end: int, partition: int = 0, age_s: float | None = None) -> Passed:
+    return Passed(partition, begin, end, age_s)
 
 
 async def execute(dsn: str, statement: str, *arguments: object) -> None:

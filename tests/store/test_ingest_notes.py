@@ -3,7 +3,6 @@
 import itertools
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 
@@ -30,7 +29,8 @@ def jobs(pool: Pool) -> Jobs:
 
 @pytest.fixture
 async def notes(pool: Pool) -> Notes:
-    notes = Notes(pool, LANE, LOG, rejects_max=5)
+    notes = Notes(pool, LANE, rejects_max=5)
+    notes.log_id = LOG
     await notes.begin()
     await notes.open_positions({0: 0, 1: 0})
     return notes
@@ -154,7 +154,7 @@ async def test_lines_that_the_log_was_read_beyond_are_lost(notes: Notes, jobs: J
     await execute(store_dsn, "UPDATE ingest_jobs SET received_at = $1 WHERE job_id <> $2", ago(300), fresh.job_id)
 
     before = await notes.lost([0], 1)
-    await notes.say(Note(passed=[passed(0, 50, through=datetime.now(UTC))]))
+    await notes.say(Note(passed=[passed(0, 50, age_s=0.0)]))
     after = [await notes.lost([0], 1) for _ in range(2)]
 
     assert (before, after) == (0, [1, 0])
@@ -167,7 +167,8 @@ async def test_lines_of_a_replaced_log_are_lost(pool: Pool, jobs: Jobs, store_ds
     await jobs.begin(job.new, LOG)
     await jobs.note_received(job.job_id, LOG, 10, chain_at(10), 100, is_end=True)
     await execute(store_dsn, "UPDATE ingest_jobs SET received_at = $1", ago(300))
-    notes = Notes(pool, LANE, "cluster/made-again", 5)
+    notes = Notes(pool, LANE, rejects_max=5)
+    notes.log_id = "cluster/made-again"
     await notes.begin()
     await notes.open_positions({0: 0})
 

@@ -5,6 +5,7 @@
 --   p_from, p_to: the worker has done everything between them. A position moves on only from where somebody had come to
 --     (p_from or later: then all before is done, too), and never back. Answer: where each partition stands now. One that is
 --     before p_from was set back (reset_position): the worker reads again from there.
+--   p_age_s: so many seconds ago the log ended at p_to, or before; NULL: nobody looked.
 --   j_: one row per job, ids ascending. j_next NULL: the file was not asked; j_waits NULL: as it was. j_end_line: the end of the upload stood in the
 --     log. j_verdict: '' | done | failed: what the file says about the end; lost: lines before the end are in no log and in no
 --     file, and the upload must go on from what the file has. Answer: the state of each.
@@ -12,7 +13,7 @@
 -- Late: another worker may have noted more of a job meanwhile; then only its rejects and its end are of use, once.
 CREATE OR REPLACE FUNCTION note_ingest(
   p_lineage bigint, p_lane text, p_log text,
-  p_partitions integer[], p_from bigint[], p_to bigint[], p_through timestamptz[],
+  p_partitions integer[], p_from bigint[], p_to bigint[], p_age_s double precision[],
   d_partition integer[], d_position bigint[], d_value bytea[], d_code text[], d_reason text[],
   j_job uuid[], j_tenant text[], j_graph text[], j_incarnation uuid[], j_bucket smallint[], j_made_at timestamptz[],
   j_next bigint[], j_chain bytea[], j_applied bigint[], j_rejected bigint[], j_rate double precision[], j_waits text[],
@@ -36,9 +37,10 @@ BEGIN
 
   positions := '{}';
   FOR i IN 1..cardinality(p_partitions) LOOP
-    UPDATE positions AS p SET position = greatest(p.position, p_to[i]), accepted_through = greatest(p.accepted_through, p_through[i])
+    UPDATE positions AS p SET position = greatest(p.position, p_to[i]),
+      accepted_through = greatest(p.accepted_through, clock_timestamp() - make_interval(secs => p_age_s[i]))
     WHERE p.log_id = p_log AND p.partition = p_partitions[i] AND p.position >= p_from[i]
-      AND (p.position < p_to[i] OR (p.position = p_to[i] AND p.accepted_through < p_through[i]));
+      AND (p.position < p_to[i] OR (p.position = p_to[i] AND p_age_s[i] IS NOT NULL));
     positions := positions || coalesce(position_of(p_log, p_partitions[i]), p_from[i]);
   END LOOP;
 
@@ -117,7 +119,8 @@ CREATE OR REPLACE FUNCTION lose_received(p_job uuid, p_log text) RETURNS void LA
 BEGIN
   UPDATE ingest_jobs SET log_id = p_log, received_line = next_line - 1, received_chain = next_chain, received_at = now(),
     end_line = NULL, end_chain = NULL, waits_for = 'upload'
-  WHERE job_id = p_job AND ended_at IS NULL AND (received_line >= next_line OR end_line IS NOT NULL OR log_id <> p_log);
+  WHERE job_id = p_job AND ended_at IS NULL
+    AND (received_line >= next_line OR end_line IS NOT NULL OR log_id <> p_log OR waits_for <> 'upload');
   IF FOUND THEN
     PERFORM add_job_event(p_job, 'job.lost', (SELECT jsonb_build_object('from_line', next_line) FROM ingest_jobs WHERE job_id = p_job));
   END IF;

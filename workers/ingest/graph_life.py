@@ -1,0 +1,55 @@
+"""Whether a graph that nobody finds is only away, is gone, or is to be made again.
+
+A job's row is younger than its graph's. So, of a record whose graph has no row:
+- Its job has a row: the graph was dropped. So it was when another life has the name, or its row says that it is
+  dropped.
+- Its job has none: the database went back to before both, and the log did not. The graph is made again, in the life
+  that the record names; what else was lost with it comes again with the records.
+"""
+
+from enum import Enum
+
+import structlog
+
+from argosy import telemetry
+from argosy.errors import GraphTakenError
+from argosy.graph.graphs import Graphs
+from argosy.store.graph import Directory, GraphRowState
+from argosy.store.ingest import Jobs
+from argosy.workers.ingest.feed import Feed
+
+log = structlog.get_logger()
+
+
+class Life(Enum):
+    AWAY = "away"  # it is there, or on its way
+    GONE = "gone"
+    MADE = "made"  # again, just now
+
+
+class GraphLives:
+    """The lives of graphs, as their records ask for them."""
+
+    def __init__(self, directory: Directory, graphs: Graphs, jobs: Jobs) -> None:
+        self._directory = directory
+        self._graphs = graphs
+        self._jobs = jobs
+
+    async def look(self, feed: Feed) -> Life:
+        """Say what has become of the feed's graph. Raises UnavailableError."""
+        row = await self._directory.find(feed.tenant, feed.graph)
+        if row is not None:
+            is_it = row.incarnation == feed.incarnation and row.state is not GraphRowState.DROPPING
+            return Life.AWAY if is_it else Life.GONE
+        if await self._jobs.find(feed.job_id, feed.tenant) is not None:
+            return Life.GONE
+        try:
+            made = await self._graphs.create(feed.tenant, feed.graph, incarnation=feed.incarnation)
+        except GraphTakenError:  # its shard has dropped this life
+            return Life.GONE
+        if made.incarnation != feed.incarnation:  # somebody else was faster, with another one
+            return Life.GONE
+        log.warning(
+            telemetry.INGEST_GRAPH_MADE_AGAIN, tenant=feed.tenant, graph=feed.graph, incarnation=str(feed.incarnation)
+        )
+        return Life.MADE

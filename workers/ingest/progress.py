@@ -1,0 +1,243 @@
+"""What this worker found out and has not said yet, and its saying: one call about every quarter of a second.
+
+Rules:
+- What a record came to is taken in before the record is done (`Partition.done`), and positions are read as the call is
+  made. So no position passes a record whose job's state and refused lines are not in the same call.
+- A call whose outcome is not known is made again, with what came meanwhile: all of it holds however often it is said.
+- While Postgres is away, what waits to be said is bounded: without `room` no graph is asked.
+- The log is told of a position, and a graph's file of the refused lines that it need not tell again, once Postgres has
+  them.
+- When the database went back in time, nothing that was found out holds: the worker begins again (OwnershipLostError).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from argosy import crash_points, telemetry
+from argosy.clock import Clock
+from argosy.graph.feeds import FeedState, RefusedLine
+from argosy.ingest.job import JobState, WaitsFor
+from argosy.ingest.record import EndRecord
+from argosy.log import LogReader
+from argosy.rounds import Rounds
+from argosy.store.ingest_notes import DeadRecord, JobNote, Note, Notes, Passed, RejectNote, Verdict
+from argosy.workers.ingest.decision import Ending
+from argosy.workers.ingest.feed import Feed
+from argosy.workers.ingest.partition import Partition
+
+_INTERVAL_S: Final = 0.25
+_SOON: Final = 64  # records that are done: then it is said at once
+_JOBS_MAX: Final = 2_000  # that wait to be said: a call with as many takes a second or so
+_REJECTS_MAX: Final = 20_000  # as long: with reasons and starts about 10 MB
+
+_Idle = dict[Partition, tuple[int, float]]  # a position, and when the log ended there
+
+
+class Said:
+    """What is to be said of one job. Later words replace earlier ones, but for an end, which stays."""
+
+    __slots__ = ("end", "ending", "feed", "rejects", "state", "waits_for")
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.state: FeedState | None = None
+        self.waits_for: WaitsFor | None = None
+        self.end: EndRecord | None = None
+        self.ending = Ending(Verdict.NOTHING)
+        self.rejects: list[RefusedLine] = []
+
+    def note(self, rate_lines_s: float) -> JobNote:
+        feed, state = self.feed, self.state
+        return JobNote(
+            feed.job_id,
+            feed.tenant,
+            feed.graph,
+            feed.incarnation,
+            feed.bucket,
+            feed.made_at,
+            None if state is None else state.next,
+            None if state is None else state.chain,
+            None if state is None else state.applied,
+            None if state is None else state.rejected,
+            rate_lines_s,
+            self.waits_for,
+            None if self.end is None else self.end.line_count,
+            None if self.end is None else self.end.chain,
+            *self.ending,
+        )
+
+
+class Progress:
+    """What is to be said. `run` until cancelled. room: set while graphs may be asked."""
+
+    def __init__(self, notes: Notes, reader: LogReader, clock: Clock) -> None:
+        self._notes = notes
+        self._reader = reader
+        self._clock = clock
+        self._rounds = Rounds("ingest progress", clock)
+        self._said: dict[Feed, Said] = {}
+        self._dead: list[DeadRecord] = []
+        self._idle: _Idle = {}
+        self._partitions: dict[int, Partition] = {}
+        self._done = self._rejects = 0
+        self._soon = asyncio.Event()
+        self._followers: list[Callable[[Feed], None]] = []
+        self.room = asyncio.Event()
+        self.room.set()
+        self.set_back: set[int] = set()  # partitions that Postgres has further back: they are to be read again
+
+    def follow(self, after_note: Callable[[Feed], None]) -> None:
+        """Call this with each feed of which something was said, once Postgres has it."""
+        self._followers.append(after_note)
+
+    # What was found out
+
+    def answered(self, feed: Feed, refused: Sequence[RefusedLine]) -> None:
+        """Take in that a file has answered, and what it told of refused lines."""
+        said = self._of(feed)
+        said.state = feed.state
+        said.waits_for = WaitsFor.NOTHING
+        said.rejects.extend(refused)
+        self._rejects += len(refused)
+        self._balance()
+
+    def waits(self, feed: Feed, waits_for: WaitsFor) -> None:
+        self._of(feed).waits_for = waits_for
+
+    def ended(self, feed: Feed, ending: Ending, record: EndRecord | None = None) -> None:
+        """Take in how a job ends, and that its end stood in the log."""
+        said = self._of(feed)
+        said.end = record or said.end
+        said.ending = ending
+        self._soon.set()
+
+    def dead(self, record: DeadRecord) -> None:
+        self._dead.append(record)
+
+    @property
+    def held_size_bytes(self) -> int:
+        """The size of the records that are kept aside and not said yet."""
+        return sum(len(each.value) for each in self._dead)
+
+    def done(self) -> None:
+        """Take in that a record is done."""
+        self._done += 1
+        if self._done >= _SOON:
+            self._soon.set()
+
+    def idle(self, partition: Partition, asked_at_s: float) -> None:
+        """Take in that the log ended at the partition's position when it was asked, and everything before is done."""
+        self._idle[partition] = (partition.position, asked_at_s)
+
+    def read(self, partition: Partition) -> None:
+        """Say how far this partition is, from now on, in place of the one with its number."""
+        self._partitions[partition.number] = partition
+
+    def leave(self, partition: Partition) -> None:
+        if self._partitions.get(partition.number) is partition:
+            del self._partitions[partition.number]
+        self._idle.pop(partition, None)
+
+    def forget(self) -> None:
+        """Drop what was not said: it may not hold any more."""
+        self._said, self._dead, self._idle = {}, [], {}
+        self._partitions.clear()
+        self._done = self._rejects = 0
+        self.set_back.clear()
+        self._balance()
+
+    def _of(self, feed: Feed) -> Said:
+        said = self._said.get(feed)
+        if said is None:
+            said = self._said[feed] = Said(feed)
+            self._balance()
+        return said
+
+    def _balance(self) -> None:
+        if len(self._said) >= _JOBS_MAX or self._rejects >= _REJECTS_MAX or len(self._dead) >= _JOBS_MAX:
+            self.room.clear()
+            self._soon.set()
+        else:
+            self.room.set()
+
+    # Saying it
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_INTERVAL_S):
+                    await self._soon.wait()
+            except TimeoutError:
+                pass
+            self._soon.clear()
+            async with self._rounds:
+                await self.say()
+
+    async def say(self) -> None:
+        """Say what there is. Raises StoreUnavailableError; OwnershipLostError: begin again."""
+        passed = self._passed()
+        if not (passed or self._said or self._dead):
+            return
+        said, dead, idle = self._said, self._dead, self._idle
+        self._said, self._dead, self._idle, self._done, self._rejects = {}, [], {}, 0, 0
+        followed = dict(self._partitions)
+        rejects = [RejectNote(each.feed.job_id, 0, *line) for each in said.values() for line in each.rejects]
+        jobs = [each.note(each.feed.rate_of(self._clock.monotonic_s())) for each in said.values()]
+        confirmed = {feed: feed.refused_through for feed in said}
+        try:
+            noted = await self._notes.say(Note(passed, dead, jobs, rejects))
+        except BaseException:
+            self._restore(said, dead, idle)
+            raise
+        crash_points.reach("ingest_noted")
+        for each in passed:
+            self._note_position(followed[each.partition], each.end, noted.positions[each.partition])
+        for feed in said:
+            feed.confirmed = max(feed.confirmed, confirmed[feed])
+            if (state := noted.states[feed.job_id]) is not JobState.RUNNING:
+                self._note_end(feed, state)
+            for after_note in self._followers:
+                after_note(feed)
+        self._balance()
+
+    def _passed(self) -> list[Passed]:
+        """Return the partitions that have something to say."""
+        now_s, found = self._clock.monotonic_s(), []
+        for partition in self._partitions.values():
+            end = partition.position
+            at, asked_s = self._idle.get(partition, (-1, 0.0))
+            age_s = now_s - asked_s if at == end else None
+            if end > partition.noted or age_s is not None:
+                found.append(Passed(partition.number, partition.noted, end, age_s))
+        return found
+
+    def _note_position(self, partition: Partition, end: int, position: int) -> None:
+        if position < partition.noted:
+            self.set_back.add(partition.number)
+        elif partition.noted < end:
+            partition.noted = end
+            self._reader.accepted(partition.number, end)
+
+    def _note_end(self, feed: Feed, state: JobState) -> None:
+        if not feed.is_over:
+            feed.is_over = True
+            telemetry.INGEST_JOBS_ENDED.labels(state=state).inc()
+
+    def _restore(
+        self, said: dict[Feed, Said], dead: list[DeadRecord], idle: dict[Partition, tuple[int, float]]
+    ) -> None:
+        """Take back what could not be said. What came meanwhile is newer."""
+        for feed, newer in self._said.items():
+            if (older := said.get(feed)) is None:
+                said[feed] = newer
+                continue
+            older.state = newer.state or older.state
+            older.waits_for = older.waits_for if newer.waits_for is None else newer.waits_for
+            older.end = newer.end or older.end
+            if newer.ending.verdict is not Verdict.NOTHING:
+                older.ending = newer.ending
+            older.rejects.extend(newer.rejects)
+        self._said, self._dead, self._idle = said, dead + self._dead, {**idle, **self._idle}
+        self._rejects = sum(len(each.rejects) for each in said.values())
+        self._balance()
