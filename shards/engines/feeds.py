@@ -3,9 +3,9 @@
 Rules:
 - Everything is in the one transaction: what lines do, the feed's next line and chain, and the lines that were refused.
 - Nodes without conditions are written in runs. What may fail half done is in a savepoint of its own.
-- A feed is forgotten when nothing was done of it for the horizon, a few in every commit. feed_forgotten is when the
-  youngest of them was made: so lines of a feed that may be forgotten are refused, whatever the clock does. Feeds that
-  are younger were never here, or still are.
+- A feed is forgotten when it was made, and used last, longer ago than the horizon: a few in every commit.
+  feed_forgotten is when the youngest of them was made: so lines of a feed that may be forgotten are refused, whatever
+  clocks do. Feeds that are younger were never here, or still are; none that is made from now on is as old.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,6 +56,8 @@ class Feeding:
         kept when they are refused; all of them are counted. Raises KeyExpiredError.
         """
         state = self._find(batch)
+        if batch.confirmed and self._has_feeds:  # first: what is refused now, nobody can have
+            self._connection.execute(_SQL["confirm_refused"], (batch.feed, batch.confirmed))
         if not is_next(batch, state):
             return state
         kept_max = max(0, rejects_max - state.rejected)
@@ -74,12 +76,10 @@ class Feeding:
         return state
 
     def refused_lines(self, batch: FeedBatch) -> tuple[list[RefusedLine], bool]:
-        """Let go of what is confirmed. Return the first ones of the others, and whether there are more."""
+        """Return the first lines that were refused and that nobody has confirmed, and whether there are more."""
         if not self._has_feeds:
             return [], False
-        if batch.confirmed:
-            self._connection.execute(_SQL["confirm_refused"], (batch.feed, batch.confirmed))
-        rows = self._connection.execute(_SQL["find_refused"], (batch.feed, batch.confirmed, REFUSED_MAX + 1))
+        rows = self._connection.execute(_SQL["find_refused"], (batch.feed, REFUSED_MAX + 1))
         refused = [RefusedLine(*row) for row in rows]
         return refused[:REFUSED_MAX], len(refused) > REFUSED_MAX
 
@@ -147,7 +147,8 @@ class Feeding:
         if not self._has_feeds:
             self._connection.execute(_SQL["make_feeds"])
             self._has_feeds = True
-        self._connection.execute(_SQL["upsert_feed"], (*state, made_at_ms, self._now_ms))
+        used_at_ms = max(self._now_ms, made_at_ms)  # whoever made the feed may have another clock
+        self._connection.execute(_SQL["upsert_feed"], (*state, made_at_ms, used_at_ms))
         self._connection.executemany(_SQL["insert_refused"], [(state.feed, *each) for each in self._refused])
         forgotten = self._connection.execute(_SQL["forget_feeds"], (self._now_ms - self._horizon_ms, _FORGOTTEN))
         for feed, its_made_at_ms in forgotten.fetchall():

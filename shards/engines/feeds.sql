@@ -46,7 +46,7 @@ SET next = excluded.next, chain = excluded.chain, applied = excluded.applied, re
 INSERT INTO refused (feed, line, code, reason, start) VALUES (?, ?, ?, ?, ?)
 
 -- name: find_refused
-SELECT line, code, reason, start FROM refused WHERE feed = ? AND line > ? ORDER BY line LIMIT ?
+SELECT line, code, reason, start FROM refused WHERE feed = ? ORDER BY line LIMIT ?
 
 -- name: confirm_refused
 DELETE FROM refused WHERE feed = ? AND line <= ?

@@ -136,7 +136,7 @@ class Restore:
         chain = bytes.fromhex(line.chain)
         if len(chain) != SIZE_BYTES or line.next < FIRST_LINE:
             raise GraphInputError(f"no feed has this chain at line {line.next}")
-        times = (line.made_at_ms, line.used_at_ms)
+        times = (line.made_at_ms, max(line.made_at_ms, line.used_at_ms))
         self._connection.execute(
             _FEEDS["restore_feed"], (line.feed, line.next, chain, line.applied, line.rejected, *times)
         )

@@ -328,6 +328,24 @@ def test_a_feed_in_use_is_not_forgotten(engine: Engine, ref: GraphRef) -> None:
         assert ingest(engine, ref, lines.batch(number, number), now_ms).state == lines.state(number)
 
 
+def test_a_feed_from_a_clock_that_is_ahead_makes_no_other_one_old(engine: Engine, ref: GraphRef) -> None:
+    ahead = people("ada", feed="ahead")._replace(made_at_ms=NOW_MS + 100 * HORIZON_MS)
+    ingest(engine, ref, ahead.whole)
+
+    for number in range(1, 4):
+        now_ms = NOW_MS + number * 2 * HORIZON_MS
+        lines = people("x", feed=f"other {number}")._replace(made_at_ms=now_ms)
+        assert ingest(engine, ref, lines.whole, now_ms).state == lines.state(1)
+
+
+def test_a_clock_that_was_behind_when_a_feed_was_used_does_not_forget_it(engine: Engine, ref: GraphRef) -> None:
+    lines = people("ada", "bob")
+    ingest(engine, ref, lines.batch(1, 1), NOW_MS - 100 * HORIZON_MS)
+    ingest(engine, ref, people("x", feed="other").whole)
+
+    assert ingest(engine, ref, lines.batch(2, 2)).state == lines.state(2)
+
+
 def test_a_feed_that_lasts_as_long_as_its_graph_is_never_forgotten(engine: Engine, ref: GraphRef) -> None:
     lasting = people("ada", "bob")._replace(made_at_ms=0)
     ingest(engine, ref, lasting.batch(1, 1))

@@ -70,16 +70,14 @@ class FedModel:
         counts = (state.applied + applied, state.rejected + len(refused))
         self.feeds[lines.feed] = FeedState(lines.feed, last + 1, chain, *counts)
         self.made.setdefault(lines.feed, lines.made_at_ms)
-        self.used[lines.feed] = max(now_ms, self.used.get(lines.feed, 0))
+        self.used[lines.feed] = max(now_ms, lines.made_at_ms, self.used.get(lines.feed, 0))
         for name in [each for each in self.feeds if self.made[each] and self.used[each] < now_ms - HORIZON_MS]:
             self.forgotten_ms = max(self.forgotten_ms, self.made[name])
             del self.feeds[name], self.used[name], self.made[name]
             self.refused.pop(name, None)
 
-    def confirm(self, name: str, number: int) -> list[int]:
-        left = [each for each in self.refused.get(name, []) if each > number]
-        self.refused[name] = left
-        return left
+    def confirm(self, name: str, number: int) -> None:
+        self.refused[name] = [each for each in self.refused.get(name, []) if each > number]
 
 
 def op_of(line: bytes) -> Op:
@@ -120,12 +118,13 @@ class FeedsMachine(RuleBasedStateMachine):
                 self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms)
             return
         version = self.model.graph.version
+        self.model.confirm(lines.feed, confirmed)
         self.model.take(lines, first, last, self.now_ms)
 
         ingested = self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms)
 
         assert ingested.fed.state == self.model.state(lines.feed)
-        assert [each.line for each in ingested.fed.refused] == self.model.confirm(lines.feed, confirmed)
+        assert [each.line for each in ingested.fed.refused] == self.model.refused.get(lines.feed, [])
         assert ingested.fed.version == self.model.graph.version
         assert bool(ingested.ops) == (self.model.graph.version > version)
 
