@@ -31,7 +31,8 @@ def up(
     parent_fd: ParentFd = None,
 ) -> None:
     """Run everything on this machine, in one process tree: Postgres (unless STATE_DB_URI names one), a gateway, a
-    worker, a shard for graphs (unless GRAPH_SERVICE_ENDPOINTS names others) and maintenance.
+    worker, a shard for graphs (unless GRAPH_SERVICE_ENDPOINTS names others) and an ingest worker for them, and
+    maintenance.
     """
     from argosy.local.up import Tree
 

@@ -1,4 +1,4 @@
-"""A fleet in this process: Postgres as a child process; gateway, worker, maintenance and shard on this event loop.
+"""A fleet in this process: Postgres as a child process; gateway, workers, maintenance and shard on this event loop.
 
 The parts are those of any fleet. This process is the user's program, so nothing here handles its signals or ends it.
 """
@@ -17,11 +17,12 @@ from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, UnavailableError
+from argosy.extras import has_extra
 from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.transport import Connect
 from argosy.local.own_shard import shard_in_process
 from argosy.local.postgres import EmbeddedPostgres
-from argosy.local.processes import MAINTENANCE, WORKER
+from argosy.local.processes import INGEST, MAINTENANCE, WORKER
 from argosy.local.sockets import make_private
 from argosy.local.supervisor import Ended, Part, Supervisor, TaskPart
 from argosy.logs.open import ensure
@@ -64,10 +65,13 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         graphs = await stack.enter_async_context(
             open_graphs(settings, pool, connect, is_settled=True, clock=clock, embedder=embedder)
         )
-        for process, work in (
+        parts = [
             (MAINTENANCE, partial(_maintain, settings, pool, connect)),
             (WORKER, partial(_work, settings, catalog, pool, graphs)),
-        ):
+        ]
+        if settings.graph_service_endpoints or has_extra("graph"):
+            parts.append((INGEST, partial(_ingest, settings, pool, graphs)))
+        for process, work in parts:
             await stack.enter_async_context(_kept(supervisor, TaskPart(process.label, work)))
         make_private(socket_path.parent)
         await stack.enter_async_context(serving(settings, socket_path, connect))
@@ -104,6 +108,13 @@ async def _work(settings: Settings, catalog: Catalog, pool: Pool, graphs: Graphs
     finally:
         asked.cancel()
         running.cancel()
+
+
+async def _ingest(settings: Settings, pool: Pool, graphs: Graphs, stopping: asyncio.Event) -> None:
+    """Apply what is uploaded to graphs until stopping is set."""
+    from argosy.workers.ingest.worker import Worker
+
+    await Worker(settings, settings.state_db_uri, pool, graphs).run(stopping)
 
 
 async def _maintain(settings: Settings, pool: Pool, connect: Connect, stopping: asyncio.Event) -> None:

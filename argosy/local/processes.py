@@ -19,5 +19,6 @@ class Process(NamedTuple):
 
 GATEWAY: Final = Process("the gateway", ("gateway",))
 WORKER: Final = Process("the worker", ("worker", "dispatch"))
+INGEST: Final = Process("the ingest worker", ("worker", "ingest"))
 SHARD: Final = Process("the shard", ("shard",))
 MAINTENANCE: Final = Process("maintenance", ("maintain",))

@@ -1,9 +1,9 @@
 """The process trees of `argosy up` (everything on one machine) and `argosy broker`.
 
 `up` starts Postgres behind its guard (unless STATE_DB_URI names a Postgres), a gateway, a dispatch worker (unless
-AGENT_DISPATCH_BACKEND=queue), a shard for graphs (own_shard.py) and maintenance. Each child watches a pipe that closes
-when this process is gone, however it ended. A child that ends by itself, other than Postgres, is started again, and its
-turns go on from their last recorded steps.
+AGENT_DISPATCH_BACKEND=queue), a shard for graphs (own_shard.py), where there are graphs an ingest worker,
+and maintenance. Each child watches a pipe that closes when this process is gone, however it ended. A child that ends by
+itself, other than Postgres, is started again, and its turns and uploads go on from what is recorded.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from argosy.extras import has_extra
 from argosy.local.demonstration import forget, read_turns, show
 from argosy.local.own_shard import is_listening, prepare_shard
 from argosy.local.postgres import EmbeddedPostgres
-from argosy.local.processes import GATEWAY, MAINTENANCE, SHARD, WORKER, Process
+from argosy.local.processes import GATEWAY, INGEST, MAINTENANCE, SHARD, WORKER, Process
 from argosy.local.supervisor import Ended, Part, ProcessPart, Supervisor
 from argosy.logs.open import ensure
 from argosy.process.ending import BROKEN_CODE
@@ -71,7 +71,9 @@ class Tree:
             stack.callback(self._stop_children)  # the stack unwinds in reverse: the children stop before Postgres
             self._start_children()
             url = self._wait_ready()
-            self._start(MAINTENANCE)  # after the others: nothing waits for it
+            self._start(MAINTENANCE)  # after the others: nothing waits for it, nor for uploads
+            if self._shard is not None or self._settings.graph_service_endpoints:
+                self._start(INGEST)
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
@@ -126,7 +128,7 @@ class Tree:
 
     def _start(self, process: Process) -> None:
         # METRICS_PORT is the worker's, and two processes cannot listen on one port: the others take free ones.
-        own = {"METRICS_PORT": "0"} if process in (MAINTENANCE, SHARD) else {}
+        own = {} if process in (GATEWAY, WORKER) else {"METRICS_PORT": "0"}
         options = {WORKER: ("--strict",), SHARD: ("--socket", str(self._shard))}.get(process, ())
         self._children[process] = ProcessPart(process.label, process.command(*options), self._environment | own)
         self._supervisor.start(self._children[process])
@@ -165,7 +167,7 @@ class Tree:
         """Stop the gateway first, so that no new turns arrive, then the worker, which drains, and the shard, to which
         it may write until then, last.
         """
-        for process in (GATEWAY, MAINTENANCE, WORKER, SHARD):
+        for process in (GATEWAY, INGEST, MAINTENANCE, WORKER, SHARD):
             if (child := self._children.pop(process, None)) is not None:
                 self._supervisor.forget(child)
                 child.stop(self._settings.stop_s)
