@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from argosy.config import Settings
+from argosy.shards.copies import CopyBounds
 from argosy.shards.limits import Limits
 from argosy.shards.streams import StreamBounds
 from argosy.shards.view_bounds import ViewBounds
@@ -18,6 +19,7 @@ class ShardBounds(NamedTuple):
     read_threads: int
     read_queue_max: int
     streams: StreamBounds
+    copies: CopyBounds
     build_s: float
 
     @classmethod
@@ -40,5 +42,8 @@ class ShardBounds(NamedTuple):
             read_threads=settings.shard_read_threads,
             read_queue_max=settings.shard_read_queue_max,
             streams=StreamBounds(settings.shard_streams_max, settings.shard_stall_s),
+            copies=CopyBounds(
+                settings.shard_copies_max, settings.shard_copy_hold_s, settings.shard_copy_wal_size_bytes_max
+            ),
             build_s=settings.shard_view_build_s,
         )

@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from argosy.graph.copies import CopyPart, CopySums, Received
 from argosy.graph.facts import (
     LIST_MAX,
     Applied,
@@ -132,8 +133,47 @@ class Graph(Protocol):
     def wipe(self, ref: GraphRef) -> bool:
         """Take out of the file, for a moment, what deleted content left there; whether nothing of it is left."""
 
-    def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> None:
-        """Set what the shard does for the graph: durable, in the order of the graph's writes."""
+    def begin_copy(self, ref: GraphRef, wal_size_bytes_max: int, interrupt: Interrupt) -> "GraphCopy":
+        """Begin a copy. It ends, also, when the log of writes is over its bound, and when the graph is dropped. Raises
+        ShardBusyError while reads go on that began long ago.
+        """
+
+
+class GraphCopy(Protocol):
+    """A copy of an open graph under way: argosy/graph/copies.py. Raises CopyBrokenError once it has ended."""
+
+    def base(self, ref: GraphRef, offset: int) -> Iterator[CopyPart]:
+        """Yield the base from an offset on; the last part has no bytes, and the SHA-256."""
+
+    def tail(self, ref: GraphRef, offset: int) -> Iterator[CopyPart]:
+        """Yield the tail, likewise, up to the last commit."""
+
+    @property
+    def has_ended(self) -> bool: ...
+
+    def end(self) -> None:
+        """End it, and let what was written meanwhile go into the graph's file."""
+
+
+class Landings(Protocol):
+    """The graphs that a folder receives, by the rules of argosy/graph/copies.py. All methods but the last one raise
+    WrongOwnerError for a graph that was dropped here in this generation or a later one.
+    """
+
+    def received(self, ref: GraphRef, copy_id: uuid.UUID) -> Received:
+        """Return what is there of a copy."""
+
+    def take(self, ref: GraphRef, copy_id: uuid.UUID, part: CopyPart, *, is_tail: bool) -> bool:
+        """Store a part. Return whether more of them are wanted."""
+
+    def land(self, ref: GraphRef, copy_id: uuid.UUID, sums: CopySums, expected: Stats | None) -> Stats: ...
+
+    def activate(self, ref: GraphRef, copy_id: uuid.UUID, generation: int) -> Stats: ...
+
+    def abandon(self, ref: GraphRef) -> None: ...
+
+    def forget_idle(self, since_ms: int) -> None:
+        """Remove copies of which nothing came since then, and which are not all there."""
 
 
 class Written(NamedTuple):
@@ -188,6 +228,14 @@ class Engine(Protocol):
     def graph_at_hand(self, ref: GraphRef) -> Graph | None:
         """The graph, if that waits for nothing and opens no file; None otherwise. Its reads raise WrongOwnerError as
         `graph` does.
+        """
+
+    @property
+    def landings(self) -> Landings: ...
+
+    def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> Stats:
+        """Set what the shard does for the graph, durably, by the rules of argosy/graph/copies.py; return what it does
+        now.
         """
 
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:

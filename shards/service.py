@@ -17,15 +17,16 @@ from argosy.graph.forgetting import ForgetTurns
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
 from argosy.rpc import shard_pb2 as pb
-from argosy.rpc.shard_pb2_grpc import ShardServicer, add_ShardServicer_to_server
+from argosy.rpc.shard_pb2_grpc import add_ShardServicer_to_server
+from argosy.shards.calls import first_of, left_s_of
+from argosy.shards.copy_service import CopyService
 from argosy.shards.limits import INLINE_OPS_MAX
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["Shard"].full_name
 FOR_ANYBODY: Final = frozenset({f"/{SERVICE}/Identify", f"/{SERVICE}/List"})
-_TELLING_S_MAX: Final = 0.2  # for an answer to reach its caller
 
 
-class ShardService(ShardServicer):  # type: ignore[misc]
+class ShardService(CopyService):
     """Answers with what a transport in this process answers."""
 
     def __init__(self, shard: Transport, member_id: uuid.UUID) -> None:
@@ -39,11 +40,11 @@ class ShardService(ShardServicer):  # type: ignore[misc]
         return pb.Identity(member_id=self._member_id.bytes)
 
     async def Create(self, request: pb.CreateRequest, context: Any) -> pb.Done:  # noqa: N802
-        await self._shard.create(messages.graph_of_pb(request.graph), deadline_s=_left_s(context))
+        await self._shard.create(messages.graph_of_pb(request.graph), deadline_s=left_s_of(context))
         return pb.Done()
 
     async def Drop(self, request: pb.DropRequest, context: Any) -> pb.Done:  # noqa: N802
-        await self._shard.drop(messages.graph_of_pb(request.graph), deadline_s=_left_s(context))
+        await self._shard.drop(messages.graph_of_pb(request.graph), deadline_s=left_s_of(context))
         return pb.Done()
 
     async def Apply(self, request: pb.ApplyRequest, context: Any) -> pb.ApplyResponse:  # noqa: N802
@@ -53,13 +54,13 @@ class ShardService(ShardServicer):  # type: ignore[misc]
             key=messages.key_of_pb(request),
             token=messages.token_of_pb(request.token) if request.HasField("token") else None,
             source=messages.source_of_pb(request.source),
-            deadline_s=_left_s(context),
+            deadline_s=left_s_of(context),
         )
         return messages.applied_to_pb(applied)
 
     async def GetNodes(self, request: pb.GetNodesRequest, context: Any) -> pb.GetNodesResponse:  # noqa: N802
         nodes = await self._shard.get_nodes(
-            messages.graph_of_pb(request.graph), request.ids[:], deadline_s=_left_s(context)
+            messages.graph_of_pb(request.graph), request.ids[:], deadline_s=left_s_of(context)
         )
         return messages.nodes_to_pb(nodes)
 
@@ -75,13 +76,13 @@ class ShardService(ShardServicer):  # type: ignore[misc]
             direction=direction,
             depth=request.depth,
             limit=request.limit,
-            deadline_s=_left_s(context),
+            deadline_s=left_s_of(context),
         )
         for facts in chunks.facts_to_pb(found.nodes, found.edges, is_cut=found.is_cut):
             yield facts
 
     async def Scan(self, request: pb.ScanRequest, context: Any) -> AsyncIterator[pb.Facts]:  # noqa: N802
-        ref, left_s = messages.graph_of_pb(request.graph), _left_s(context)
+        ref, left_s = messages.graph_of_pb(request.graph), left_s_of(context)
         if request.edges:
             src, type_, dst = _three(request.edges_after)
             edges = await self._shard.scan_edges(ref, after=(src, type_, dst), limit=request.limit, deadline_s=left_s)
@@ -100,7 +101,7 @@ class ShardService(ShardServicer):  # type: ignore[misc]
             request.cypher,
             op_messages.params_of_pb(request.params),
             row_limit=request.row_limit,
-            deadline_s=_left_s(context),
+            deadline_s=left_s_of(context),
         )
         for rows in chunks.answer_to_pb(answer):
             yield rows
@@ -112,16 +113,16 @@ class ShardService(ShardServicer):  # type: ignore[misc]
             request.text,
             vector=vector,
             limit=request.limit,
-            deadline_s=_left_s(context),
+            deadline_s=left_s_of(context),
         )
         return messages.hits_to_pb(hits)
 
     async def Summary(self, request: pb.SummaryRequest, context: Any) -> pb.SummaryResponse:  # noqa: N802
-        summary = await self._shard.summary(messages.graph_of_pb(request.graph), deadline_s=_left_s(context))
+        summary = await self._shard.summary(messages.graph_of_pb(request.graph), deadline_s=left_s_of(context))
         return messages.summary_to_pb(summary)
 
     async def BulkLoad(self, requests: AsyncIterator[pb.BulkLoadRequest], context: Any) -> pb.ApplyResponse:  # noqa: N802
-        first = await _first(requests)
+        first = await first_of(requests)
 
         async def batches() -> AsyncIterator[Sequence[Op]]:
             async for request in requests:
@@ -131,14 +132,14 @@ class ShardService(ShardServicer):  # type: ignore[misc]
             messages.graph_of_pb(first.graph),
             batches(),
             source=messages.source_of_pb(first.source),
-            deadline_s=_left_s(context),
+            deadline_s=left_s_of(context),
         )
         return messages.applied_to_pb(applied)
 
     async def List(self, request: pb.ListRequest, context: Any) -> AsyncIterator[pb.ListResponse]:  # noqa: N802
         after = GraphName(request.after.tenant, request.after.graph) if request.HasField("after") else None
         limit = request.limit if request.HasField("limit") else LIST_MAX
-        while page := await self._shard.list(after=after, limit=limit, deadline_s=_left_s(context)):
+        while page := await self._shard.list(after=after, limit=limit, deadline_s=left_s_of(context)):
             yield pb.ListResponse(graphs=[messages.stats_to_pb(name, stats) for name, stats in page])
             if request.HasField("limit"):
                 return
@@ -146,45 +147,37 @@ class ShardService(ShardServicer):  # type: ignore[misc]
 
     async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:  # noqa: N802
         ref = messages.graph_of_pb(request.graph)
-        stats = await self._shard.stats(ref, deadline_s=_left_s(context))
+        stats = await self._shard.stats(ref, deadline_s=left_s_of(context))
         return pb.StatsResponse(stats=messages.stats_to_pb(GraphName(ref.tenant, ref.graph), stats))
 
     async def Export(self, request: pb.ExportRequest, context: Any) -> AsyncIterator[pb.Lines]:  # noqa: N802
-        lines = self._shard.export(messages.graph_of_pb(request.graph), deadline_s=_left_s(context))
+        lines = self._shard.export(messages.graph_of_pb(request.graph), deadline_s=left_s_of(context))
         async with contextlib.aclosing(chunks.joined(lines)) as parts:
             async for part in parts:
                 yield pb.Lines(lines=part)
 
     async def Import(self, requests: AsyncIterator[pb.ImportRequest], context: Any) -> pb.Done:  # noqa: N802
-        first = await _first(requests)
+        first = await first_of(requests)
 
         async def lines() -> AsyncIterator[bytes]:
             async for request in requests:
                 yield request.lines
 
-        await self._shard.restore(messages.graph_of_pb(first.graph), lines(), deadline_s=_left_s(context))
+        await self._shard.restore(messages.graph_of_pb(first.graph), lines(), deadline_s=left_s_of(context))
         return pb.Done()
 
     async def Ingest(self, request: pb.IngestRequest, context: Any) -> pb.IngestResponse:  # noqa: N802
         ref, batch = messages.graph_of_pb(request.graph), feed_messages.batch_of_pb(request)
-        return feed_messages.fed_to_pb(await self._shard.ingest(ref, batch, deadline_s=_left_s(context)))
+        return feed_messages.fed_to_pb(await self._shard.ingest(ref, batch, deadline_s=left_s_of(context)))
 
     async def Feeds(self, request: pb.FeedsRequest, context: Any) -> pb.FeedsResponse:  # noqa: N802
         ref = messages.graph_of_pb(request.graph)
-        return feed_messages.states_to_pb(await self._shard.feeds(ref, request.feeds[:], deadline_s=_left_s(context)))
+        return feed_messages.states_to_pb(await self._shard.feeds(ref, request.feeds[:], deadline_s=left_s_of(context)))
 
     async def Forget(self, request: pb.ForgetRequest, context: Any) -> pb.Forgotten:  # noqa: N802
         turns = ForgetTurns(request.turn_ids[:], [*map(messages.token_of_pb, request.fences)], request.is_again)
-        forgotten = await self._shard.forget(messages.graph_of_pb(request.graph), turns, deadline_s=_left_s(context))
+        forgotten = await self._shard.forget(messages.graph_of_pb(request.graph), turns, deadline_s=left_s_of(context))
         return pb.Forgotten(nodes=forgotten.nodes, edges=forgotten.edges, is_done=forgotten.is_done)
-
-
-def _left_s(context: Any) -> float:
-    """Return when the call has to be over: before its caller's deadline, so that the caller hears what became of it."""
-    left_s: float | None = context.time_remaining()
-    if left_s is None:
-        raise GraphInputError("a call has a deadline")
-    return left_s - min(_TELLING_S_MAX, left_s / 10)
 
 
 async def _ops_of(ops: Sequence[pb.Op]) -> list[Op]:
@@ -199,9 +192,3 @@ def _three(names: Sequence[str]) -> tuple[str, str, str]:
     if len(names) != 3:
         raise GraphInputError(f"edges_after: src, type and dst, not {len(names)} names")
     return names[0], names[1], names[2]
-
-
-async def _first(requests: AsyncIterator[Any]) -> Any:
-    async for request in requests:
-        return request
-    raise GraphInputError("the first message has the graph")

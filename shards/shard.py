@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from argosy import crash_points, telemetry
 from argosy.clock import Clock
-from argosy.errors import ShardUnavailableError, ViewLostError
-from argosy.graph.copies import Copies
+from argosy.errors import ViewLostError
 from argosy.graph.facts import (
     LIST_MAX,
     Answer,
@@ -36,6 +35,7 @@ from argosy.graph.forgetting import ForgetTurns, Forgotten, check_forget
 from argosy.graph.ops import Op
 from argosy.shards.bounds import ShardBounds
 from argosy.shards.builds import Builds
+from argosy.shards.copies import ShardCopies
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine, Ingested
 from argosy.shards.forgetting import Forgetting
@@ -67,11 +67,8 @@ class Shard:
         self._writes = Writes(engine, self._views, bounds.writes, clock)
         self._reads = Reads(engine, self._threads, bounds.limits)
         self._streams = Streams(engine, self._writes, clock, bounds.streams)
+        self.copies: Final = ShardCopies(engine, self._writes, clock, bounds.copies)
         self._forgetting = Forgetting(engine, self._threads, self._writes, clock)
-
-    @property
-    def copies(self) -> Copies:
-        raise ShardUnavailableError("this shard copies no graphs")
 
     async def identify(self, *, deadline_s: float) -> uuid.UUID:
         return self._engine.member_id
@@ -239,13 +236,15 @@ class Shard:
     async def end(self) -> None:
         """End everything that is under way, and close the engine."""
         self._streams.close()
+        await self.copies.close()
         await self._writes.close(0.0)
         await self._views.close()
         await self._threads.close()
         await asyncio.get_running_loop().run_in_executor(None, self._engine.close)
 
     async def measure(self) -> None:
-        """Bring those metrics up to date that change by themselves."""
+        """End copies that nobody goes on with, and bring those metrics up to date that change by themselves."""
+        await self.copies.expire()
         loop = asyncio.get_running_loop()
         telemetry.SHARD_WAL_SIZE_BYTES.set(await loop.run_in_executor(None, lambda: self._engine.wal_size_bytes))
         telemetry.SHARD_GRAPHS_OPEN.set(self._engine.open_count)

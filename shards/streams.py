@@ -1,9 +1,8 @@
 """Calls that send or answer more than memory should hold: bulk loads, exports and imports.
 
 Rules:
-- Each has a thread of its own, in which the engine works while the event loop talks with the caller. There are few of
-  them, which tenants share fairly (fair_slots.py): a caller may be slow for minutes. One too many is refused at once. A
-  thread counts until its work ends, also when its call has ended before.
+- Each has a thread of its own, in which the engine works while the event loop talks with the caller: see
+  stream_threads.py. Tenants share them fairly (fair_slots.py).
 - Nothing is read ahead: the thread asks the loop for the next item, or the loop asks the thread. So a stream holds one
   item in memory, and a slow caller slows down nothing but its own stream.
 - A stream ends with its call: at the deadline, when the caller has gone, and when it says nothing for _SILENT_S.
@@ -14,9 +13,8 @@ Rules:
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import chain
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from argosy.clock import Clock
 from argosy.errors import GraphDeadlineError, GraphInputError, ShardBusyError
@@ -25,6 +23,7 @@ from argosy.graph.ops import Op, check_ops
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Engine
 from argosy.shards.fair_slots import FairSlots
+from argosy.shards.stream_threads import StreamThreads, drawn
 from argosy.shards.writes import Writes
 
 T = TypeVar("T")
@@ -50,16 +49,15 @@ class Streams:
         self._writes = writes
         self._clock = clock
         self._bounds = bounds
-        self._slots = FairSlots(
-            "loads, exports and imports", bounds.count_max, waiting_max=0, bound="SHARD_STREAMS_MAX"
+        self._threads = StreamThreads(
+            FairSlots("loads, exports and imports", bounds.count_max, waiting_max=0, bound="SHARD_STREAMS_MAX")
         )
-        self._open: dict[Executor, Deadline] = {}
 
     async def bulk_load(
         self, ref: GraphRef, batches: AsyncIterator[Sequence[Op]], source: Source, deadline: Deadline
     ) -> Applied:
         """Apply batches of upserts in one transaction."""
-        async with self._thread(ref, deadline) as thread:
+        async with self._threads.one(ref, deadline) as thread:
             await asyncio.get_running_loop().run_in_executor(thread, self._engine.graph, ref)
             pulled = await self._begun(ref, batches, deadline)
 
@@ -71,7 +69,7 @@ class Streams:
 
     async def restore(self, ref: GraphRef, chunks: AsyncIterator[bytes], deadline: Deadline) -> None:
         """Make a graph of the lines of an export; a chunk may have any part of them."""
-        async with self._thread(ref, deadline) as thread:
+        async with self._threads.one(ref, deadline) as thread:
             pulled = await self._begun(ref, chunks, deadline)
             await self._writes.alone(
                 ref, lambda: self._engine.restore(ref, _lines(pulled)), deadline, thread, replaces=True
@@ -79,61 +77,19 @@ class Streams:
 
     async def export(self, ref: GraphRef, deadline: Deadline) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a graph, each with its line end, some in every chunk."""
-        loop = asyncio.get_running_loop()
-        async with self._thread(ref, deadline) as thread:
-            chunks = _joined(self._engine, ref, deadline)
-            reading = loop.run_in_executor(thread, next, chunks, b"")
-            try:
-                while True:
-                    await asyncio.wait({reading}, timeout=deadline.left_s)
-                    if not reading.done():
-                        raise GraphDeadlineError("the graph could not be exported before the deadline")
-                    if not (chunk := reading.result()):
-                        return
+        async with self._threads.one(ref, deadline) as thread:
+            chunks = drawn(thread, _joined(self._engine, ref, deadline), deadline)
+            async with contextlib.aclosing(chunks):
+                async for chunk in chunks:
                     yield chunk
-                    reading = loop.run_in_executor(thread, next, chunks, b"")
-            finally:
-                is_idle = reading.done()
-                reading.cancel()
-                closed = loop.run_in_executor(thread, chunks.close)  # what it reads with belongs to that thread
-                if is_idle:
-                    await asyncio.shield(closed)
 
     @property
     def count(self) -> int:
-        return self._slots.count
+        return self._threads.count
 
     def close(self) -> None:
         """Tell all streams to end."""
-        for deadline in self._open.values():
-            deadline.give_up()
-
-    @contextlib.asynccontextmanager
-    async def _thread(self, ref: GraphRef, deadline: Deadline) -> AsyncIterator[Executor]:
-        """Give the call a thread until its end. It ends when its work does, and the tenant has it until then."""
-        await self._slots.take(ref.tenant)
-        thread = _Thread()
-        self._open[thread] = deadline
-        try:
-            yield thread
-        finally:
-            deadline.give_up()
-            thread.shutdown(wait=False)
-            del self._open[thread]
-            self._give_back(ref.tenant, thread.last)
-
-    def _give_back(self, tenant: str, work: Future[Any] | None) -> None:
-        """Give the slot of a call back, once its work has ended."""
-        if work is None or work.done():
-            self._slots.give_back(tenant)
-            return
-        loop = asyncio.get_running_loop()
-
-        def ended(_: Future[Any]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
-                loop.call_soon_threadsafe(self._slots.give_back, tenant)
-
-        work.add_done_callback(ended)
+        self._threads.close()
 
     async def _begun(self, ref: GraphRef, items: AsyncIterator[T], deadline: Deadline) -> Iterator[T]:
         """Wait for the first item, and return all of them, to be iterated over in a thread that has the graph."""
@@ -173,18 +129,6 @@ class Streams:
                 yield sent[0]
 
         return pull()
-
-
-class _Thread(ThreadPoolExecutor):
-    """One thread. last: what it was given last, and does last."""
-
-    def __init__(self) -> None:
-        super().__init__(1, thread_name_prefix="shard-stream")
-        self.last: Future[Any] | None = None
-
-    def submit(self, *work: Any, **named: Any) -> Future[Any]:
-        self.last = super().submit(*work, **named)
-        return self.last
 
 
 def _gone() -> GraphDeadlineError:

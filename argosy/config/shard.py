@@ -95,6 +95,24 @@ class Shard(BaseModel):
         description="Bulk loads, exports and imports of one shard at once, at most half of them one tenant's; one more "
         "is refused.",
     )
+    shard_copies_max: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="Graphs of one shard that are copied at once, to be moved or backed up, and graphs that it "
+        "receives at once; one more is refused.",
+    )
+    shard_copy_hold_s: Seconds = Field(
+        default=600.0,
+        description="A copy of a graph of which nobody asks for anything for so long ends, and one that is being "
+        "received is removed.",
+    )
+    shard_copy_wal_size_bytes_max: int = Field(
+        default=1_073_741_824,
+        ge=1_048_576,
+        le=1_099_511_627_776,
+        description="What is written to a graph while it is copied, above which the copy ends, to be begun anew.",
+    )
     shard_stall_s: Seconds = Field(
         default=2.0,
         description="A bulk load or import whose caller sends nothing for so long ends when others wait to write to "

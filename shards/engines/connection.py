@@ -14,6 +14,7 @@ _CACHE_KIB: Final = 2_048
 _BULK_CACHE_KIB: Final = 32_768
 # What is left of the log of writes once all of it is in the file, after a large one too.
 _WAL_SIZE_BYTES_MAX: Final = 4_194_304
+CHECKPOINT_PAGES: Final = 1_000  # of the log, before a commit has them written to the file: SQLite's own number
 # Nobody else writes; a checkpoint and the last reader's closing may be in the way for a moment.
 _BUSY_MS: Final = 5_000
 
@@ -121,9 +122,9 @@ def roomy(connection: apsw.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def impatient(connection: apsw.Connection) -> Iterator[None]:
-    """Wait for nobody: what others are in the way of is not done."""
-    connection.set_busy_timeout(0)
+def impatient(connection: apsw.Connection, bound_ms: int = 0) -> Iterator[None]:
+    """Wait no longer than this for others: what they are in the way of is not done."""
+    connection.set_busy_timeout(bound_ms)
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from argosy.errors import GraphDeadlineError, ShardUnavailableError, WrongOwnerE
 from argosy.shards.engine import Interrupt
 from argosy.shards.engines.connection import open_file, told, told_of
 from argosy.shards.engines.folder import Folder
+from argosy.shards.engines.holder import Holder
 
 # That a graph keeps open between reads. More than this read at a time only for a moment.
 _READERS_KEPT: Final = 4
@@ -52,6 +53,7 @@ class Connections:
         self._readers: list[apsw.Connection] = []
         self._reading: set[apsw.Connection] = set()
         self._leaving: _Leaving | None = None
+        self.holder: Final = Holder(self)
 
     @property
     def is_at_hand(self) -> bool:
@@ -74,7 +76,9 @@ class Connections:
                 if self._writer is None:
                     self._writer = open_file(self.path)
                 self._opened.used(self, connected=is_first)
+                self.holder.prepare(self._writer)
                 yield self._writer
+                self.holder.written()
         finally:
             self._write_lock.release()
 
@@ -124,6 +128,7 @@ class Connections:
 
     def finish(self) -> None:
         """Close what is not in use, once nobody writes any more."""
+        self.holder.end("the shard is stopping")
         with self._write_lock, self._lock:
             self._close_unused()
 
@@ -131,6 +136,7 @@ class Connections:
         """Refuse everything from now on, and have the file removed once the last read has ended: those that go on are
         stopped.
         """
+        self.holder.end("the graph was dropped")
         self._leaving = _Leaving(folder, incarnation)  # before it is one's turn: a bulk load sees it, and ends
         with self._write_lock, self._lock:
             self._close_unused()

@@ -13,7 +13,7 @@ import hashlib
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from argosy.errors import GraphFileError, SettingError
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.process import fork
 from argosy.shards.engines.connection import FORMAT, open_file, told, transaction
+from argosy.shards.engines.landing_rows import LandingRows
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "folder")
@@ -47,6 +48,7 @@ class Folder:
         try:
             self._db = open_file(root / "folder.db", is_new=True)
             self.member_id = self._member()
+            self.landings: Final = LandingRows(root, self._db, self._lock)
             self._finish_drops()
         except BaseException as error:
             _let_go(self._held)
@@ -56,6 +58,10 @@ class Folder:
 
     def path_of(self, ref: GraphRef) -> Path:
         return self._room(GraphName(ref.tenant, ref.graph)) / f"{_digest(ref)}-{ref.incarnation.hex}.db"
+
+    def landing_path(self, ref: GraphRef, copy_id: uuid.UUID) -> Path:
+        """Return the file that the graph is received in."""
+        return self.path_of(ref).with_suffix(f".{copy_id.hex}.landing")
 
     def paths_named(self, name: GraphName) -> list[Path]:
         """Return the files of a graph: one for each incarnation that is here."""
@@ -100,6 +106,12 @@ class Folder:
         remove_file(path)
         with self._lock, told():
             self._db.execute(_SQL["file_removed"], (incarnation.bytes,))
+
+    def remove_landings(self, but: Collection[str]) -> None:
+        """Remove the files that graphs were received in, but for those of these names."""
+        for path in self._root.glob(f"{_ROOM}/*.landing"):
+            if path.name not in but:
+                remove_file(path)
 
     def close(self) -> None:
         with self._lock:

@@ -12,6 +12,8 @@ from argosy.shards.engines.connection import FileDamagedError
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "schema")
+# Of the states in one generation.
+_ORDER: Final = (GraphState.ACTIVE, GraphState.SEALED, GraphState.RETIRED)
 
 
 class Meta(NamedTuple):
@@ -44,6 +46,19 @@ class Meta(NamedTuple):
         if ref.generation != self.generation:
             raise WrongOwnerError(f"the graph is here in generation {self.generation}, not in {ref.generation}")
 
+    def with_state(self, ref: GraphRef, state: GraphState, generation: int) -> Self:
+        """Return it with a state and a generation; as it is, when it has or had them in this generation already. Raises
+        WrongOwnerError when the file is of another generation than `ref`, or of a later one than it is to have.
+        """
+        if ref[:3] == self[:3] and (state, generation) == (self.state, self.generation):
+            return self
+        self.check(ref)
+        if generation < self.generation:
+            raise WrongOwnerError(f"the graph is here in generation {self.generation} already")
+        if generation == self.generation and _ORDER.index(state) <= _ORDER.index(self.state):
+            return self
+        return self._replace(state=state, generation=generation)
+
     def check_read(self, ref: GraphRef) -> None:
         self.check(ref)
         if self.state is GraphState.RETIRED:
@@ -64,17 +79,23 @@ def stats_of(meta: Meta, path: Path) -> Stats:
         node_count=meta.node_count,
         edge_count=meta.edge_count,
         version=meta.version,
-        size_bytes=_size_bytes(path),
+        size_bytes=size_bytes(path),
         wal_size_bytes=wal_size_bytes(path),
     )
 
 
 def wal_size_bytes(path: Path) -> int:
     """Return the size of the log of writes of a graph with its file at this path."""
-    return _size_bytes(path.with_name(path.name + "-wal"))
+    return size_bytes(wal_path(path))
 
 
-def _size_bytes(path: Path) -> int:
+def wal_path(path: Path) -> Path:
+    """Return where SQLite keeps the log of writes of a file."""
+    return path.with_name(path.name + "-wal")
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a file; 0 when it is not there."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

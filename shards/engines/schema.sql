@@ -78,4 +78,8 @@ INSERT INTO meta VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0);
 SELECT tenant, graph, incarnation, generation, state, version, node_count, edge_count, forgotten_ms FROM meta
 
 -- name: update_state
-UPDATE meta SET state = ?, generation = ?
+UPDATE meta SET state = ?, generation = ?;
+
+-- name: rename
+-- A copy is another graph than it was made of, or one of another generation.
+UPDATE meta SET tenant = ?, graph = ?, incarnation = ?, generation = ?, state = ?

@@ -9,15 +9,17 @@ from weakref import WeakValueDictionary
 import structlog
 
 from argosy import telemetry
-from argosy.errors import GraphDeadlineError, GraphFileError, ShardBusyError, WrongOwnerError
+from argosy.errors import GraphDeadlineError, GraphFileError, WrongOwnerError
 from argosy.graph.facts import LIST_MAX, GraphName, GraphRef, GraphState, Stats
 from argosy.shards.engine import Interrupt
-from argosy.shards.engines.connection import FileDamagedError, new_file, open_file, told
+from argosy.shards.engines.connection import FileDamagedError, new_file
 from argosy.shards.engines.connections import Connections, OpenBounds, OpenGraphs
 from argosy.shards.engines.filler import Filler
 from argosy.shards.engines.finder import Finder
-from argosy.shards.engines.folder import Folder, incarnation_of, remove_file, sync_folder
-from argosy.shards.engines.meta import Meta, stats_of, wal_size_bytes
+from argosy.shards.engines.folder import Folder, remove_file, sync_folder
+from argosy.shards.engines.landings import SqliteLandings
+from argosy.shards.engines.meta import stats_of, wal_size_bytes
+from argosy.shards.engines.place import is_missing, read_meta
 from argosy.shards.engines.restore import Restore
 from argosy.shards.engines.sqlite_graph import SqliteGraph
 from argosy.shards.engines.text import TextIndex
@@ -46,6 +48,7 @@ class SqliteEngine:
         self._horizon_ms = key_horizon_ms
         self._rejects_max = rejects_max
         self._making = threading.Lock()  # held while files come and go
+        self.landings = SqliteLandings(self._folder, self._making)
         self._lock = threading.Lock()  # held while one file is opened
         # Whoever asks for a graph gets the same one as long as anybody has it, or it has connections.
         self._graphs: WeakValueDictionary[_Life, SqliteGraph] = WeakValueDictionary()
@@ -69,8 +72,8 @@ class SqliteEngine:
 
     def create(self, ref: GraphRef) -> None:
         with self._making:
-            is_missing = self._is_missing(ref)
-        if is_missing:
+            is_wanted = is_missing(self._folder, ref)
+        if is_wanted:
             self._make(ref, None)
 
     def drop(self, ref: GraphRef) -> None:
@@ -78,6 +81,7 @@ class SqliteEngine:
             path = self._folder.path_of(ref)
             if not path.exists():
                 self._folder.drop(ref, None)
+                self.landings.forget(ref)
                 return
             if self._folder.is_leaving(ref.incarnation):
                 return
@@ -103,11 +107,14 @@ class SqliteEngine:
         graph = self._graphs.get(_life(ref))
         return graph if graph is not None and graph.connections.is_at_hand else None
 
+    def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> Stats:
+        return (self._graphs.get(_life(ref)) or self._open(ref)).set_state(ref, state, generation)
+
     def restore(self, ref: GraphRef, lines: Iterable[bytes]) -> None:
         """Make the graph of the lines of an export. Raises WrongOwnerError when the graph is here."""
         with self._making:
-            is_missing = self._is_missing(ref)
-        if not is_missing or not self._make(ref, lines):
+            is_wanted = is_missing(self._folder, ref)
+        if not is_wanted or not self._make(ref, lines):
             raise WrongOwnerError("the graph is here")
 
     def list(
@@ -120,7 +127,7 @@ class SqliteEngine:
             if interrupt():
                 raise GraphDeadlineError("the graphs could not all be listed before the deadline")
             try:
-                meta = _read_meta(path)
+                meta = read_meta(path)
             except GraphFileError as error:
                 log.error(
                     telemetry.GRAPH_FILE_UNUSABLE,
@@ -173,7 +180,7 @@ class SqliteEngine:
                 if lines is not None:
                     Restore(connection, (TextIndex(), Vectors(self._vectors))).take(lines)
             with self._making:
-                if not self._is_missing(ref):
+                if not is_missing(self._folder, ref):
                     return False
                 unfinished.rename(path)
                 sync_folder(path.parent)
@@ -181,36 +188,6 @@ class SqliteEngine:
                 return True
         finally:
             remove_file(unfinished)
-
-    def _is_missing(self, ref: GraphRef) -> bool:
-        """Whether the graph may be made; not, if it is here. Raises WrongOwnerError when it must not be made."""
-        if self._folder.is_dropped(ref.incarnation, ref.generation):
-            raise WrongOwnerError("the graph was dropped")
-        if self._folder.is_leaving(ref.incarnation):
-            raise ShardBusyError("the graph is still read as it was when it was dropped")
-        path = self._folder.path_of(ref)
-        for other in self._folder.paths_named(GraphName(ref.tenant, ref.graph)):
-            if other == path or self._folder.is_leaving(incarnation_of(other)):
-                continue
-            meta = _read_meta(other)
-            if meta is not None and not self._folder.is_dropped(meta.incarnation, meta.generation):
-                raise WrongOwnerError("another life of the graph is here")
-        return not path.exists()
-
-
-def _read_meta(path: Path) -> Meta | None:
-    """Return what a graph's file says; None when the file was removed meanwhile."""
-    try:
-        connection = open_file(path)
-    except GraphFileError:
-        if path.exists():
-            raise
-        return None
-    try:
-        with told():
-            return Meta.read(connection)
-    finally:
-        connection.close()
 
 
 def _life(ref: GraphRef) -> _Life:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from argosy.errors import WrongOwnerError
 from argosy.graph.facts import (
     Applied,
     Direction,
@@ -26,6 +25,7 @@ from argosy.shards.engines import forget, reader
 from argosy.shards.engines.changes import RefusedError
 from argosy.shards.engines.connection import roomy, snapshot, transaction
 from argosy.shards.engines.connections import Connections
+from argosy.shards.engines.copy import SqliteCopy
 from argosy.shards.engines.export import export
 from argosy.shards.engines.feeds import find_feeds
 from argosy.shards.engines.finder import Finder
@@ -194,11 +194,14 @@ class SqliteGraph:
         """Be here no more: the folder has recorded that the graph was dropped."""
         self._connections.leave(folder, self._meta.incarnation)
 
-    def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> None:
+    def begin_copy(self, ref: GraphRef, wal_size_bytes_max: int, interrupt: Interrupt) -> SqliteCopy:
+        self._meta.check_read(ref)
+        return SqliteCopy(self, self._connections.holder.hold(wal_size_bytes_max, interrupt))
+
+    def set_state(self, ref: GraphRef, state: GraphState, generation: int) -> Stats:
         with self._connections.writing() as connection:
             with transaction(connection):
-                self._meta.check(ref)
-                if generation < self._meta.generation:
-                    raise WrongOwnerError(f"the graph is here in generation {self._meta.generation} already")
-                connection.execute(_SCHEMA["update_state"], (state.value, generation))
-            self._meta = self._meta._replace(state=state, generation=generation)
+                meta = Meta.read(connection).with_state(ref, state, generation)
+                connection.execute(_SCHEMA["update_state"], (meta.state.value, meta.generation))
+            self._meta = meta
+        return stats_of(meta, self._connections.path)

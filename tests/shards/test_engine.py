@@ -131,11 +131,11 @@ def test_a_graph_that_was_dropped_stays_dropped(engine: Engine, ref: GraphRef) -
 def test_a_graph_that_is_moved_takes_no_writes_and_then_no_reads(engine: Engine, ref: GraphRef) -> None:
     apply(engine, ref, person("ada"))
 
-    engine.graph(ref).set_state(ref, GraphState.SEALED, 1)
+    engine.set_state(ref, GraphState.SEALED, 1)
     assert ids(engine, ref) == ["ada"]
     with pytest.raises(WrongOwnerError):
         apply(engine, ref, person("bob"))
 
-    engine.graph(ref).set_state(ref, GraphState.RETIRED, 1)
+    engine.set_state(ref, GraphState.RETIRED, 1)
     with pytest.raises(WrongOwnerError):
         ids(engine, ref)

@@ -285,14 +285,14 @@ def test_a_graph_that_is_moved_takes_no_lines(engine: Engine, ref: GraphRef) -> 
     graph = engine.graph(ref)
     ingest(engine, ref, lines.batch(1, 1))
 
-    graph.set_state(ref, GraphState.SEALED, 1)
+    engine.set_state(ref, GraphState.SEALED, 1)
     with pytest.raises(WrongOwnerError):
         ingest(engine, ref, lines.batch(2, 2))
     with pytest.raises(WrongOwnerError):  # also of such as it has: an answer would let others pass on
         ingest(engine, ref, lines.batch(1, 1))
     assert graph.feeds(ref, ["job"]) == [lines.state(1)]
 
-    graph.set_state(ref, GraphState.RETIRED, 1)
+    engine.set_state(ref, GraphState.RETIRED, 1)
     with pytest.raises(WrongOwnerError):
         graph.feeds(ref, ["job"])
 

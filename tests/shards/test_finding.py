@@ -100,10 +100,10 @@ def test_a_graph_made_again_has_nothing_of_the_one_before(engine: Engine, ref: G
 
 def test_a_sealed_graph_is_searched_and_a_retired_one_is_not(engine: Engine, ref: GraphRef) -> None:
     apply(engine, ref, person("ada"))
-    engine.graph(ref).set_state(ref, GraphState.SEALED, 1)
+    engine.set_state(ref, GraphState.SEALED, 1)
     assert search(engine, ref, "ada") == ["ada"]
 
-    engine.graph(ref).set_state(ref, GraphState.RETIRED, 1)
+    engine.set_state(ref, GraphState.RETIRED, 1)
 
     graph = engine.graph(ref)
     with pytest.raises(WrongOwnerError):

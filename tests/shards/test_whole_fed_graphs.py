@@ -53,7 +53,7 @@ def test_the_copy_of_a_copy_is_the_same(engine: Engine, ref: GraphRef) -> None:
 def test_a_graph_that_moves_away_and_back_takes_lines_where_it_is(engine: Engine, ref: GraphRef) -> None:
     ingest(engine, ref, LINES.batch(1, 2))
     lines = list(engine.graph(ref).export(ref))
-    engine.graph(ref).set_state(ref, GraphState.RETIRED, 1)
+    engine.set_state(ref, GraphState.RETIRED, 1)
     engine.drop(ref)
     later = ref._replace(generation=2)
 

@@ -143,7 +143,7 @@ def test_what_is_no_whole_graph_leaves_nothing(
 
 def test_a_graph_comes_back_in_a_later_generation_only(engine: Engine, ref: GraphRef) -> None:
     lines = filled(engine, ref)
-    engine.graph(ref).set_state(ref, GraphState.RETIRED, 1)
+    engine.set_state(ref, GraphState.RETIRED, 1)
     engine.drop(ref)
 
     with pytest.raises(WrongOwnerError):
