@@ -19,6 +19,7 @@ from argosy.workflow.current import StepInfo, step_info
 from argosy.workflow.definition import step, workflow
 from argosy.workflow.emit import emit
 from argosy.workflow.graph import Graph, SyncGraph
+from argosy.workflow.mapping import TopicRecord, mapping
 from argosy.workflow.step_graph import graph
 from argosy.workflow.sync_context import SyncContext
 
@@ -44,10 +45,12 @@ __all__ = [
     "StepTimeoutError",
     "SyncContext",
     "SyncGraph",
+    "TopicRecord",
     "WaitTimeoutError",
     "WorkflowError",
     "emit",
     "graph",
+    "mapping",
     "step",
     "step_info",
     "workflow",

@@ -100,6 +100,10 @@ FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts
 TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which Postgres refuses even that they are parked")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
+# Ingest worker: topics of others
+TOPIC_LAG = Gauge("argosy_ingest_topic_lag", "Records that are not in the graph yet", ["topic", "partition"])
+TOPIC_RECORDS = Counter("argosy_ingest_topic_records", "Records that are in the graph now", ["topic"])
+
 # Graph shards
 SHARD_GRAPHS_OPEN = Gauge("argosy_shard_graphs_open", "Graphs whose files a shard has open")
 SHARD_WAL_SIZE_BYTES = Gauge("argosy_shard_wal_size_bytes", "Logs of writes of the graphs that a shard has open")
@@ -170,6 +174,10 @@ LOG_RECOVERY: Final = "log.recovery"
 LOG_UNAVAILABLE: Final = "log.unavailable"
 LOG_MESSAGE: Final = "log.message"
 TOPIC_WARNING: Final = "topic.warning"
+TOPIC_READ: Final = "ingest.topic_read"
+TOPIC_WAITING: Final = "ingest.topic_waiting"
+TOPIC_LACKS: Final = "ingest.topic_lacks"
+MAPPING_SLOW: Final = "ingest.mapping_slow"
 RECORD_KEPT_ASIDE: Final = "record.kept_aside"
 START_LEFT: Final = "start.left"
 STORE_UNAVAILABLE: Final = "store.unavailable"

@@ -30,6 +30,7 @@ from argosy.config.output import Output
 from argosy.config.places import Places
 from argosy.config.shard import Shard
 from argosy.config.sources import LADDER_NAMES_WITHOUT_USE, Known, default_data_dir, given, layers
+from argosy.config.topic_sources import Topics
 from argosy.config.truth import Truth
 from argosy.config.worker import Worker
 from argosy.errors import SettingError
@@ -49,7 +50,7 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Maintenance, Ingest, Graphs, Shard, Worker, Gateway, Log, Truth, Places,
+    Output, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Gateway, Log, Truth, Places,
     BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""
@@ -103,6 +104,11 @@ class Settings(
             raise ValueError("INGEST_TOPIC must not begin with KAFKA_TOPIC_PREFIX and a point: a lane's topic does")
         if self.kafka_ingest_group.startswith(f"{self.kafka_group}."):
             raise ValueError("KAFKA_INGEST_GROUP must not begin with KAFKA_GROUP and a point: a lane's group does")
+        if self.ingest_topics and self.log_backend != "kafka":
+            raise ValueError("INGEST_TOPICS are of Kafka: they need KAFKA_BOOTSTRAP_SERVERS")
+        for source in self.ingest_topics:
+            if source.topic == self.ingest_topic or source.topic.startswith(f"{self.kafka_topic_prefix}."):
+                raise ValueError(f"INGEST_TOPICS must not name a topic of Argosy's own: {source.topic}")
         for host in self.gateway_hosts:
             if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", host):
                 raise ValueError(f"GATEWAY_HOSTS has names as in a URL, host or host:port: {host!r} is none")

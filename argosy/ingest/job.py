@@ -75,6 +75,11 @@ def bucket_of_graph(tenant: str, graph: str) -> int:
     return int.from_bytes(digest("graph", tenant, graph, size_bytes=2), "big") % BUCKET_COUNT
 
 
+def feed_of_partition(log_id: str, partition: int) -> str:
+    """Return the name of the feed that a partition of a topic is in a graph's file. log_id: of the topic."""
+    return f"topic/{log_id}/{partition}"
+
+
 def feed_of(job_id: uuid.UUID) -> str:
     """Return the name of a job's feed in the graph's file."""
     return str(job_id)

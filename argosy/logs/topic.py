@@ -14,6 +14,8 @@ _DEFAULT_MESSAGE_BYTES: Final = 1_000_000  # librdkafka's own default
 _OVERHEAD_BYTES: Final = 65_536  # what a record has beside its content: key, headers, names, tags
 _INGEST_BATCH_MAX: Final = 16  # records of ingest are large: what is read at once stays small beside what is held
 
+_READ_AHEAD_SIZE_BYTES: Final = 4_194_304  # of a foreign topic: it is thrown away whenever the graph is slower
+
 
 class Wording(NamedTuple):
     """How messages for people speak of a topic: what its records are, and the settings that name it, count its
@@ -86,6 +88,21 @@ def ingest_topic(settings: Settings) -> Topic:
         batch_size_bytes_max=settings.log_batch_size_bytes_max,
         read_ahead_size_bytes_max=settings.log_read_ahead_size_bytes_max,
         wording=Wording("ingested lines", "INGEST_TOPIC", "KG_TASKS_PARTITIONS", "INGEST_LINE_SIZE_BYTES_MAX"),
+    )
+
+
+def foreign_topic(settings: Settings, name: str) -> Topic:
+    """Return a topic of others that INGEST_TOPICS names."""
+    return Topic(
+        name=name,
+        group=f"{settings.kafka_ingest_group}.{name}",
+        partition_count=0,
+        message_size_bytes_max=0,
+        batch_max=settings.log_batch_max,
+        batch_size_bytes_max=settings.log_batch_size_bytes_max,
+        read_ahead_size_bytes_max=min(_READ_AHEAD_SIZE_BYTES, settings.log_read_ahead_size_bytes_max),
+        wording=Wording("records", "INGEST_TOPICS"),
+        is_ours=False,
     )
 
 

@@ -149,6 +149,10 @@ class Jobs:
         """Return those of these jobs that are there, of any tenant: for who has looked the tenants up before."""
         return [_job(row) for row in await self._pool.fetch(_SQL["find_jobs"], job_ids)]
 
+    async def was_read(self, tenant: str, graph: str, log_id: str) -> bool:
+        """Whether a topic of this log was read into a graph of this name, in any of its lives."""
+        return bool(await self._pool.fetchval(_SQL["was_read"], tenant, graph, log_id))
+
     async def list(self, tenant: str, graph: str, before: JobPlace, limit: int) -> builtins.list[JobRow]:
         """Return at most `limit` jobs of a graph, of all its lives, that were made before a place, the newest first."""
         return [_job(row) for row in await self._pool.fetch(_SQL["list_jobs"], tenant, graph, *before, limit)]

@@ -41,6 +41,10 @@ FROM ingest_jobs
 WHERE tenant = $1 AND graph = $2 AND (made_at, job_id) < ($3::timestamptz, $4::uuid)
 ORDER BY made_at DESC, job_id DESC LIMIT $5
 
+-- name: was_read
+-- Whether a topic of this log was read into a graph of this name.
+SELECT EXISTS (SELECT 1 FROM ingest_jobs WHERE tenant = $1 AND graph = $2 AND kind = 'topic' AND log_id = $3)
+
 -- name: list_rejects
 -- Refused lines of a tenant's job after one of them, in their order.
 SELECT r.partition, r.line, r.code, r.reason, r.start FROM ingest_rejects AS r

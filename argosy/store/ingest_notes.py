@@ -132,6 +132,10 @@ class Notes:
         await self._pool.execute(_POSITIONS["open_positions"], self.log_id, self._lane, numbers, wanted)
         return dict(await self._pool.fetch(_POSITIONS["list_positions"], self.log_id, numbers))
 
+    async def positions(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return where those of these partitions are done up to that have a position."""
+        return dict(await self._pool.fetch(_POSITIONS["list_positions"], self.log_id, list(partitions)))
+
     async def say(self, note: Note) -> Noted:
         """Write all of it, in one transaction."""
         jobs = sorted(note.jobs, key=lambda each: each.job_id)

@@ -22,6 +22,7 @@ from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Told
 from argosy.workers.ingest.outside import outside_of
 from argosy.workers.ingest.parts import Parts
+from argosy.workers.ingest.topics.topic_readings import TopicReadings
 
 log = structlog.get_logger()
 
@@ -30,13 +31,16 @@ _DRAIN_LOOK_S: Final = 0.02
 
 
 class Worker:
-    """One ingest worker. `run` returns when it was told to stop, and has said what it knew."""
+    """One ingest worker. `run` returns when it was told to stop, and has said what it knew. Raises SettingError for a
+    mapping of a topic that cannot be loaded.
+    """
 
     def __init__(self, settings: Settings, dsn: str, pool: Pool, graphs: Graphs, clock: Clock | None = None) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._outside = outside_of(settings, dsn, pool, graphs, self._clock)
         self._parts = Parts(settings, self._outside, self._clock)
+        self._topics = TopicReadings(graphs, pool, self._clock, settings)
         row = ProcessRow(settings, pool, self._outside.worker_id, ProcessKind.INGEST, LANE)
         self._life = ProcessLife(row, dsn, self._clock, self, ttl_s=settings.heartbeat_ttl_s)
         self._is_draining = False
@@ -56,7 +60,14 @@ class Worker:
             topic=settings.ingest_topic,
             metrics=http_url(settings.metrics_host, ops.port, "/metrics"),
         )
-        loops = (self._life.run(ops.port), parts.intake.run(), self._say_on(), parts.loading.run(), parts.watch.run())
+        loops = (
+            self._life.run(ops.port),
+            parts.intake.run(),
+            self._say_on(),
+            parts.loading.run(),
+            parts.watch.run(),
+            self._topics.run(),
+        )
         tasks = [asyncio.create_task(each) for each in loops]
         waiting = asyncio.create_task(stopping.wait())
         try:

@@ -1,0 +1,171 @@
+"""A topic of others is read into a graph: each of its records takes effect once."""
+
+import asyncio
+
+import pytest
+
+from argosy.ingest.job import JobKind, JobState, WaitsFor
+from argosy.store.ingest import NEWEST
+from tests.topics import mappings
+from tests.topics.conftest import GRAPH, World, until
+
+
+async def test_records_become_nodes_and_edges_and_what_cannot_is_said(world: World) -> None:
+    await world.make_topic()
+    await world.write(
+        [(n % 3, f"o-{n}", {"total": n, "customer": "ada" if n % 2 else None}) for n in range(30)]
+        + [(0, "o-0", None), (1, "bad", b"<xml/>"), (1, "bad", {"no": "total"}), (2, "n", {"kind": "note"})]
+    )
+
+    async with world.worker():
+        await until(lambda: world.counted(31, 2))
+        await world.write([(2, "late", {"total": 99})])
+        await until(lambda: world.has(["late"]))
+        await until(lambda: world.counted(32, 2))
+
+    nodes = await world.nodes()
+    assert nodes.keys() == {*(f"o-{n}" for n in range(1, 30)), "ada", "late"}
+    assert nodes["o-29"].props == b'{"total":29}'
+    job = await world.job()
+    assert (job.kind, job.state, job.graph, job.waits_for) == (JobKind.TOPIC, JobState.RUNNING, GRAPH, WaitsFor.NOTHING)
+    assert [(each.partition, each.line, each.code) for each in await world.rejects()] == [
+        (1, 10, "not_json"),
+        (1, 11, "mapping_failed"),
+    ]
+
+
+@pytest.mark.slow
+async def test_two_workers_share_a_topic_and_another_goes_on_where_they_ended(world: World) -> None:
+    await world.make_topic(4)
+    await world.write([(n % 4, "k", {"n": n}) for n in range(400)])
+
+    settings = world.of("counted")
+    async with world.worker(settings), world.worker(settings):
+        await until(lambda: world.counted(400, 0))
+        await world.write([(n % 4, "k", {"n": n}) for n in range(400, 800)])
+        await until(lambda: world.counted(800, 0))
+    await world.write([(n % 4, "k", {"n": n}) for n in range(800, 1_000)])
+    async with world.worker(settings):
+        await until(lambda: world.counted(1_000, 0))
+
+    numbers = sorted(
+        int(node.props.removeprefix(b'{"n":').removesuffix(b"}")) for node in (await world.nodes()).values()
+    )
+    assert numbers == list(range(1_000))
+
+
+@pytest.mark.slow
+async def test_a_topic_is_read_from_its_end_when_the_source_says_so(world: World) -> None:
+    await world.make_topic()
+    await world.write([(0, "old", {"total": 1})])
+
+    async with world.worker(world.of(**{"from": "latest"})):
+        await until(world.has_begun)
+        await world.write([(0, "new", {"total": 2})])
+        await until(lambda: world.has(["new"]))
+
+    assert (await world.nodes()).keys() == {"new"}
+
+
+@pytest.mark.slow
+async def test_a_cancelled_job_pauses_and_another_run_goes_on_where_it_ended(world: World) -> None:
+    await world.make_topic()
+    await world.write([(0, "one", {"total": 1})])
+    async with world.worker():
+        await until(lambda: world.counted(1, 0))
+        job = await world.job()
+        await world.jobs.cancel(job.job_id, "default")
+        await asyncio.sleep(3.0)
+        await world.write([(0, "two", {"total": 2})])
+        await asyncio.sleep(3.0)
+        assert (await world.nodes()).keys() == {"one"}
+    async with world.worker(world.of(run="again")):
+        await until(lambda: world.has(["two"]))
+
+    assert (await world.jobs.find(job.job_id, "default")).state is JobState.CANCELLED  # type: ignore[union-attr]
+    assert (await world.job()).job_id != job.job_id
+
+
+@pytest.mark.slow
+async def test_a_graph_that_was_dropped_stays_dropped_and_one_that_is_made_again_is_filled_again(world: World) -> None:
+    await world.make_topic()
+    await world.write([(n % 3, f"o-{n}", {"total": n}) for n in range(9)])
+    async with world.worker():
+        await until(lambda: world.counted(9, 0))
+        await world.graphs.drop("default", GRAPH)
+        await asyncio.sleep(5.0)
+        assert await world.nodes() == {}
+        await world.graphs.create("default", GRAPH)
+        await until(lambda: world.has([f"o-{n}" for n in range(9)]))
+
+
+@pytest.mark.slow
+async def test_a_topic_that_is_not_there_is_read_once_it_is(world: World) -> None:
+    async with world.worker():
+        await asyncio.sleep(3.0)
+        await world.make_topic()
+        await world.write([(0, "o-1", {"total": 1})])
+        await until(lambda: world.has(["o-1"]))
+
+
+@pytest.mark.slow
+async def test_a_topic_that_is_made_again_is_another_one(world: World) -> None:
+    await world.make_topic()
+    await world.write([(0, f"o-{n}", {"total": n}) for n in range(5)])
+    async with world.worker():
+        await until(lambda: world.counted(5, 0))
+        first = await world.job()
+        await world.delete_topic()
+        await asyncio.sleep(3.0)
+        await world.make_topic()
+        await world.write([(0, f"p-{n}", {"total": n}) for n in range(3)])
+        await until(lambda: world.has(["p-0", "p-1", "p-2"]))
+
+    assert (await world.job()).job_id != first.job_id
+
+
+@pytest.mark.slow
+async def test_partitions_that_come_later_are_read_from_their_first_record(world: World) -> None:
+    await world.make_topic(1)
+    async with world.worker(world.of(**{"from": "latest"})):
+        await until(world.has_begun)
+        await world.grow(3)
+        await world.write([(n, f"o-{n}", {"total": n}) for n in range(3)])
+        await until(lambda: world.has(["o-0", "o-1", "o-2"]), within_s=330.0)
+
+
+@pytest.mark.slow
+async def test_while_the_shard_is_away_records_wait_and_the_job_says_so(world: World) -> None:
+    await world.make_topic()
+    await world.write([(0, "before", {"total": 1})])
+    async with world.worker():
+        await until(lambda: world.counted(1, 0))
+        await world.shard.stop()
+        await world.write([(n % 3, f"o-{n}", {"total": n}) for n in range(30)])
+
+        async def says_so() -> bool:
+            return (await world.job()).waits_for is WaitsFor.SHARD
+
+        await until(says_so)
+
+
+@pytest.mark.slow
+async def test_a_mapping_that_hangs_is_said_and_goes_on_when_it_does(world: World) -> None:
+    mappings.go_on.clear()
+    await world.make_topic()
+    await world.write([(0, "o-1", {})])
+    async with world.worker(world.of("stuck").model_copy(update={"ingest_mapping_s": 0.5})):
+
+        async def says_so() -> bool:
+            rows = await world.jobs.list("default", GRAPH, NEWEST, 1)
+            return bool(rows) and rows[0].waits_for is WaitsFor.OPERATOR
+
+        await until(says_so)
+        mappings.go_on.set()
+        await until(lambda: world.has(["o-1"]))
+        await until(lambda: world.counted(1, 0))
+
+        async def goes_on() -> bool:
+            return (await world.job()).waits_for is WaitsFor.NOTHING
+
+        await until(goes_on)
