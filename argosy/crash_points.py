@@ -31,6 +31,11 @@ POINTS: Final = (
     "ingest_sent",  # lines are about to be sent to a shard
     "ingest_applied",  # a shard has answered what it did with lines; nothing is noted
     "ingest_noted",  # what was found out is in Postgres; neither the log nor any shard was told
+    "move_copied",  # a graph's base is at the shard to which it moves; it still takes writes where it is
+    # Each of these: a shard did what a step of a move asks for, and the row does not say so.
+    *("move_sealed", "move_landed", "move_retired", "move_activated", "move_dropped", "move_reopened"),
+    # Each of these: the row of a move says so, and the next step was not begun.
+    *("move_sealed_noted", "move_landed_noted", "move_retired_noted", "move_switched_noted", "move_activated_noted"),
     "before_settle_seen",  # a turn's end is committed; its session's next turn has not started
 )
 

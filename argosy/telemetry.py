@@ -150,6 +150,12 @@ LEADER_TICKS = Counter("argosy_leader_ticks", "Ticks of leaders, by outcome", ["
 LEADER_TICK_S = Histogram("argosy_leader_tick_seconds", "Time of one tick", ["role"], buckets=_LATENCY_S)
 LOG_RECORDS = Gauge("argosy_log_records", "Records that the log of a lane holds", ["lane"])
 LOG_SIZE_BYTES = Gauge("argosy_log_size_bytes", "Disk that the log of a lane takes, replicas not counted", ["lane"])
+MOVES = Gauge("argosy_moves", "Moves of graphs between shards that are open", ["state"])
+MOVES_ENDED = Counter("argosy_moves_ended", "Moves of graphs that ended", ["outcome"])
+MOVES_SEALED_S = Gauge("argosy_moves_sealed_seconds", "How long the graph takes no writes that is moved for longest")
+MOVE_STALL_S = Histogram("argosy_move_stall_seconds", "How long a graph took no writes in a move", buckets=_LATENCY_S)
+MOVE_BYTES = Counter("argosy_move_bytes", "Bytes of graphs that were copied between shards")
+SHARD_GRAPHS = Gauge("argosy_shard_graphs", "Graphs that a shard has, by the directory", ["endpoint"])
 SNAPSHOT_HELD_S = Gauge("argosy_snapshot_held_seconds", "Age of the oldest transaction that keeps dead rows")
 
 # The closed list of log events, for `log.info(telemetry.X, ...)`.
@@ -240,6 +246,11 @@ LEADER_ENDED: Final = "leader.ended"
 SNAPSHOT_HELD: Final = "store.snapshot_held"
 LEADER_TICK_FAILED: Final = "leader.tick_failed"
 TRIM_FAILED: Final = "trim.failed"
+MOVE_BEGUN: Final = "move.begun"
+MOVE_DONE: Final = "move.done"
+MOVE_ABORTED: Final = "move.aborted"
+MOVE_LATE: Final = "move.late"
+MOVE_FAILED: Final = "move.failed"
 GRAPH_DROP_FAILED: Final = "graph.drop_failed"
 SHARD_STARTED: Final = "shard.started"
 SHARD_DRAINING: Final = "shard.draining"

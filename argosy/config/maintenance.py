@@ -39,3 +39,21 @@ class Maintenance(BaseModel):
         le=3_600,
         description="A leader that stopped, or whose connection hangs, is ended after this; another one leads.",
     )
+    rebalance_moves_max: int = Field(
+        default=2, ge=1, le=16, description="Graphs that are moved between shards at the same time."
+    )
+    rebalance_rate_bytes_s: int = Field(
+        default=52_428_800,
+        ge=1_048_576,
+        le=100_000_000_000,
+        description="Bytes a second of graphs that are copied between shards, all moves together, while they are open.",
+    )
+    rebalance_seal_s: float = Field(
+        default=5.0,
+        ge=0.5,
+        le=60,
+        description="How long a graph that moves may take no writes; a move that takes longer is given up for now.",
+    )
+    rebalance_tries_max: int = Field(
+        default=10, ge=1, le=1_000, description="How often a move is tried before it is given up for good."
+    )

@@ -68,10 +68,14 @@ class Members:
         return not self._rows
 
     @property
+    def active(self) -> list[uuid.UUID]:
+        """The members that take new graphs."""
+        return [row.member_id for row in self._rows.values() if row.state is ShardState.ACTIVE]
+
+    @property
     def for_new(self) -> list[uuid.UUID]:
         """The members that new graphs go to: of those that take new ones the ones that answer, if any does."""
-        active = [row.member_id for row in self._rows.values() if row.state is ShardState.ACTIVE]
-        return [each for each in active if not self._is_away(each)] or active
+        return [each for each in self.active if not self._is_away(each)] or self.active
 
     def _is_away(self, member_id: uuid.UUID) -> bool:
         line = self._lines.get(member_id)

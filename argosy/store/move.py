@@ -55,7 +55,6 @@ class Move(NamedTuple):
     target: uuid.UUID
     generation: int
     state: MoveState
-    copy_id: uuid.UUID | None
     base_sha256: bytes
     reason: str
     tries: int
@@ -180,24 +179,22 @@ class Moves:
         """End plans whose moves have ended; a shard that drains is looked at again after that time."""
         return int(await self._write("settle_plans", after_s))
 
-    async def begin_copy(self, move: Move, copy_id: uuid.UUID) -> bool:
-        return bool(await self._write("begin_copy", move.move_id, copy_id))
-
     async def note_copied(self, move: Move, copied_bytes: int, size_bytes: int) -> bool:
         """Note how much was copied; whether the copy is still wanted."""
-        return bool(await self._write("note_copied", move.move_id, move.copy_id, copied_bytes, size_bytes))
+        return bool(await self._write("note_copied", move.move_id, copied_bytes, size_bytes))
 
     async def step(self, move: Move, to: MoveState, *, reason: str = "", base_sha256: bytes = b"") -> bool:
         """Write down a step that was taken; whether the move was where it was thought to be."""
-        arguments = (move.move_id, move.copy_id, move.state, to, reason, base_sha256)
-        return bool(await self._write("step_move", *arguments))
+        return bool(await self._write("step_move", move.move_id, move.state, to, reason, base_sha256))
 
     async def switch(self, move: Move) -> bool:
         """Give the graph to the target; whether it has it now."""
         return bool(await self._write("switch_move", move.move_id))
 
-    async def abort(self, move: Move, *, is_target_dirty: bool) -> bool:
-        return bool(await self._write("abort_move", move.move_id, is_target_dirty))
+    async def abort(self, move: Move, *, is_target_dirty: bool, again_s: float | None) -> bool:
+        """Leave the graph where it is; whether the move has ended so. again_s: it is planned anew, for then."""
+        arguments = (move.move_id, is_target_dirty, uuid.uuid4(), again_s)
+        return bool(await self._write("abort_move", *arguments))
 
     async def forgo(self, move: Move, reason: str) -> bool:
         return bool(await self._write("forgo_move", move.move_id, reason))

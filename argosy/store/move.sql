@@ -1,29 +1,29 @@
 -- name: list_due
 -- Open moves whose time has come, those first whose graphs take no writes meanwhile; sealed_s: for how long they do not.
-SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, copy_id, base_sha256, reason, tries,
+SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, base_sha256, reason, tries,
        size_bytes, copied_bytes, planned_at, ended_at, stalled_s, extract(epoch FROM clock_timestamp() - sealed_at)::double precision AS sealed_s
 FROM graph_moves WHERE ended_at IS NULL AND not_before <= now() AND move_id <> ALL ($1::uuid[])
 ORDER BY state IN ('sealed', 'landed', 'retired', 'switched', 'aborting') DESC, state = 'planned', not_before, move_id LIMIT $2
 
 -- name: find_move
 -- One move as it is now.
-SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, copy_id, base_sha256, reason, tries,
+SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, base_sha256, reason, tries,
        size_bytes, copied_bytes, planned_at, ended_at, stalled_s, extract(epoch FROM clock_timestamp() - sealed_at)::double precision AS sealed_s
 FROM graph_moves WHERE move_id = $1
 
 -- name: list_moves
 -- Open moves, the oldest first, and then those that ended last; $1 of each at the most.
-(SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, copy_id, base_sha256, reason, tries,
+(SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, base_sha256, reason, tries,
         size_bytes, copied_bytes, planned_at, ended_at, stalled_s, extract(epoch FROM clock_timestamp() - sealed_at)::double precision AS sealed_s
  FROM graph_moves WHERE ended_at IS NULL ORDER BY planned_at, move_id LIMIT $1)
 UNION ALL
-(SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, copy_id, base_sha256, reason, tries,
+(SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, base_sha256, reason, tries,
         size_bytes, copied_bytes, planned_at, ended_at, stalled_s, NULL::double precision AS sealed_s
  FROM graph_moves WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, move_id DESC LIMIT $1)
 
 -- name: list_dirty
 -- Moves that were given up while their target was away, and is to be rid of a part of a copy.
-SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, copy_id, base_sha256, reason, tries,
+SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation, state, base_sha256, reason, tries,
        size_bytes, copied_bytes, planned_at, ended_at, stalled_s, NULL::double precision AS sealed_s
 FROM graph_moves WHERE is_target_dirty AND not_before <= now() ORDER BY not_before, move_id LIMIT $1
 
@@ -61,17 +61,13 @@ SELECT block_plan($1, $2, $3, $4, $5)
 -- Ends plans whose moves have ended; how many it changed.
 SELECT settle_plans($1, $2, $3)
 
--- name: begin_copy
--- Whether a copy may begin.
-SELECT begin_copy($1, $2, $3, $4)
-
 -- name: note_copied
 -- Whether a copy is still wanted.
-SELECT note_copied($1, $2, $3, $4, $5, $6)
+SELECT note_copied($1, $2, $3, $4, $5)
 
 -- name: step_move
 -- Whether a move came from one state to the next.
-SELECT step_move($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT step_move($1, $2, $3, $4, $5, $6, $7)
 
 -- name: switch_move
 -- Whether the target has the graph from here on.
@@ -79,7 +75,7 @@ SELECT switch_move($1, $2, $3)
 
 -- name: abort_move
 -- Whether the source has the graph for good.
-SELECT abort_move($1, $2, $3, $4)
+SELECT abort_move($1, $2, $3, $4, $5, $6)
 
 -- name: forgo_move
 -- Whether a move ended of which nothing was begun.

@@ -79,6 +79,10 @@ class Copied:
     source: dict[uuid.UUID, SourceCopy] = field(default_factory=dict)
     landings: dict[uuid.UUID, Landing] = field(default_factory=dict)
 
+    def end(self, ref: GraphRef) -> None:
+        """End the copies of a graph that is dropped."""
+        self.source = {key: copy for key, copy in self.source.items() if copy.ref.incarnation != ref.incarnation}
+
 
 class Asked(Protocol):
     """tests/graph/memory_shards.py, MemoryShard."""

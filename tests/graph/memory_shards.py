@@ -129,6 +129,11 @@ class MemoryShards:
         self.may_go_on = asyncio.Event()
         self.calls: list[tuple[str, str]] = []
 
+    def kill(self, endpoint: str) -> None:
+        """It does not answer until a test says so, and what it had in its memory alone is gone."""
+        self.down.add(endpoint)
+        self.folders[endpoint].copied.source.clear()
+
     @property
     def members(self) -> list[Member]:
         return [Member(folder.member_id, endpoint) for endpoint, folder in self.folders.items()]
@@ -179,6 +184,7 @@ class MemoryShard(Transport):
                 if file.ref.generation > ref.generation:
                     raise WrongOwnerError("here in a later generation")
                 del self._folder.files[name]
+            self._folder.copied.end(ref)
             dropped = self._folder.dropped
             dropped[ref.incarnation] = max(dropped.get(ref.incarnation, 0), ref.generation)
 

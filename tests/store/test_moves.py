@@ -50,10 +50,7 @@ class Rows:
         await self.graph()
         move_id, asked = await self.changes.move(GraphName("acme", "crm"), OTHER.member_id)
         assert asked is Asked.PLANNED
-        move = await self.move(leader, move_id)
-        if state is not MoveState.PLANNED:
-            assert await leader.begin_copy(move, uuid.uuid4())
-        for each in FORWARD[1 : FORWARD.index(state) + 1 if state in FORWARD else 0]:
+        for each in FORWARD[: FORWARD.index(state) + 1 if state in FORWARD else 0]:
             assert await leader.step(await self.move(leader, move_id), each)
         return await self.move(leader, move_id)
 
@@ -100,8 +97,7 @@ async def test_a_leader_that_was_deposed_writes_nothing(rows: Rows) -> None:
     for late in (
         former.switch(move),
         former.step(move, MoveState.ABORTING),
-        former.abort(move, is_target_dirty=False),
-        former.begin_copy(move, uuid.uuid4()),
+        former.abort(move, is_target_dirty=False, again_s=0),
         former.note_copied(move, 1, 1),
         former.put_off(move, 60, "late"),
         former.forgo(move, "late"),
@@ -116,16 +112,16 @@ async def test_a_leader_that_was_deposed_writes_nothing(rows: Rows) -> None:
     assert after == move._replace(sealed_s=after.sealed_s)
 
 
-async def test_a_step_is_taken_from_the_state_and_by_the_copy_that_it_is_of(rows: Rows) -> None:
+async def test_a_step_is_taken_from_the_state_that_it_is_of(rows: Rows) -> None:
     leader = await rows.leader()
     move = await rows.moved_up_to(MoveState.COPYING, leader)
-    assert await leader.begin_copy(move, again := uuid.uuid4())
 
-    assert not await leader.step(move, MoveState.SEALED), "it is of the copy of before"
-    assert not await leader.note_copied(move, 1, 1)
-    assert not await leader.step(move._replace(copy_id=again, state=MoveState.SEALED), MoveState.LANDED)
+    assert not await leader.step(move._replace(state=MoveState.SEALED), MoveState.LANDED)
     assert not await leader.switch(move)
-    assert await leader.step(move._replace(copy_id=again), MoveState.SEALED)
+    assert await leader.note_copied(move, 1, 2)
+    assert await leader.step(move, MoveState.SEALED)
+    assert not await leader.step(move, MoveState.SEALED)
+    assert not await leader.note_copied(move, 2, 2)
     assert (await rows.row()).shard == ONE.member_id
 
 
@@ -153,8 +149,8 @@ async def test_a_move_that_is_given_up_leaves_the_graph_where_it_is_in_the_next_
 
     assert await leader.step(move, MoveState.ABORTING, reason="the target is away")
     assert not await leader.switch(move)
-    assert await leader.abort(move, is_target_dirty=True)
-    assert await leader.abort(move, is_target_dirty=True), "an end that is sent again is known"
+    assert await leader.abort(move, is_target_dirty=True, again_s=None)
+    assert await leader.abort(move, is_target_dirty=True, again_s=None), "an end that is sent again is known"
 
     row = await rows.row()
     assert (row.shard, row.generation, row.is_moving) == (ONE.member_id, 2, False)
@@ -170,9 +166,30 @@ async def test_a_graph_that_is_being_dropped_is_named_by_its_drop_as_the_shard_h
     await rows.directory.mark_dropped("acme", "crm")
 
     await leader.step(move, MoveState.ABORTING)
-    await leader.abort(move, is_target_dirty=False)
+    await leader.abort(move, is_target_dirty=False, again_s=None)
 
     assert [row.generation for row in await rows.directory.dropped(NOBODY, 10)] == [2]
+
+
+async def test_a_move_that_is_given_up_for_now_is_planned_anew_unless_its_plan_has_ended(rows: Rows) -> None:
+    leader = await rows.leader()
+    move = await rows.moved_up_to(MoveState.SEALED, leader)
+    await leader.step(move, MoveState.ABORTING, reason="the target is away")
+
+    await leader.abort(move, is_target_dirty=False, again_s=0)
+    await leader.abort(move, is_target_dirty=False, again_s=0)
+
+    (again,) = await leader.due([], 10)
+    assert again[1:12] == (None, *move[2:7], 2, MoveState.PLANNED, b"", "the target is away", 1)
+    await leader.forgo(again, "")
+    await rows.changes.rebalance()
+    (plan,) = await leader.due_plans()
+    await leader.plan(plan, [Planned(Placed(*(await rows.row())[:5]), OTHER.member_id)], BEGIN, is_last=True)
+    (planned,) = await leader.due([], 10)
+    await leader.step(planned, MoveState.COPYING)
+    await rows.changes.cancel(plan.plan_id)
+    assert await leader.abort(planned, is_target_dirty=False, again_s=0)
+    assert await leader.due([], 10) == []
 
 
 async def test_what_was_switched_is_not_given_up(rows: Rows) -> None:
@@ -181,7 +198,7 @@ async def test_what_was_switched_is_not_given_up(rows: Rows) -> None:
     await leader.switch(move)
 
     assert not await leader.step(move, MoveState.ABORTING)
-    assert not await leader.abort(move, is_target_dirty=False)
+    assert not await leader.abort(move, is_target_dirty=False, again_s=None)
     assert await rows.changes.cancel(move.move_id) == 0
     assert (await rows.row()).shard == OTHER.member_id
 
@@ -296,14 +313,14 @@ async def test_what_is_cancelled_gives_up_where_it_still_can(rows: Rows) -> None
     placed = await list_placed(rows.pool, BEGIN, None, 10)
     await leader.plan(plan, [Planned(each, OTHER.member_id) for each in placed], BEGIN, is_last=True)
     first, second = await leader.due([], 10)
-    await leader.begin_copy(first, copy_id := uuid.uuid4())
+    await leader.step(first, MoveState.COPYING)
 
     assert await rows.changes.cancel(plan_id) == 2
     assert await rows.changes.cancel(plan_id) is None
 
     assert (await rows.move(leader, first.move_id)).state is MoveState.ABORTING
     assert (await rows.move(leader, second.move_id)).state is MoveState.ABORTED
-    copying = first._replace(copy_id=copy_id, state=MoveState.COPYING)
+    copying = first._replace(state=MoveState.COPYING)
     assert not await leader.step(copying, MoveState.SEALED)
     assert not await leader.note_copied(copying, 1, 1)
 

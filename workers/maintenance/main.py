@@ -1,6 +1,7 @@
 """The process of `argosy maintain`: a candidate for every role."""
 
 import asyncio
+import math
 import signal
 import sys
 import uuid
@@ -29,6 +30,7 @@ from argosy.store.pool import Pool, open_pool
 from argosy.workers.maintenance.dropping import Dropping
 from argosy.workers.maintenance.horizon import Horizon
 from argosy.workers.maintenance.leader import Leader
+from argosy.workers.maintenance.rebalance import Rebalance
 from argosy.workers.maintenance.retention import Retention
 from argosy.workers.maintenance.role import Role
 from argosy.workers.maintenance.trim import Trim
@@ -36,6 +38,8 @@ from argosy.workers.maintenance.trim import Trim
 log = structlog.get_logger()
 
 _EVERY_LANE: Final = "*"  # no lane has this name
+# How long a leader rests at the most, where somebody waits to see what was asked for begin.
+_TICK_S_MAX: Final = {Rebalance.name: 2.0}
 _SHARE: Final = 0.25  # share of MAINTENANCE_TIMEOUT_S (then a tick counts as hung) that one tick may use
 
 
@@ -78,11 +82,13 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
     directory = Directory(pool)
     members = Members(directory, connect, settings, clock)
     share_s = settings.maintenance_timeout_s * _SHARE
+    rebalance = Rebalance(settings, pool, directory, members, clock, share_s)
     roles: list[Role] = [
         Trim(settings, dsn, pool, clock, share_s),
         Retention(settings, pool, clock, share_s),
         Horizon(settings, pool, clock),
         Dropping(directory, members, clock, share_s),
+        rebalance,
     ]
     leaders = [
         Leader(
@@ -90,7 +96,7 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
             role,
             clock,
             worker_id=worker_id,
-            tick_s=settings.maintenance_tick_s,
+            tick_s=min(settings.maintenance_tick_s, _TICK_S_MAX.get(role.name, math.inf)),
             timeout_s=settings.maintenance_timeout_s,
             silent_s=settings.leader_silent_s,
         )
@@ -117,6 +123,7 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await rebalance.close()
         await life.end()
         await members.close()
         ops.stop()

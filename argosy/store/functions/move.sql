@@ -204,37 +204,24 @@ BEGIN
 END
 $$;
 
--- A copy begins, or begins anew, under an id of its own; whether it may. What a leader of before still sends to the target
--- for its copy goes into another file than this one's.
-CREATE OR REPLACE FUNCTION begin_copy(p_role text, p_term bigint, p_move uuid, p_copy uuid) RETURNS boolean
+-- Notes how much of a copy is at the target; whether it is still wanted: not, once the move was cancelled. Of a leader that
+-- was deposed nothing is written, and it hears so: what it goes on copying has no use.
+CREATE OR REPLACE FUNCTION note_copied(p_role text, p_term bigint, p_move uuid, p_copied bigint, p_size bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  UPDATE graph_moves SET state = 'copying', copy_id = p_copy, copied_bytes = 0, changed_at = now()
-  WHERE move_id = p_move AND state IN ('planned', 'copying');
-  RETURN FOUND;
-END
-$$;
-
--- Notes how much of a copy is at the target; whether it is still wanted: not, once the move was cancelled, or another copy
--- was begun.
-CREATE OR REPLACE FUNCTION note_copied(p_role text, p_term bigint, p_move uuid, p_copy uuid, p_copied bigint, p_size bigint) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
-BEGIN
-  PERFORM hold_term(p_role, p_term);
-  UPDATE graph_moves SET copied_bytes = p_copied, size_bytes = p_size
-  WHERE move_id = p_move AND state = 'copying' AND copy_id = p_copy;
+  UPDATE graph_moves SET copied_bytes = p_copied, size_bytes = p_size WHERE move_id = p_move AND state = 'copying';
   RETURN FOUND;
 END
 $$;
 
 -- The move comes from one state to the next one; whether it did. A step that comes late finds another state, or another
 -- term, and changes nothing. The states that change where the graph is have functions of their own.
-CREATE OR REPLACE FUNCTION step_move(p_role text, p_term bigint, p_move uuid, p_copy uuid, p_from text, p_to text, p_reason text, p_base bytea)
+CREATE OR REPLACE FUNCTION step_move(p_role text, p_term bigint, p_move uuid, p_from text, p_to text, p_reason text, p_base bytea)
 RETURNS boolean LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  IF p_to NOT IN ('sealed', 'landed', 'retired', 'activated', 'aborting', 'done')
+  IF p_to NOT IN ('copying', 'sealed', 'landed', 'retired', 'activated', 'aborting', 'done')
      OR (p_to = 'aborting' AND p_from IN ('switched', 'activated')) THEN
     RAISE EXCEPTION 'no step of a move leads from % to %', p_from, p_to;
   END IF;
@@ -244,7 +231,7 @@ BEGIN
     base_sha256 = CASE WHEN p_to = 'sealed' THEN p_base ELSE base_sha256 END,
     stalled_s = CASE WHEN p_to = 'activated' THEN extract(epoch FROM clock_timestamp() - sealed_at) ELSE stalled_s END,
     ended_at = CASE WHEN p_to = 'done' THEN now() END
-  WHERE move_id = p_move AND state = p_from AND copy_id = p_copy;
+  WHERE move_id = p_move AND state = p_from;
   RETURN FOUND;
 END
 $$;
@@ -279,11 +266,13 @@ $$;
 
 -- The move is given up: the source has the graph in the next generation, also one that is being dropped, whose drop has to
 -- name that. A graph that is gone, or another life of its name, stays as it is. Whether the move has ended so; of a deposed
--- leader nothing is written.
-CREATE OR REPLACE FUNCTION abort_move(p_role text, p_term bigint, p_move uuid, p_is_target_dirty boolean) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+-- leader nothing is written. p_again_s: then the same move is planned anew, unless its plan has ended; NULL: it is not.
+CREATE OR REPLACE FUNCTION abort_move(
+  p_role text, p_term bigint, p_move uuid, p_is_target_dirty boolean, p_again uuid, p_again_s double precision
+) RETURNS boolean LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
   moving record;
+  is_there boolean;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   SELECT * INTO moving FROM graph_moves WHERE move_id = p_move;
@@ -293,11 +282,18 @@ BEGIN
   UPDATE graphs SET generation = moving.generation + 1
   WHERE tenant = moving.tenant AND graph = moving.graph AND incarnation = moving.incarnation
     AND shard = moving.source AND generation = moving.generation;
+  is_there := FOUND;
+  PERFORM 1 FROM shard_plans WHERE plan_id = moving.plan_id AND ended_at IS NULL FOR KEY SHARE;
+  is_there := is_there AND (FOUND OR moving.plan_id IS NULL);
   UPDATE graph_moves SET
     state = 'aborted', ended_at = now(), changed_at = now(), is_target_dirty = p_is_target_dirty,
     stalled_s = extract(epoch FROM clock_timestamp() - sealed_at)
   WHERE move_id = p_move AND state = 'aborting';
-  RETURN FOUND;
+  INSERT INTO graph_moves (move_id, plan_id, tenant, graph, incarnation, source, target, generation, reason, tries, not_before)
+  SELECT p_again, moving.plan_id, moving.tenant, moving.graph, moving.incarnation, moving.source, moving.target,
+         moving.generation + 1, moving.reason, moving.tries + 1, now() + make_interval(secs => p_again_s)
+  WHERE is_there AND p_again_s IS NOT NULL;
+  RETURN true;
 END
 $$;
 
@@ -312,12 +308,13 @@ BEGIN
 END
 $$;
 
--- The move waits for so long, and why.
+-- The move waits for so long, and why; what cannot be given up waits as often as it has to.
 CREATE OR REPLACE FUNCTION put_off_move(p_role text, p_term bigint, p_move uuid, p_after_s double precision, p_reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  UPDATE graph_moves SET not_before = now() + make_interval(secs => p_after_s), tries = tries + 1, reason = p_reason
+  UPDATE graph_moves SET not_before = now() + make_interval(secs => p_after_s), tries = tries + (state = 'planned')::integer,
+    reason = CASE WHEN state = 'aborting' THEN reason ELSE p_reason END
   WHERE move_id = p_move AND ended_at IS NULL;
 END
 $$;

@@ -22,9 +22,10 @@ CREATE TABLE shard_plans (
 CREATE UNIQUE INDEX shard_plans_open ON shard_plans (kind, coalesce(shard, '00000000-0000-0000-0000-000000000000'::uuid)) WHERE ended_at IS NULL;
 CREATE INDEX shard_plans_ended ON shard_plans (ended_at) WHERE ended_at IS NOT NULL;
 
--- generation: of the graph before the move. plan_id: NULL: somebody asked for this one move. copy_id: of the copy at the
--- target; a copy that is begun anew has another one. base_sha256: of what was copied before the seal. sealed_at: since then
--- the graph takes no writes; stalled_s: for how long it took none. tries: how often the move was put off. is_target_dirty: given up while the target was away, which may have a part of a copy still.
+-- generation: of the graph before the move. plan_id: NULL: somebody asked for this one move. base_sha256: of what was
+-- copied before the seal. sealed_at: since then the graph takes no writes; stalled_s: for how long it took none. tries: how
+-- often this was tried before, or put off. is_target_dirty: given up while the target was away, which may have a part of a
+-- copy still.
 CREATE TABLE graph_moves (
   move_id uuid PRIMARY KEY,
   plan_id uuid,
@@ -36,7 +37,6 @@ CREATE TABLE graph_moves (
   generation bigint NOT NULL CHECK (generation > 0),
   state text NOT NULL DEFAULT 'planned' CHECK (state IN (
     'planned', 'copying', 'sealed', 'landed', 'retired', 'switched', 'activated', 'aborting', 'done', 'aborted')),
-  copy_id uuid,
   base_sha256 bytea NOT NULL DEFAULT '',
   reason text NOT NULL DEFAULT '',
   tries integer NOT NULL DEFAULT 0,
@@ -49,8 +49,7 @@ CREATE TABLE graph_moves (
   sealed_at timestamptz,
   stalled_s real,
   ended_at timestamptz,
-  CHECK ((ended_at IS NOT NULL) = (state IN ('done', 'aborted'))),
-  CHECK (copy_id IS NOT NULL OR state IN ('planned', 'aborted'))
+  CHECK ((ended_at IS NOT NULL) = (state IN ('done', 'aborted')))
 );
 -- One at a time.
 CREATE UNIQUE INDEX graph_moves_open ON graph_moves (tenant, graph) WHERE ended_at IS NULL;

@@ -1,0 +1,127 @@
+"""The pipe from one shard to another, through which a graph's bytes go while the leader holds both of its ends.
+
+A pipe takes parts as fast as the slower end, and no faster than whoever wants the copy lets them through. One through
+which nothing came for a while is given up: one of the shards has stopped.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Final, Protocol
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.errors import ArgosyError, CopyBrokenError, ShardSilentError
+from argosy.graph.copies import Copies, CopyPart, Received
+from argosy.graph.facts import GraphRef
+
+DAY_S: Final = 86_400.0  # of a stream: that nothing came through it for a while ends it sooner
+_SILENT_S: Final = 30.0  # between two parts
+_VERIFIED_BYTES_S: Final = 10_000_000  # how fast a slow disk reads a base again, to see that it is sound
+_BURST_S: Final = 0.25  # what small graphs need is not spread
+
+
+class Bucket:
+    """The bytes that may be copied now, by all pipes together."""
+
+    def __init__(self, rate_bytes_s: float, clock: Clock) -> None:
+        self._rate_bytes_s = rate_bytes_s
+        self._clock = clock
+        self._free_s = 0.0  # when what was taken is paid for
+
+    async def take(self, size_bytes: int) -> None:
+        """Wait until so much may be copied."""
+        now_s = self._clock.monotonic_s()
+        self._free_s = max(self._free_s, now_s) + size_bytes / self._rate_bytes_s
+        if (delay_s := self._free_s - now_s - _BURST_S) > 0:
+            await self._clock.sleep(delay_s)
+
+
+class Gate(Protocol):
+    """Whoever wants a copy."""
+
+    async def admit(self, part: CopyPart) -> bool:
+        """Wait until the part may go on; False: the copy is not wanted any more."""
+
+
+class Open(Gate):
+    """Lets everything through: under the seal nothing waits."""
+
+    async def admit(self, part: CopyPart) -> bool:
+        return True
+
+
+class Pipe:
+    """From a graph's source to its target, for one copy."""
+
+    def __init__(self, ref: GraphRef, copy_id: uuid.UUID, source: Copies, target: Copies) -> None:
+        self._ref = ref
+        self._copy_id = copy_id
+        self._source = source
+        self._target = target
+
+    async def send_base(self, gate: Gate) -> CopyPart:
+        """Copy the base, and return its last part. Raises CopyBrokenError, also when it is not wanted any more."""
+        parts = self._source.copy(self._ref, self._copy_id, deadline_s=DAY_S)
+        return await self._send(parts, gate, is_tail=False, deadline_s=DAY_S)
+
+    async def send_tail(self, offset: int, gate: Gate, deadline_s: float) -> CopyPart:
+        """Copy what the tail has from an offset on, and return the last part."""
+        parts = self._source.copy_tail(self._ref, self._copy_id, offset=offset, deadline_s=deadline_s)
+        return await self._send(parts, gate, is_tail=True, deadline_s=deadline_s)
+
+    async def received(self, deadline_s: float) -> Received:
+        """Return what the target has."""
+        return await self._target.receive(self._ref, self._copy_id, _nothing(), is_tail=True, deadline_s=deadline_s)
+
+    async def _send(
+        self, parts: AsyncGenerator[CopyPart, None], gate: Gate, *, is_tail: bool, deadline_s: float
+    ) -> CopyPart:
+        flow = _Flow(parts, gate)
+        try:
+            async with aclosing(parts), asyncio.timeout(_SILENT_S) as silence:
+                await self._target.receive(
+                    self._ref, self._copy_id, flow.through(silence), is_tail=is_tail, deadline_s=deadline_s
+                )
+        except TimeoutError as error:
+            raise ShardSilentError("nothing came through from one shard to the other for too long") from error
+        except ArgosyError:
+            if flow.fault is None:
+                raise
+        if flow.fault is not None:  # the source's, of which the target knows that the parts ended
+            raise flow.fault
+        if flow.last is None or not flow.last.sha256:
+            raise CopyBrokenError("the target did not take all of the copy")
+        return flow.last
+
+
+class _Flow:
+    """What goes through a pipe once. fault: why it ended before its last part."""
+
+    def __init__(self, parts: AsyncIterator[CopyPart], gate: Gate) -> None:
+        self._parts = parts
+        self._gate = gate
+        self.last: CopyPart | None = None
+        self.fault: ArgosyError | None = None
+
+    async def through(self, silence: asyncio.Timeout) -> AsyncGenerator[CopyPart, None]:
+        """Yield the parts that the gate lets through. silence: begins anew with each of them."""
+        try:
+            async for part in self._parts:
+                if not await self._gate.admit(part):
+                    self.fault = CopyBrokenError("the copy is not wanted any more")
+                    return
+                self.last = part
+                telemetry.MOVE_BYTES.inc(len(part.data))
+                verified_s = part.size_bytes / _VERIFIED_BYTES_S if part.sha256 else 0.0
+                silence.reschedule(asyncio.get_running_loop().time() + _SILENT_S + verified_s)
+                yield part
+        except ArgosyError as error:
+            self.fault = error
+
+
+async def _nothing() -> AsyncIterator[CopyPart]:
+    no_parts: tuple[CopyPart, ...] = ()
+    for part in no_parts:
+        yield part
