@@ -32,6 +32,7 @@ from argosy.gateway.routes import (
     leaders,
     resume,
     sessions,
+    shards,
     turns,
 )
 from argosy.gateway.state import State, make_state
@@ -80,6 +81,8 @@ SHAPES: Final = [
     ingest_views.JobView,
     ingest_views.RejectView,
     leaders.LeaderList,
+    shards.FleetShardList,
+    shards.FleetMoveList,
     openapi.LineAnswer,
     openapi.Sent,
     openapi.Resumed,
@@ -115,7 +118,21 @@ def create_app(
         redoc_url=None,
         routes=list(plain),
     )
-    modules = (turns, events, inbox, resume, sessions, graphs, graph_data, ingest, fleet, leaders, health, console)
+    modules = (
+        turns,
+        events,
+        inbox,
+        resume,
+        sessions,
+        graphs,
+        graph_data,
+        ingest,
+        fleet,
+        leaders,
+        shards,
+        health,
+        console,
+    )
     routers = [each.router for each in modules]
     if settings.gateway_metrics:
         routers.append(health.metrics_router)

@@ -2,7 +2,7 @@
 
 import typer
 
-from argosy.cli import fleet, graphs, processes, stores, turns, workflows
+from argosy.cli import fleet, graphs, processes, shards, stores, turns, workflows
 
 app = typer.Typer(
     help="Durable execution for agent sessions.",
@@ -14,7 +14,7 @@ worker_app = typer.Typer(help="Worker processes.", no_args_is_help=True)
 app.add_typer(worker_app, name="worker")
 app.add_typer(turns.app, name="turn")
 app.add_typer(graphs.app, name="graph")
-app.add_typer(graphs.shards_app, name="shards")
+app.add_typer(shards.app, name="shards")
 
 for command in (
     processes.up,

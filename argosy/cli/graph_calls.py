@@ -1,12 +1,13 @@
-"""What the commands about graphs and shards ask, directly: the directory in Postgres, and the shards over gRPC.
+"""What the commands about graphs ask, directly: the directory in Postgres, and the shards over gRPC.
 
-They seed no members, and wait for none. Every function returns what is shown, as JSON has it.
+They, and those about shards (shard_calls.py), seed no members, and wait for none. Every function returns what is shown,
+as JSON has it.
 """
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -15,13 +16,12 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
-from argosy.graph.orphans import Orphan, Orphans
 from argosy.graph.seed import Listed, Seed
 from argosy.graph.transports.connect import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import live_server
 from argosy.store.graph import Directory, GraphRow
-from argosy.store.pool import open_pool
+from argosy.store.pool import Pool, open_pool
 
 T = TypeVar("T")
 Shown = dict[str, Any]
@@ -30,6 +30,8 @@ Shown = dict[str, Any]
 class Opened(NamedTuple):
     """listed: the members; while there are none, the shards that GRAPH_SERVICE_ENDPOINTS lists."""
 
+    pool: Pool
+    seed: Seed
     directory: Directory
     members: Members
     listed: Members
@@ -52,21 +54,6 @@ def running_dsn(settings: Settings) -> str:
         return settings.state_db_uri
     folder = settings.argosy_data_dir / "postgres"
     return EmbeddedPostgres(folder).dsn if live_server(folder / "data") else ""
-
-
-async def shards(opened: Opened) -> list[Shown]:
-    await opened.members.refresh()
-    await opened.members.look()
-    return [await _shown_shard(opened, *each) for each in await opened.directory.count()]
-
-
-async def orphans(opened: Opened) -> list[Orphan]:
-    return await _orphans(opened).find()
-
-
-async def drop_orphans(opened: Opened, found: Sequence[Orphan]) -> int:
-    """Drop these orphans; how many are gone."""
-    return len([gone async for gone in _orphans(opened).drop(found)])
 
 
 async def graphs(opened: Opened, tenant: str, after: str, limit: int) -> list[Shown]:
@@ -113,36 +100,6 @@ async def restore(opened: Opened, tenant: str, graph: str, source: Path, timeout
     return _shown(await opened.graphs.restore(tenant, graph, lines(), deadline_s=timeout_s))
 
 
-def shown_orphan(orphan: Orphan) -> Shown:
-    return {
-        "tenant": orphan.ref.tenant,
-        "graph": orphan.ref.graph,
-        "shard": str(orphan.shard.member_id),
-        "endpoint": orphan.shard.endpoint,
-        "incarnation": str(orphan.ref.incarnation),
-        "nodes": orphan.stats.node_count,
-        "edges": orphan.stats.edge_count,
-        "size_bytes": orphan.stats.size_bytes,
-    }
-
-
-def _orphans(opened: Opened) -> Orphans:
-    return Orphans(opened.directory, opened.listed, SystemClock())
-
-
-async def _shown_shard(opened: Opened, shard: Any, graph_count: int) -> Shown:
-    line = await opened.members.line(shard.member_id)
-    return {
-        "member_id": str(shard.member_id),
-        "endpoint": shard.endpoint,
-        "state": shard.state,
-        "graphs": graph_count,
-        "is_up": line.is_up,
-        "reason": line.reason or line.fault,
-        "added_at": shard.added_at.isoformat(),
-    }
-
-
 def _shown(row: GraphRow) -> Shown:
     return {
         "tenant": row.tenant,
@@ -164,9 +121,10 @@ async def _open(settings: Settings, dsn: str) -> AsyncIterator[Opened]:
     async with open_pool(settings, dsn) as pool:
         directory = Directory(pool)
         members = Members(directory, connect, settings, clock)
-        table = Listed(directory, Seed(directory, connect, clock), settings.graph_service_endpoints)
+        seed = Seed(directory, connect, clock)
+        table = Listed(directory, seed, settings.graph_service_endpoints)
         listed = Members(table, connect, settings, clock)
         try:
-            yield Opened(directory, members, listed, Graphs(directory, members, settings, clock))
+            yield Opened(pool, seed, directory, members, listed, Graphs(directory, members, settings, clock))
         finally:
             await asyncio.gather(members.close(), listed.close())

@@ -1,5 +1,5 @@
-"""`argosy graph …` and `argosy shards …`: graphs and shards, asked directly (graph_calls.py). They need what other
-processes need: STATE_DB_URI or the data folder of `argosy up`, and the secret of the fleet.
+"""`argosy graph …`: graphs, asked directly at their shards (graph_calls.py). That needs what other processes need:
+STATE_DB_URI or the data folder of `argosy up`, and the secret of the fleet.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,44 +13,10 @@ from argosy.cli.options import dsn_of, load_settings
 from argosy.errors import SettingError
 
 app = typer.Typer(help="Graphs, asked at their shards.", no_args_is_help=True)
-shards_app = typer.Typer(help="Shards.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Option(help="Whose graph it is.")]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds that it may take.")]
 TENANT = "default"
-
-
-@shards_app.callback()
-def shards() -> None:
-    """Shards."""
-
-
-@shards_app.command("list")
-def list_shards() -> None:
-    """Show the shards, how many graphs each has, and whether it answers."""
-    from argosy.cli import graph_calls
-
-    show(_run(graph_calls.shards))
-
-
-@shards_app.command()
-def orphans(
-    drop: Annotated[bool, typer.Option("--drop", help="Drop them, with all that they have.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
-) -> None:
-    """Show the graphs that shards have and the database does not know, as after it was restored from a backup."""
-    from argosy.cli import graph_calls
-
-    found = _run(graph_calls.orphans)
-    show([graph_calls.shown_orphan(each) for each in found])
-    if not (drop and found):
-        return
-    if not yes:
-        typer.confirm(
-            f"All of these {len(found)} graphs will be gone. Nothing brings them back. Go on", abort=True, err=True
-        )
-    gone = _run(lambda opened: graph_calls.drop_orphans(opened, found))
-    typer.echo(f"{gone} dropped", err=True)
 
 
 @app.command("list")

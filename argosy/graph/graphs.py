@@ -75,6 +75,10 @@ class Graphs:
         """Call this with each shard that answers after it did not, or for the first time."""
         self._members.follow(after_return)
 
+    def is_shard_up(self, member_id: uuid.UUID) -> bool | None:
+        """Whether a shard answered when this process asked it last; None: it has not asked it yet."""
+        return self._members.is_up(member_id)
+
     async def create(
         self,
         tenant: str,

@@ -75,11 +75,12 @@ class Members:
     @property
     def for_new(self) -> list[uuid.UUID]:
         """The members that new graphs go to: of those that take new ones the ones that answer, if any does."""
-        return [each for each in self.active if not self._is_away(each)] or self.active
+        return [each for each in self.active if self.is_up(each) is not False] or self.active
 
-    def _is_away(self, member_id: uuid.UUID) -> bool:
+    def is_up(self, member_id: uuid.UUID) -> bool | None:
+        """Whether a member answered when it was asked last; None: it was not asked yet."""
         line = self._lines.get(member_id)
-        return line is not None and line.is_up is False
+        return None if line is None else line.is_up
 
     async def line(self, member_id: uuid.UUID) -> Line:
         """Return the line to a member. Raises ShardUnavailableError when there is no such member."""

@@ -4,6 +4,7 @@ Raises: StoreUnavailableError, and OwnershipLostError when a leader's term is ov
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -79,6 +80,13 @@ class MovesCounted(NamedTuple):
     sealed_s: float | None
 
 
+class MovesOfShard(NamedTuple):
+    """How many open moves lead to a shard, and away from it."""
+
+    coming: int
+    going: int
+
+
 class PlanKind(StrEnum):
     REBALANCE = "rebalance"
     DRAIN = "drain"
@@ -129,6 +137,15 @@ async def list_moves(pool: Pool, limit: int) -> list[Move]:
 
 async def count_moves(pool: Pool) -> list[MovesCounted]:
     return [MovesCounted(MoveState(row[0]), *row[1:]) for row in await pool.fetch(_SQL["count_open"])]
+
+
+async def moves_of_shards(pool: Pool) -> dict[uuid.UUID, MovesOfShard]:
+    """Return how many open moves lead to a shard and away from it, of those with any."""
+    coming, going = Counter[uuid.UUID](), Counter[uuid.UUID]()
+    for source, target, moves in await pool.fetch(_SQL["count_between"]):
+        coming[target] += moves
+        going[source] += moves
+    return {each: MovesOfShard(coming[each], going[each]) for each in coming | going}
 
 
 async def list_plans(pool: Pool) -> list[Plan]:

@@ -28,9 +28,13 @@ SELECT move_id, plan_id, tenant, graph, incarnation, source, target, generation,
 FROM graph_moves WHERE is_target_dirty AND not_before <= now() ORDER BY not_before, move_id LIMIT $1
 
 -- name: count_open
--- How many moves are open, by their state, with what they have copied and how long the one has been sealed that is longest.
+-- How many moves are open, by their state, and for how long the one has been sealed that is longest.
 SELECT state, count(*) AS moves, extract(epoch FROM clock_timestamp() - min(sealed_at))::double precision AS sealed_s
 FROM graph_moves WHERE ended_at IS NULL GROUP BY state
+
+-- name: count_between
+-- How many moves are open from one shard to another.
+SELECT source, target, count(*) AS moves FROM graph_moves WHERE ended_at IS NULL GROUP BY source, target
 
 -- name: list_plans
 -- Plans that are open, with how many of their moves are.

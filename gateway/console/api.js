@@ -77,6 +77,8 @@ const json = (body, key) => ({
 export const listSessions = (cursor) => call("GET", `/v1/sessions${page(cursor)}`);
 export const getSession = (session) => call("GET", `/v1/sessions/${segment(session)}`);
 export const listTurns = (session, cursor) => call("GET", `/v1/sessions/${segment(session)}/turns${page(cursor)}`);
+export const listShards = () => call("GET", "/v1/fleet/shards");
+export const listMoves = (limit) => call("GET", `/v1/fleet/moves?limit=${limit}`);
 export const listWorkflows = (cursor) => call("GET", `/v1/workflows${page(cursor)}`);
 export const readOpenApi = () => call("GET", "/openapi.json");
 export const getTurn = (turnId) => call("GET", `/v1/turns/${segment(turnId)}`);

@@ -7,6 +7,7 @@ import { openReference } from "./reference.js";
 import { hrefs, placeOf } from "./router.js";
 import { openSession } from "./session.js";
 import { openSessions } from "./sessions.js";
+import { openShards } from "./shards.js";
 import { openTurn } from "./turn.js";
 
 // Each gives {node, title, close()}.
@@ -16,6 +17,7 @@ const VIEWS = {
   session: ({ value }, shell) => openSession(value, shell),
   turn: ({ value }, shell) => openTurn(value, shell),
   api: (_, shell) => openReference(shell),
+  shards: (_, shell) => openShards(shell),
   unknown: () => openUnknown(),
 };
 

@@ -2,15 +2,16 @@
 
 export const hrefs = {
   api: () => "#/api",
+  shards: () => "#/shards",
   home: () => "#/",
   session: (session) => `#/sessions/${encodeURIComponent(session)}`,
   turn: (turnId) => `#/turns/${encodeURIComponent(turnId)}`,
   post: (query = {}) => `#/new${Object.keys(query).length ? `?${new URLSearchParams(query)}` : ""}`,
 };
 
-const NAMES = new Map([["", "home"], ["new", "post"], ["sessions", "session"], ["turns", "turn"], ["api", "api"]]);
+const NAMES = new Map([["", "home"], ["new", "post"], ["sessions", "session"], ["turns", "turn"], ["api", "api"], ["shards", "shards"]]);
 
-/** {name, value, query} of an address; name is `home`, `session`, `turn`, `post`, `api`, `unknown`, or null: not ours. */
+/** {name, value, query} of an address; name is `home`, `session`, `turn`, `post`, `api`, `shards`, `unknown`, or null: not ours. */
 export function placeOf(hash) {
   if (hash === "" || hash === "#") return { name: "home", value: "", query: {} };
   if (!hash.startsWith("#/")) return null;
@@ -20,7 +21,7 @@ export function placeOf(hash) {
   const name = NAMES.get(first);
   try {
     const value = path.includes("/") ? decodeURIComponent(rest) : "";
-    const isWhole = ["home", "post", "api"].includes(name) || (name && value);
+    const isWhole = ["home", "post", "api", "shards"].includes(name) || (name && value);
     return { name: isWhole ? name : "unknown", value, query };
   } catch {
     return { name: "unknown", value: "", query };

@@ -27,6 +27,8 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "get_graph": _OF_GRAPHS,
     "get_healthz": frozenset(),
     "get_leaders": frozenset({"operators_only"}),
+    "get_shards": frozenset({"operators_only"}),
+    "get_moves": frozenset({"operators_only"}),
     "get_neighbors": _OF_GRAPHS,
     "get_node": _OF_GRAPHS,
     "get_readyz": frozenset(),

@@ -79,7 +79,14 @@ def partition_of(value: record.TurnRequested) -> int:
 async def until_all_answer(client: httpx2.AsyncClient, tenants: list[str], turns: list[uuid.UUID]) -> None:
     """Every list, and every view of the turns."""
     lists = ["/v1/sessions", "/v1/dead-letters?limit=200", "/v1/workflows", "/v1/fleet", "/v1/fleet/partitions"]
-    lists += ["/v1/sessions/s", "/v1/sessions/s/turns", "/v1/sessions/s/turns?tag=ok", "/v1/fleet/leaders"]
+    lists += [
+        "/v1/sessions/s",
+        "/v1/sessions/s/turns",
+        "/v1/sessions/s/turns?tag=ok",
+        "/v1/fleet/leaders",
+        "/v1/fleet/shards",
+        "/v1/fleet/moves",
+    ]
     views = [f"/v1/turns/{turn}{what}" for turn in turns for what in ("", "/events", "/explain")]
     for tenant in tenants:
         for path in [*lists, *views]:

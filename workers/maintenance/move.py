@@ -171,6 +171,7 @@ class Mover(Gate):
 
     async def _drop(self) -> None:
         """activated: let the source forget the graph. One that has it in a later generation has nothing of it."""
+        await self._fault_of(self._shards.release(self._in(_CLEAN_S)))  # there is room for few copies
         fault = await self._fault_of(self._shards.drop_at_source(self._in(_CALL_S)))
         if isinstance(fault, WrongOwnerError) and await self._shards.has_source():
             fault = None
