@@ -27,6 +27,7 @@ POINTS: Final = (
     "upload_begun",  # an upload has a job, and nothing of it was read
     "upload_appended",  # the log has answered for some records of an upload; nobody has noted that
     "upload_ended",  # the log has an upload and its end; the job's row does not say so
+    "upload_made",  # the log has what a turn uploads; neither its job's row nor its history says so
     "ingest_polled",  # records of ingest were read; nothing is done with them
     "ingest_sent",  # lines are about to be sent to a shard
     "ingest_applied",  # a shard has answered what it did with lines; nothing is noted

@@ -40,6 +40,15 @@ async def claiming(ctx: Context, ticket: str) -> str:
     return "it is mine"
 
 
+# filing
+@workflow
+async def filing(ctx: Context, papers: list[dict[str, str]]) -> str:
+    lines = [{"op": "document", "id": each["id"], "text": each["text"], "metadata": {}} for each in papers]
+    job = await ctx.start_ingest("papers", lines)
+    ended = await ctx.wait_ingest(job, timeout_s=3_600)
+    return f"{ended['status']}: {ended['applied']} applied, {ended['rejected']} rejected"
+
+
 # reading
 @step
 async def count_tickets() -> int:

@@ -1,9 +1,11 @@
-"""The grammar of keys, under which the outcomes of operations are recorded: pure.
+r"""The grammar of keys, under which the outcomes of operations are recorded: pure.
 
     step.name            the first call of a step; #2, #3, … the further ones, in the order of the calls
     sleep, now, uuid     of ctx.sleep, ctx.now, ctx.uuid
     signal:NAME          of ctx.wait_signal
     graph:write          of a write to a graph, whichever it is; graph:get, graph:query, … of a read
+    ingest:start         of ctx.start_ingest
+    ingest:look          of ctx.wait_ingest, and signal:\x01ingest:JOB when the job had not ended then
     @timer               of the turn's loop: asyncio.sleep and the like
     @time                of the turn's loop: its time; counted for the whole turn
     7/step.name          of the turn's task number 7; the workflow is number 0. Each task counts its calls for itself
@@ -16,11 +18,12 @@ Names of steps begin with a letter and have no ~, #, / and :; names of signals h
 from typing import Final
 
 # What a workflow awaits of ctx, by method.
-OPERATIONS: Final = frozenset({"run", "sleep", "wait_signal", "now", "uuid"})
+OPERATIONS: Final = frozenset({"run", "sleep", "wait_signal", "now", "uuid", "start_ingest", "wait_ingest"})
 TIMER: Final = "@timer"
 TIME: Final = "@time"
 CANCEL: Final = "@cancel"
 GRAPH: Final = "graph:"
+INGEST: Final = "ingest:"
 
 
 def retry_key(key: str, tries: int) -> str:

@@ -7,7 +7,7 @@ key; when the workflow runs again, the operation does nothing and returns (or ra
 
 import math
 import uuid as uuids
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
@@ -18,6 +18,7 @@ from argosy.workflow.definition import STEP, Step, step_of
 from argosy.workflow.driver import Driver
 from argosy.workflow.graph import Graph
 from argosy.workflow.graph_calls import WorkflowCalls
+from argosy.workflow.ingest import IngestCalls
 from argosy.workflow.journal import Journal
 from argosy.workflow.operation import StepOperation, ValueOperation, WaitOperation
 
@@ -110,6 +111,25 @@ class Context:
         goes with the session. Another one is made by the first write to it.
         """
         return Graph(WorkflowCalls(self._journal, self._driver, name))
+
+    def start_ingest(self, graph: str | None, lines: Iterable[Mapping[str, Any]]) -> Coroutine[Any, Any, str]:
+        """Upload lines to a graph of the tenant (None: the session's own), and return the id of the job that applies
+        them, each for itself: operations and documents, {"op": …}, in the shapes that REST takes.
+
+        They are uploaded once, whatever happens to the worker; lines that cannot be applied are rejected, and counted.
+        For more than PAYLOAD_SIZE_BYTES_MAX of them, upload from outside.
+        """
+        return IngestCalls(self._journal, self._driver).start(graph, lines)
+
+    def wait_ingest(self, job: str, timeout_s: float | None = None) -> Coroutine[Any, Any, dict[str, Any]]:
+        """Wait until a job of the tenant has ended, and return how: {"job_id", "status", "code", "reason", "applied",
+        "rejected"}. status: "done", "failed" or "cancelled"; what is done can be read.
+
+        The turn holds no slot while it waits. timeout_s: as for wait_signal. Raises WaitTimeoutError.
+        """
+        if timeout_s is not None:
+            timeout_s = _check_wait_s("wait_ingest", timeout_s)
+        return IngestCalls(self._journal, self._driver).wait(job, timeout_s)
 
     def _make_now(self) -> str:
         return datetime.fromtimestamp(self._journal.database_time_s(), UTC).isoformat()

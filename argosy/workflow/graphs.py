@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from argosy.errors import SettingError
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     Answer,
@@ -23,6 +24,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.ops import Op
+from argosy.workflow.ingests import Ingests
 
 
 class BoundGraph(Protocol):
@@ -90,7 +92,7 @@ class Graphs(Protocol):
 
 class LaneGraphs(NamedTuple):
     """The graphs as the turns of one worker reach them. own_ttl_s: of a session's own graph; None: it goes with its
-    session. loop: the worker's; fork_depth: of its process (fork.py).
+    session. loop: the worker's; fork_depth: of its process (fork.py). ingests: None: nothing is uploaded.
     """
 
     graphs: Graphs
@@ -98,6 +100,7 @@ class LaneGraphs(NamedTuple):
     own_ttl_s: float | None
     loop: asyncio.AbstractEventLoop
     fork_depth: int
+    ingests: Ingests | None = None
 
 
 class TurnGraphs(NamedTuple):
@@ -118,3 +121,19 @@ class TurnGraphs(NamedTuple):
             return (await graphs.create(self.tenant, name)).incarnation
         session_id, ttl_s = self.token.session_id, self.lane.own_ttl_s
         return (await graphs.create(self.tenant, self.own, session_id=session_id, ttl_s=ttl_s)).incarnation
+
+    async def start_ingest(self, name: str | None, lines: bytes, key: str) -> uuid.UUID:
+        """Upload lines to a graph, which is made if it is not there, once under a key. Returns the id of the job."""
+        incarnation = await self.create(name)
+        split = lines.split(b"\n") if lines else []
+        return await self._ingests.start(self.tenant, name or self.own, incarnation, split, key)
+
+    async def look_at_ingest(self, job_id: uuid.UUID, turn_id: uuid.UUID) -> dict[str, Any]:
+        """Return how a job is; its end is sent to the turn, if it has not ended (argosy/workflow/ingests.py)."""
+        return await self._ingests.look(self.tenant, job_id, turn_id, self.lane.lane)
+
+    @property
+    def _ingests(self) -> Ingests:
+        if self.lane.ingests is None:
+            raise SettingError("nothing is uploaded from here")
+        return self.lane.ingests

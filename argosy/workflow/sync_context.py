@@ -11,7 +11,7 @@ suspended.
 import asyncio
 import threading
 import uuid as uuids
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
 from datetime import datetime
@@ -86,6 +86,12 @@ class SyncContext:
 
     def graph(self, name: str | None = None) -> SyncGraph:
         return SyncGraph(self._context.graph(name), _Blocks(self))
+
+    def start_ingest(self, graph: str | None, lines: Iterable[Mapping[str, Any]]) -> str:
+        return self._block(lambda: self._context.start_ingest(graph, lines))
+
+    def wait_ingest(self, job: str, timeout_s: float | None = None) -> dict[str, Any]:
+        return self._block(lambda: self._context.wait_ingest(job, timeout_s))
 
     def enter(self) -> None:
         """Make the calling thread the one that may use ctx."""

@@ -116,7 +116,7 @@ class Runner:
             Found(),  # type: ignore[arg-type]
             admission,
             Cancels(self.scheduler, flusher, admission, clock, settings),
-            Attempts(flusher, self.threads, self, clock, settings, then, lane_graphs(graphs, settings)),
+            Attempts(flusher, self.threads, self, clock, settings, then, lane_graphs(graphs, None, settings)),
             then,
         )
 

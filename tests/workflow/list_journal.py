@@ -20,6 +20,7 @@ from argosy.turn.wait import WaitKind
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
 from argosy.workflow.graphs import Graphs, LaneGraphs, TurnGraphs
+from argosy.workflow.ingests import Ingests
 from argosy.workflow.journal import Emitter
 from argosy.workflow.open_attempt import OpenAttempt
 from argosy.workflow.own_emits import Kept
@@ -52,6 +53,7 @@ class ListJournal:
         self.emitter: Emitter | None = None
         self.replay = Replay(self.rows)
         self.shards: Graphs | None = None
+        self.ingests: Ingests | None = None
         self.token = FencingToken(uuid.UUID(int=7), 1, 1, attempt)
         self.is_stopped = False
         self.is_cancelled = False
@@ -177,7 +179,7 @@ class ListJournal:
     def graphs(self) -> TurnGraphs:
         if self.shards is None:
             raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
-        lane = LaneGraphs(self.shards, "default", None, asyncio.get_running_loop(), fork.depth)
+        lane = LaneGraphs(self.shards, "default", None, asyncio.get_running_loop(), fork.depth, self.ingests)
         return TurnGraphs(lane, self.tenant, own_graph_of("default", self.session), self.token)
 
     def database_time_s(self) -> float:

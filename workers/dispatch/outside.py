@@ -19,6 +19,7 @@ from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.store.start import StartRows
+from argosy.workers.dispatch.uploads import Uploads
 from argosy.workflow.graphs import Graphs
 
 _ACCEPTS, _FLUSHES = 1, 2
@@ -27,7 +28,7 @@ _ACCEPTS, _FLUSHES = 1, 2
 class Outside(NamedTuple):
     """The outside of one worker, under whose id everything in it speaks. Tests have a scripted one.
 
-    graphs: None when the worker knows no shards.
+    graphs: None when the worker knows no shards; uploads: None when it uploads nothing.
     """
 
     worker_id: uuid.UUID
@@ -44,6 +45,7 @@ class Outside(NamedTuple):
     server: RpcServer
     poker: Poker
     graphs: Graphs | None = None
+    uploads: Uploads | None = None
 
 
 def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: Graphs | None) -> Outside:
@@ -79,4 +81,5 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
         server=server,
         poker=Poker(key, lane, clock),
         graphs=graphs,
+        uploads=None if graphs is None else Uploads(settings, dsn, pool, clock),
     )

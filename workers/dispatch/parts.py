@@ -117,7 +117,7 @@ class Parts:
             self.database_clock,
             settings,
             then,
-            lane_graphs(outside.graphs, settings),
+            lane_graphs(outside.graphs, outside.uploads, settings),
         )
         self.executor = then.executor = Executor(
             self.scheduler, self.flusher, catalog, self.admission, cancels, attempts, then
@@ -245,8 +245,10 @@ class Parts:
         Raises the first error, once all are closed.
         """
         outside = self._outside
-        parts = (outside.reader, self.services, outside.accepts, outside.flushes)
-        closed = await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
+        closing = [part.close() for part in (outside.reader, self.services, outside.accepts, outside.flushes)]
+        if outside.uploads is not None:
+            closing.append(outside.uploads.close())
+        closed = await asyncio.gather(*closing, return_exceptions=True)
         self.threads.close()
         for each in closed:
             if each is not None:

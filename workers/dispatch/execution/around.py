@@ -14,6 +14,7 @@ from argosy.workers.dispatch.execution.limits import Limits
 from argosy.workers.dispatch.flush.flusher import Flusher
 from argosy.workers.dispatch.turn import Turn
 from argosy.workflow.graphs import Graphs, LaneGraphs, TurnGraphs
+from argosy.workflow.ingests import Ingests
 
 
 class Around(NamedTuple):
@@ -35,9 +36,9 @@ class Around(NamedTuple):
         return TurnGraphs(self.lane_graphs, turn.tenant, own, token)
 
 
-def lane_graphs(graphs: Graphs | None, settings: Settings) -> LaneGraphs | None:
+def lane_graphs(graphs: Graphs | None, ingests: Ingests | None, settings: Settings) -> LaneGraphs | None:
     """Return the graphs as the turns of this process reach them. Called on the worker's loop."""
     if graphs is None:
         return None
     loop, own_ttl_s = asyncio.get_running_loop(), settings.graph_session_ttl_s or None
-    return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.depth)
+    return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.depth, ingests)
