@@ -16,7 +16,7 @@ from tests.harness.fleet import Fleet
 from tests.harness.processes import Managed, free_port
 
 QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "5", "LEADER_SILENT_S": "0.9"}
-ROLES = {"trim", "retention", "horizon", "graphs", "rebalance"}
+ROLES = {"trim", "retention", "horizon", "graphs", "rebalance", "erase"}
 on_postgres = pytest.mark.parametrize("log_name", ["postgres"])
 
 

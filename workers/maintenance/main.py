@@ -28,6 +28,8 @@ from argosy.store import migrate, preflight
 from argosy.store.graph import Directory
 from argosy.store.pool import Pool, open_pool
 from argosy.workers.maintenance.dropping import Dropping
+from argosy.workers.maintenance.erasing import Erasing
+from argosy.workers.maintenance.forgetting import GraphsForgetting
 from argosy.workers.maintenance.horizon import Horizon
 from argosy.workers.maintenance.leader import Leader
 from argosy.workers.maintenance.rebalance import Rebalance
@@ -89,6 +91,7 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
         Horizon(settings, pool, clock),
         Dropping(directory, members, clock, share_s),
         rebalance,
+        Erasing(settings, pool, GraphsForgetting(directory, members, clock), clock, share_s),
     ]
     leaders = [
         Leader(

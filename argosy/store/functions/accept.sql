@@ -135,6 +135,11 @@ BEGIN
       END LOOP;
     END IF;
 
+    -- A record that is read again may be of a turn that was erased, whose session has no turn and no name any more.
+    IF array_position(result.places, NULL) IS NOT NULL THEN
+      PERFORM forget_sessions(t_session);
+    END IF;
+
     IF EXISTS (SELECT 1 FROM early WHERE lane = p_lane) THEN
       PERFORM deliver_early(t_turn);
     END IF;

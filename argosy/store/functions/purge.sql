@@ -31,11 +31,7 @@ BEGIN
   SELECT array_agg(DISTINCT session_id ORDER BY session_id) INTO gone_sessions FROM dead;
   DELETE FROM events WHERE turn_id = ANY (gone);
   DELETE FROM inbox WHERE turn_id = ANY (gone);
-  WITH dead AS (
-    DELETE FROM sessions AS s
-    WHERE s.session_id = ANY (gone_sessions) AND NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.session_id = s.session_id)
-    RETURNING session_id)
-  SELECT array_agg(session_id) INTO gone_sessions FROM dead;
+  gone_sessions := forget_sessions(gone_sessions);
   -- Their graphs go with them, and are not found by a session of the same name that begins anew.
   UPDATE graphs SET state = 'dropping' WHERE session_id = ANY (gone_sessions) AND state <> 'dropping';
   RETURN cardinality(gone);

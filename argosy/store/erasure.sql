@@ -1,0 +1,86 @@
+-- name: begin_erasure
+-- One that is there already stays as it is: a request with the same key made it.
+INSERT INTO erasures (erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+
+-- name: get_erasure
+SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
+       ended_at
+FROM erasures WHERE erasure_id = $1 AND tenant = $2
+
+-- name: list_erasures
+-- Erasures of a tenant, newest first, after a place in that order.
+SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
+       ended_at
+FROM erasures WHERE tenant = $1 AND (asked_at, erasure_id) < ($2::timestamptz, $3::uuid)
+ORDER BY asked_at DESC, erasure_id DESC LIMIT $4
+
+-- name: list_open
+-- Erasures that are not done, the oldest first, after a place in that order.
+SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
+       ended_at
+FROM erasures WHERE ended_at IS NULL AND (asked_at, erasure_id) > ($1::timestamptz, $2::uuid)
+ORDER BY asked_at, erasure_id LIMIT $3
+
+-- name: get_items
+-- The receipts of erasures.
+SELECT erasure_id, place, what, count, until FROM erasure_items WHERE erasure_id = ANY ($1::uuid[])
+ORDER BY erasure_id, place, what
+
+-- name: step_erasure
+SELECT step_erasure($1::text, $2::bigint, $3::uuid, $4::text, $5::text)
+
+-- name: note_erasure
+SELECT note_erasure($1::text, $2::bigint, $3::uuid, $4::text, $5::text, $6::text)
+
+-- name: note_forgotten
+SELECT note_forgotten($1::text, $2::bigint, $3::uuid, $4::text, $5::bigint, $6::bigint)
+
+-- name: find_unread
+-- Lanes whose log was not read up to when an erasure ($1) was asked for, where records of it may lie; and those where turns
+-- wait that other turns had started by then. NULL bucket: in every partition.
+SELECT l.lane FROM erasures AS e
+JOIN lane_logs AS l ON CASE e.kind WHEN 'tenant' THEN true WHEN 'graph' THEN l.lane = '*ingest' ELSE l.lane = e.lane END
+WHERE e.erasure_id = $1 AND EXISTS (
+  SELECT 1 FROM generate_series(0, l.partition_count - 1) AS p (partition)
+  WHERE (e.bucket IS NULL OR p.partition = e.bucket * l.partition_count / 1024) AND coalesce((
+    SELECT n.accepted_through FROM positions AS n
+    WHERE n.log_id = l.cluster_id || '/' || l.topic_id AND n.partition = p.partition ORDER BY n.position DESC LIMIT 1), '-infinity')
+    < e.asked_at)
+UNION
+SELECT s.lane FROM erasures AS e
+JOIN starts AS s ON s.tenant = e.tenant AND s.sent_at <= e.asked_at AND (e.kind = 'tenant' OR s.session_id = e.session_id)
+WHERE e.erasure_id = $1 AND e.kind IN ('tenant', 'session')
+LIMIT 10
+
+-- name: list_turns
+SELECT turn, its_lane, its_partition, its_session, started_place, its_epoch FROM erasable_turns($1::uuid, false, $2::integer)
+
+-- name: cancel_turns
+SELECT cancel_erasable($1::text, $2::bigint, $3::uuid, $4::integer)
+
+-- name: erase_turns
+SELECT erase_turns($1::text, $2::bigint, $3::uuid, $4::text, $5::integer, $6::uuid[])
+
+-- name: drop_graphs
+SELECT drop_erasable($1::text, $2::bigint, $3::uuid, $4::integer)
+
+-- name: erase_jobs
+SELECT erase_jobs($1::text, $2::bigint, $3::uuid, $4::integer)
+
+-- name: erase_strays
+SELECT erase_strays($1::text, $2::bigint, $3::uuid, $4::bytea, $5::integer[], $6::integer)
+
+-- name: list_log_partitions
+-- The partitions of Postgres's own logs.
+SELECT topic_id, partition FROM log_partitions ORDER BY topic_id, partition
+
+-- name: erase_log
+SELECT erase_log($1::text, $2::bigint, $3::uuid, $4::uuid, $5::integer, $6::bigint, $7::integer)
+
+-- name: name_left
+-- Until when a log has what was accepted up to now: $5 seconds.
+SELECT name_left($1::text, $2::bigint, $3::uuid, $4::text[], now() + make_interval(secs => $5::double precision))
+
+-- name: purge_erasures
+SELECT purge_erasures($1::text, $2::bigint, $3::double precision, $4::integer)
