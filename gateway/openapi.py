@@ -32,9 +32,9 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-def answers(schema_name: str, *problem_statuses: int) -> dict[int | str, dict[str, Any]]:
+def answers(schema_name: str, *problem_statuses: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """Return the descriptions of a route's answers: one shape, and problems."""
-    status = 202 if schema_name in {"Sent", "Resumed"} else 200
+    status = 202 if schema_name in {"Sent", "Resumed"} else status
     shown = {"description": schema_name, "content": content("application/json", schema_name)}
     return {status: shown} | problems(*problem_statuses)
 

@@ -36,6 +36,21 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             "details": {},
         }
     ],
+    "ErasurePosted": [{"kind": "session", "target": "customer-7", "confirm": "customer-7"}],
+    "ErasureView": [
+        {
+            "erasure_id": "0b0e3f6e-6d53-4f0c-9c55-0f6f5f5b8d11",
+            "kind": "session",
+            "target": None,
+            "status": "done",
+            "stage": "done",
+            "waits_for": "",
+            "asked_at": "2026-07-01T09:30:00Z",
+            "ended_at": "2026-07-01T09:30:04Z",
+            "receipt": [{"where": "postgres", "what": "turns", "removed": 3, "until": None}],
+            "links": {"self": "/v1/erasures/0b0e3f6e-6d53-4f0c-9c55-0f6f5f5b8d11"},
+        }
+    ],
     "GraphPosted": [{"graph": "customers"}],
     "BatchPosted": [
         {

@@ -40,6 +40,7 @@ KINDS: Final[dict[str, Kind]] = {
     "session_not_found": Kind(404, "There is no such session"),
     "graph_not_found": Kind(404, "There is no such graph"),
     "job_not_found": Kind(404, "There is no such job"),
+    "erasure_not_found": Kind(404, "There is no such erasure"),
     "node_not_found": Kind(404, "The graph has no such node"),
     "method_not_allowed": Kind(405, "This address does not answer this method"),
     "request_timeout": Kind(408, "The request did not arrive in time", True),

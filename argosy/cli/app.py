@@ -2,7 +2,7 @@
 
 import typer
 
-from argosy.cli import fleet, graphs, processes, shards, stores, turns, workflows
+from argosy.cli import fleet, forget, graphs, processes, shards, stores, turns, workflows
 
 app = typer.Typer(
     help="Durable execution for agent sessions.",
@@ -15,6 +15,7 @@ app.add_typer(worker_app, name="worker")
 app.add_typer(turns.app, name="turn")
 app.add_typer(graphs.app, name="graph")
 app.add_typer(shards.app, name="shards")
+app.add_typer(forget.app, name="forget")
 
 for command in (
     processes.up,

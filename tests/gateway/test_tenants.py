@@ -16,8 +16,8 @@ from tests.gateway.rows import LANE, Rows
 from tests.harness.same_tag import same_tag
 
 WITHOUT_IDS = {
-    "/v1/sessions", "/v1/workflows", "/v1/dead-letters", "/v1/turns:batch", "/healthz", "/readyz", "/metrics",
-    "/openapi.json",
+    "/v1/sessions", "/v1/workflows", "/v1/dead-letters", "/v1/erasures", "/v1/turns:batch", "/healthz", "/readyz",
+    "/metrics", "/openapi.json",
 }  # fmt: skip
 # The name of a session is each tenant's own: these mean the asking tenant's session, which need not be there yet.
 OF_ONES_OWN = {("POST", "/v1/sessions/{session}/turns"), ("GET", "/v1/sessions/{session}/events")}
@@ -65,13 +65,13 @@ async def test_another_tenants_id_is_nobodys_in_every_route(
         if "{" not in path or (method, path) in OF_ONES_OWN:
             continue
         for status, turn_id in turns.items():
-            url = path.format(turn_id=turn_id, session=f"session-{status}", name="go")
+            url = path.format(turn_id=turn_id, session=f"session-{status}", name="go", erasure_id=turn_id)
             answer = await client.request(method, url, headers=stranger)
             assert answer.status_code == 404, (method, url, answer.text)
             assert str(turn_id) in url or "session" in url
             asked.add((method, path))
 
-    assert len(asked) == 8
+    assert len(asked) == 9
     assert [await rows.inbox(turn_id) for turn_id in turns.values()] == [[], [], []]
 
 
@@ -88,12 +88,12 @@ async def test_a_tenant_with_the_same_tag_is_a_stranger_like_any_other_in_every_
         for status, turn_id in turns.items():
             assert ids.can_be_of(turn_id, twin, LANE)
             for accept in ("application/json", "text/event-stream", "application/x-ndjson"):
-                url = path.format(turn_id=turn_id, session=f"session-{status}", name="go")
+                url = path.format(turn_id=turn_id, session=f"session-{status}", name="go", erasure_id=turn_id)
                 answer = await client.request(method, url, headers={"x-argosy-tenant": twin, "accept": accept})
                 assert answer.status_code == 404, (method, url, answer.text)
                 asked.add((method, path))
 
-    assert len(asked) == 8
+    assert len(asked) == 9
     assert [await rows.inbox(turn_id) for turn_id in turns.values()] == [[]] * len(turns)
 
 

@@ -149,6 +149,7 @@ async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
         "nobody keeps dead rows",
         "0 graphs expired, 0 dropped",
         "0 moves planned, 0 carried on",
+        "0 erasures done, 0 wait",
     }
 
 

@@ -16,7 +16,6 @@ from argosy.logs.topic import topic_of_lane
 from argosy.store import migrate
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
-from argosy.workers.maintenance.role import Ticked
 from argosy.workers.maintenance.trim import Trim
 from tests.maintenance.term import term_of
 from tests.store.hand import LANE, Hand
@@ -81,7 +80,7 @@ async def trimming(request: pytest.FixtureRequest, database: str) -> AsyncIterat
 async def test_what_was_accepted_long_enough_ago_is_deleted_from_the_log_and_nothing_else(trimming: Trimming) -> None:
     ticked = await trimming.role.tick(trimming.term)
 
-    assert ticked == Ticked("1 lanes trimmed")
+    assert ticked == ("1 lanes trimmed", False)
     assert await trimming.spans() == [(6, 10), (0, 10)]
     assert (await open_admin(trimming.settings, trimming.settings.state_db_uri, trimming.topic).held()).records == 14
     trimmed = await trimming.hand.rows(

@@ -25,7 +25,6 @@ from argosy.workers.maintenance.role import Ticked
 
 _AT_ONCE: Final = 20  # erasures of one look: others' turn comes with the next ticks
 _RECORDS_MAX: Final = 2_000  # of the log that are looked at in one statement
-_REST_S: Final = 2.0  # somebody waits for an erasure, and others for what it waits for
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC), uuid.UUID(int=0))
 
 
@@ -58,7 +57,7 @@ class Erasing:
         for row in rows:
             is_done, is_waiting = await self._go_on(store, row, until_s)
             done, waiting = done + is_done, waiting + is_waiting
-        return Ticked(f"{done} erasures done, {waiting} wait", len(rows) > done + waiting, _REST_S)
+        return Ticked(f"{done} erasures done, {waiting} wait", len(rows) > done + waiting)
 
     async def _go_on(self, store: Erasures, row: ErasureRow, until_s: float) -> tuple[bool, bool]:
         """Do stages of an erasure until the time is over; whether it is done, and whether it waits."""

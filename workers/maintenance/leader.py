@@ -139,7 +139,7 @@ class Leader:
         while await session.has_term(term):
             began_s = self._clock.monotonic_s()
             try:
-                ticked = await self._within_bound(self._role.tick(term))
+                outcome, has_more = await self._within_bound(self._role.tick(term))
                 self._count("done")
                 telemetry.LEADER_TICK_S.labels(role=self.name).observe(self._clock.monotonic_s() - began_s)
                 failures = 0
@@ -152,12 +152,12 @@ class Leader:
             except Exception as error:  # of any kind: an error of one role must not end the others
                 self._count("failed")
                 log.warning(telemetry.LEADER_TICK_FAILED, role=self.name, error=f"{type(error).__name__}: {error}")
-                ticked, failures = Ticked(f"failed: {error}"), failures + 1
-            if not await session.note_tick(term, ticked.outcome):
+                outcome, has_more, failures = f"failed: {error}", False, failures + 1
+            if not await session.note_tick(term, outcome):
                 break
             if failures >= _FAILURES_MAX:
                 return f"{failures} ticks failed one after the other"
-            await self._clock.sleep(min(_MORE_S if ticked.has_more else ticked.rest_s_max, self._tick_s))
+            await self._clock.sleep(min(_MORE_S, self._tick_s) if has_more else self._tick_s)
         return _TERM_IS_OVER
 
     async def _within_bound(self, tick: Coroutine[Any, Any, Ticked]) -> Ticked:

@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 _EVERY_LANE: Final = "*"  # no lane has this name
 # How long a leader rests at the most, where somebody waits to see what was asked for begin.
-_TICK_S_MAX: Final = {Rebalance.name: 2.0}
+_TICK_S_MAX: Final = {Rebalance.name: 2.0, Erasing.name: 2.0}
 _SHARE: Final = 0.25  # share of MAINTENANCE_TIMEOUT_S (then a tick counts as hung) that one tick may use
 
 

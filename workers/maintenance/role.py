@@ -1,19 +1,16 @@
 """The contract of a role: what its leader does."""
 
-import math
 from typing import NamedTuple, Protocol
 
 
 class Ticked(NamedTuple):
     """What came of a tick, in words.
 
-    has_more: its share of time was used up and there is more to do, so the next tick comes soon. rest_s_max: until the
-    next tick, where MAINTENANCE_TICK_S would be long to wait for.
+    has_more: its share of time was used up and there is more to do, so the next tick comes soon.
     """
 
     outcome: str
     has_more: bool = False
-    rest_s_max: float = math.inf
 
 
 class Role(Protocol):

@@ -3,9 +3,11 @@
 -- there still: so whoever leads goes on where another one was killed.
 
 -- One line of the receipt, or more of what it counts.
-CREATE OR REPLACE FUNCTION count_erased(p_erasure uuid, p_place text, p_what text, p_count bigint) RETURNS void LANGUAGE sql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION count_erased(p_erasure uuid, p_place text, p_what text, p_count bigint) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
   INSERT INTO erasure_items AS mine (erasure_id, place, what, count) SELECT p_erasure, p_place, p_what, p_count WHERE p_count > 0
-  ON CONFLICT (erasure_id, place, what) DO UPDATE SET count = mine.count + p_count
+  ON CONFLICT (erasure_id, place, what) DO UPDATE SET count = mine.count + p_count;
+END
 $$;
 
 -- The next stage; whether it was this one's to begin. What is accepted when the log has been read is what goes.
@@ -46,7 +48,7 @@ CREATE OR REPLACE FUNCTION erasable_turns(p_erasure uuid, p_is_open boolean, p_l
 RETURNS TABLE (turn uuid, its_lane text, its_bucket smallint, its_partition integer, its_session uuid, started_place bigint, its_epoch bigint)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-  e erasures%ROWTYPE;
+  e record;
   found uuid[];
 BEGIN
   SELECT * INTO e FROM erasures WHERE erasure_id = p_erasure;
@@ -57,7 +59,7 @@ BEGIN
       ORDER BY t.accepted_at, t.turn_id LIMIT p_limit)
     WHEN 'turn' THEN ARRAY(
       SELECT t.turn_id FROM turns AS t
-      WHERE t.turn_id = ANY (turn_names(e.target::uuid)) AND t.tenant = e.tenant AND (t.ended_at IS NULL) = p_is_open
+      WHERE t.turn_id = ANY (turn_names(coalesce((SELECT o.duplicate_of FROM turns AS o WHERE o.turn_id = e.target::uuid), e.target::uuid))) AND t.tenant = e.tenant AND (t.ended_at IS NULL) = p_is_open
       ORDER BY t.accepted_at, t.turn_id LIMIT p_limit)
     WHEN 'tenant' THEN ARRAY(
       SELECT t.turn_id FROM sessions AS s
@@ -153,7 +155,7 @@ $$;
 CREATE OR REPLACE FUNCTION drop_erasable(p_role text, p_term bigint, p_erasure uuid, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
-  e erasures%ROWTYPE;
+  e record;
   n bigint;
 BEGIN
   PERFORM hold_term(p_role, p_term);
@@ -180,7 +182,7 @@ $$;
 CREATE OR REPLACE FUNCTION erase_jobs(p_role text, p_term bigint, p_erasure uuid, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-  e erasures%ROWTYPE;
+  e record;
   gone uuid[];
   each uuid;
   n bigint;
@@ -212,7 +214,7 @@ $$;
 CREATE OR REPLACE FUNCTION erase_strays(p_role text, p_term bigint, p_erasure uuid, p_needle bytea, p_places integer[], p_limit integer)
 RETURNS integer LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
-  e erasures%ROWTYPE;
+  e record;
   early_rows integer;
   late_rows integer;
   letters integer;
