@@ -214,7 +214,7 @@ class Shard:
             if ingested.ops:
                 self._views.committed(ref, ingested.ops, ingested.fed.version, size_bytes)
 
-        return (await self._writes.alone(ref, work, deadline, then=then, size_bytes=size_bytes)).fed
+        return (await self._writes.alone(ref, work, deadline, is_long=True, then=then, size_bytes=size_bytes)).fed
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         deadline = self._deadline(ref, deadline_s)

@@ -47,10 +47,8 @@ class Writes:
         self._bounds = bounds
         self._clock = clock
         self._pool = running_threads(bounds.threads)
-        # A commit is short, so one tenant may have all threads. What waits is bounded by the queues.
-        self._slots = FairSlots(
-            "writes", bounds.threads, waiting_max=sys.maxsize, bound="SHARD_WRITE_THREADS", share=bounds.threads
-        )
+        self._slots = _slots(bounds.threads)
+        self._long_slots = _slots(max(1, bounds.threads - 1))
         self._queues: dict[GraphName, Queue] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size_bytes = 0
@@ -84,12 +82,14 @@ class Writes:
         pool: Executor | None = None,
         *,
         replaces: bool = False,
+        is_long: bool = False,
         then: Callable[[T], None] | None = None,
         size_bytes: int = 0,
     ) -> T:
         """Do work that concerns a whole graph, in a thread, while nothing else is written to the graph. pool: of the
-        thread; None: the one of the writes. replaces: the graph's view is made anew afterwards. then: tells the view
-        what the work has committed, before anybody has the answer. size_bytes: of what waits.
+        thread; None: the one of the writes. replaces: the graph's view is made anew afterwards. is_long: there is a
+        thread for other graphs meanwhile, if there are several. then: tells the view what the work has committed,
+        before anybody has the answer. size_bytes: of what waits.
         """
         name = GraphName(ref.tenant, ref.graph)
         queue = self._admitted(name, size_bytes)
@@ -98,7 +98,11 @@ class Writes:
 
         async def do() -> T:
             try:
-                async with queue.lock, self._slots.held(ref.tenant) if pool is None else contextlib.nullcontext():
+                async with (
+                    queue.lock,
+                    self._long_slots.held(ref.tenant) if is_long else contextlib.nullcontext(),
+                    self._slots.held(ref.tenant) if pool is None else contextlib.nullcontext(),
+                ):
                     if deadline():
                         raise GraphDeadlineError("the call waited for other writes until its deadline")
                     return await self._alone(queue, ref, work, pool or self._pool, replaces=replaces, then=then)
@@ -136,6 +140,7 @@ class Writes:
         self._is_closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=bound_s)
+        self._long_slots.close()
         self._slots.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -261,3 +266,8 @@ class Writes:
     def _forget_idle(self, name: GraphName, queue: Queue) -> None:
         if not (queue.waiting or queue.users or queue.is_worked_at) and self._queues.get(name) is queue:
             del self._queues[name]
+
+
+def _slots(count: int) -> FairSlots:
+    """Return slots of the threads. A commit is short, so one tenant may have all. What waits is bounded by queues."""
+    return FairSlots("writes", count, waiting_max=sys.maxsize, bound="SHARD_WRITE_THREADS", share=count)

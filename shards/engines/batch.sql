@@ -27,8 +27,10 @@ SELECT count(*) FROM vector WHERE number = ?
 INSERT INTO vector (number, name, numbers) VALUES (?, ?, ?)
 
 -- name: insert_edge
--- No row back: it is there.
-INSERT INTO edge (src, type, dst, props, version, turn_id, step_key) VALUES (?, ?, ?, ?, ?, ?, ?)
+-- If both nodes are there. No row back: one is not, or the edge is there.
+INSERT INTO edge (src, type, dst, props, version, turn_id, step_key)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+WHERE EXISTS (SELECT 1 FROM node WHERE id = ?1) AND EXISTS (SELECT 1 FROM node WHERE id = ?3)
 ON CONFLICT (src, type, dst) DO NOTHING RETURNING 1
 
 -- name: upsert_edge

@@ -127,16 +127,16 @@ class Changes:
         key = (op.src, op.type, op.dst)
         if op.if_version is not None:
             _check_version(self._one("find_edge", *key), op.if_version, named_edge(key))
-        for end in (op.src, op.dst):
-            if self._one("has_node", end) is None:
-                raise RefusedError(f"{named_edge(key)} needs node {end!r}, which is not there")
         props = encode_props(op.props)
         if self._one("insert_edge", *key, props, *self._stamp) is not None:
             self.edge_count += 1
-        elif op.if_absent:
+            return
+        for end in (op.src, op.dst):
+            if self._one("has_node", end) is None:
+                raise RefusedError(f"{named_edge(key)} needs node {end!r}, which is not there")
+        if op.if_absent:
             raise RefusedError(f"{named_edge(key)} is there already")
-        else:
-            self._run("update_edge", props, *self._stamp, *key)
+        self._run("update_edge", props, *self._stamp, *key)
 
     def _merge_props(self, op: MergeProps) -> None:
         if op.id is not None:

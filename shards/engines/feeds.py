@@ -138,10 +138,12 @@ class Feeding:
         return [DeleteNode(each) for (each,) in rows if each not in kept and each.startswith(f"{document.id}#")]
 
     def _write_run(self) -> None:
-        if self._run:
+        if len(self._run) > 1:
             self._changes.upsert_nodes(self._run)
-            self.ops.extend(self._run)
-            self._run = []
+        elif self._run:
+            self._changes.do(self._run[0])
+        self.ops.extend(self._run)
+        self._run.clear()
 
     def _store(self, state: FeedState, made_at_ms: int) -> None:
         if not self._has_feeds:

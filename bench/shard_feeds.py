@@ -1,0 +1,206 @@
+"""What lines of feeds cost a shard, next to a bulk load of the same, and how much later others' calls come meanwhile.
+
+A shard as a process, over gRPC. The same lines go into new graphs by feeds and by bulk loads in turn.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import psutil
+
+from argosy.graph.facts import NO_SOURCE, GraphRef
+from argosy.graph.feeds import FeedBatch
+from argosy.graph.ops import Op, UpsertEdge, UpsertNode
+from argosy.graph.transport import Transport
+from argosy.ingest.chain import EMPTY, chain_of
+from bench.latency import p50_p99_ms
+from bench.report import Finding
+from tests.shards.engines import new_ref
+from tests.shards.processes import ShardProcess
+
+_S: Final = 60.0
+_BATCH_SIZE_BYTES: Final = 262_144
+_LINES: Final = 100_000
+_ROUNDS: Final = 5
+_LOAD_OPS: Final = 1_000  # of one part of a bulk load
+_PER_CALL: Final = 120  # of each kind of call, in each round
+_RATE_MIN: Final = 20_000
+_SHARE_MIN: Final = 0.25
+
+Call = Callable[[int], Awaitable[object]]
+
+
+class Rate(NamedTuple):
+    lines_per_s: float
+    cpu_us: float  # of the shard, for one line
+
+
+def _nodes(count: int) -> list[Op]:
+    return [
+        UpsertNode(f"n{n:07}", "Person", {"name": f"Person number {n}", "born": 1900 + n % 100}) for n in range(count)
+    ]
+
+
+def _mixed(count: int) -> list[Op]:
+    """Every second one is an edge from the node before to one that is there."""
+    ops: list[Op] = []
+    for n in range(count // 2):
+        ops.append(UpsertNode(f"n{n:07}", "Person", {"name": f"Person number {n}", "born": 1900 + n % 100}))
+        ops.append(UpsertEdge(f"n{n:07}", "KNOWS", f"n{max(0, n - 500):07}", {"since": n}))
+    return ops
+
+
+def _batches(ops: Sequence[Op], feed: str) -> list[FeedBatch]:
+    encode = msgspec.json.Encoder().encode
+    batches, lines, size_bytes, first, before = [], [], 0, 1, EMPTY
+    made_at_ms = int(time.time() * 1_000)
+    for line in [*map(encode, ops), None]:
+        if line is not None:
+            lines.append(line)
+            size_bytes += len(line) + 1
+        if lines and (line is None or size_bytes >= _BATCH_SIZE_BYTES):
+            after, end = chain_of(before, lines), first + len(lines)
+            batches.append(FeedBatch(feed, made_at_ms, first, end, before, after, b"\n".join(lines)))
+            lines, size_bytes, first, before = [], 0, end, after
+    return batches
+
+
+async def _parts(ops: Sequence[Op]) -> AsyncIterator[Sequence[Op]]:
+    for first in range(0, len(ops), _LOAD_OPS):
+        yield ops[first : first + _LOAD_OPS]
+
+
+class _Bench:
+    def __init__(self, shard: Transport, pid: int) -> None:
+        self._shard = shard
+        self._process = psutil.Process(pid)
+        self._numbers = itertools.count()
+
+    async def graph(self) -> GraphRef:
+        ref = new_ref(graph=f"graph-{next(self._numbers)}")
+        await self._shard.create(ref, deadline_s=_S)
+        return ref
+
+    async def feed(self, ops: Sequence[Op]) -> Rate:
+        ref, batches = await self.graph(), _batches(ops, "job")
+
+        async def send() -> None:
+            for batch in batches:
+                await self._shard.ingest(ref, batch, deadline_s=_S)
+
+        return await self._timed(len(ops), send())
+
+    async def load(self, ops: Sequence[Op]) -> Rate:
+        ref = await self.graph()
+
+        async def send() -> None:
+            await self._shard.bulk_load(ref, _parts(ops), source=NO_SOURCE, deadline_s=_S)
+
+        return await self._timed(len(ops), send())
+
+    async def _timed(self, count: int, work: Awaitable[None]) -> Rate:
+        began_s, cpu_s = time.perf_counter(), sum(self._process.cpu_times()[:2])
+        await work
+        elapsed_s, cpu_s = time.perf_counter() - began_s, sum(self._process.cpu_times()[:2]) - cpu_s
+        return Rate(count / elapsed_s, cpu_s / count * 1e6)
+
+    @contextlib.asynccontextmanager
+    async def feeding(self, at_once: int) -> AsyncIterator[GraphRef]:
+        """Send to so many graphs for as long as this lasts. Yields the first of them."""
+        ops, refs = _nodes(40_000), [await self.graph() for _ in range(at_once)]
+
+        async def send(ref: GraphRef) -> None:
+            for number in itertools.count():
+                for batch in _batches(ops, f"job {number}"):
+                    await self._shard.ingest(ref, batch, deadline_s=_S)
+
+        sending = [asyncio.create_task(send(ref)) for ref in refs]
+        await asyncio.sleep(0.5)
+        try:
+            yield refs[0]
+        finally:
+            for each in sending:
+                each.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    def calls(self, ref: GraphRef) -> dict[str, Call]:
+        async def get(number: int) -> object:
+            return await self._shard.get_nodes(ref, [f"n{number % 500:07}"], deadline_s=_S)
+
+        async def write(number: int) -> object:
+            node = UpsertNode(f"n{number % 500:07}", "Person", {"n": number})
+            return await self._shard.apply(ref, [node], key=None, token=None, source=NO_SOURCE, deadline_s=_S)
+
+        return {"a node by id": get, "a write": write}
+
+
+async def _timed_calls(calls: dict[str, Call], times_s: dict[str, list[float]]) -> None:
+    for name, call in calls.items():
+        for number in range(_PER_CALL):
+            began_s = time.perf_counter()
+            await call(number)
+            times_s.setdefault(name, []).append(time.perf_counter() - began_s)
+
+
+async def _rates(bench: _Bench, rounds: int, lines: int) -> list[Finding]:
+    findings = []
+    for kind, ops in {"nodes": _nodes(lines), "nodes and edges": _mixed(lines)}.items():
+        fed, loaded = [], []
+        for _ in range(rounds):
+            fed.append(await bench.feed(ops))
+            loaded.append(await bench.load(ops))
+        rate, cpu_us = (statistics.median(each[n] for each in fed) for n in (0, 1))
+        share = rate / statistics.median(each.lines_per_s for each in loaded)
+        load_us = statistics.median(each.cpu_us for each in loaded)
+        seen = f"{rate:,.0f} lines/s, {cpu_us:.0f} µs of the shard's CPU each (a bulk load {load_us:.0f})"
+        findings.append(Finding(f"feed of {kind} into one graph", seen, f"≥ {_RATE_MIN:,}", rate >= _RATE_MIN))
+        asked = f"≥ {_SHARE_MIN}"
+        findings.append(Finding(f"feed of {kind}, of a bulk load", f"{share:.2f}", asked, share >= _SHARE_MIN))
+    return findings
+
+
+async def _neighbours(bench: _Bench, rounds: int) -> list[Finding]:
+    ref = await bench.graph()
+    calls = bench.calls(ref)
+    await _timed_calls(calls, {})
+    idle: dict[str, list[float]] = {}
+    beside: dict[int, dict[str, list[float]]] = {1: {}, 2: {}}
+    within: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        await _timed_calls(calls, idle)
+        for at_once, times_s in beside.items():
+            async with bench.feeding(at_once) as fed:
+                await _timed_calls(calls, times_s)
+                if at_once == 1:
+                    await _timed_calls(bench.calls(fed), within)
+    findings = []
+    for name in calls:
+        alone = p50_p99_ms(idle[name])
+        for where, times_s in (
+            ("beside the feed of another graph", beside[1]),
+            ("beside feeds of two other graphs", beside[2]),
+            ("in a graph that is fed", within),
+        ):
+            late = p50_p99_ms(times_s[name])
+            seen = f"p50 {late['p50_ms']:.1f} ms, p99 {late['p99_ms']:.1f} ms (alone {alone['p99_ms']:.1f})"
+            findings.append(Finding(f"{name} {where}", seen, "", None))
+    return findings
+
+
+async def measure(folder: Path, *, is_quick: bool) -> list[Finding]:
+    process = ShardProcess(folder)
+    pid = process.start().pid
+    try:
+        async with process.called() as shard:
+            bench = _Bench(shard, pid)
+            rounds = 2 if is_quick else _ROUNDS
+            return [*await _rates(bench, rounds, _LINES), *await _neighbours(bench, rounds)]
+    finally:
+        process.bury()
