@@ -13,7 +13,7 @@ TESTS: Final = ("tests", "bench")
 
 # What is used, by file; the reason is why nothing public shows it or brings it about.
 USED: Final[dict[str, dict[str, str]]] = {
-    "tests/client/test_fleet.py": {"_ask": "no call of the client lists the turns of a session"},
+    "tests/client/test_fleet.py": {"_asking": "no call of the client lists the turns of a session"},
     "tests/dispatch/joined_parts.py": {"_tasks": "ends what a worker leaves to the end of its process"},
     "tests/dispatch/stream/test_service.py": {"_TAKEN_WITHIN_S": "a bound that would take long"},
     "tests/dispatch/test_cancels.py": {"_advance": "the code runs to its end before the loop's next pass"},
@@ -31,7 +31,7 @@ USED: Final[dict[str, dict[str, str]]] = {
     },
     "tests/dispatch/test_signs_of_life.py": {"_WAIT": "a bound that would take long"},
     "tests/dispatch/test_takeover.py": {"_read_sessions": "one read, while another one is under way"},
-    "tests/faults/following.py": {"_http": "counts connections below the library, which hides them"},
+    "tests/faults/following.py": {"_asking": "counts connections below the library, which hides them"},
     "tests/gateway/stubborn_writer.py": {"_writer": "a log that takes records and says otherwise"},
     "tests/gateway/test_admission.py": {"_writer": "a log that is slow, of a gateway that runs"},
     "tests/logs/test_kafka_metadata.py": {"_admin": "brokers that have not heard of a topic yet"},

@@ -2,7 +2,7 @@
 
 import typer
 
-from argosy.cli import fleet, forget, graphs, processes, shards, stores, turns, workflows
+from argosy.cli import fleet, forget, graphs, ingest, processes, shards, stores, turns, workflows
 
 app = typer.Typer(
     help="Durable execution for agent sessions.",
@@ -14,6 +14,8 @@ worker_app = typer.Typer(help="Worker processes.", no_args_is_help=True)
 app.add_typer(worker_app, name="worker")
 app.add_typer(turns.app, name="turn")
 app.add_typer(graphs.app, name="graph")
+for graph_command in (ingest.ingest, ingest.jobs, ingest.job, ingest.cancel_ingest):
+    graphs.app.command()(graph_command)
 app.add_typer(shards.app, name="shards")
 app.add_typer(forget.app, name="forget")
 

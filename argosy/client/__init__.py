@@ -2,8 +2,10 @@
 
 from argosy.client.assembler import Assembler, Channel
 from argosy.client.async_client import AsyncClient, AsyncTurnHandle
+from argosy.client.async_jobs import AsyncJobHandle
 from argosy.client.errors import (
     GatewayUnreachableError,
+    JobError,
     ProblemError,
     TurnCancelledError,
     TurnEndedError,
@@ -15,12 +17,17 @@ from argosy.client.errors import (
     TurnRejectedError,
 )
 from argosy.client.events import ChannelReset, Event, Frame, Gap, Resync, Snapshot, StreamEvent
+from argosy.client.job import Job, JobEvent, Reject
+from argosy.client.source import Source, Uploadable, source_of
 from argosy.client.sync_client import Client, TurnHandle
+from argosy.client.sync_jobs import JobHandle
 from argosy.client.turn import Step, Turn, Wait
+from argosy.client.uploading import Uploading
 
 __all__ = [
     "Assembler",
     "AsyncClient",
+    "AsyncJobHandle",
     "AsyncTurnHandle",
     "Channel",
     "ChannelReset",
@@ -29,9 +36,15 @@ __all__ = [
     "Frame",
     "Gap",
     "GatewayUnreachableError",
+    "Job",
+    "JobError",
+    "JobEvent",
+    "JobHandle",
     "ProblemError",
+    "Reject",
     "Resync",
     "Snapshot",
+    "Source",
     "Step",
     "StreamEvent",
     "Turn",
@@ -44,5 +57,8 @@ __all__ = [
     "TurnNotFoundError",
     "TurnParkedError",
     "TurnRejectedError",
+    "Uploadable",
+    "Uploading",
     "Wait",
+    "source_of",
 ]

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -27,6 +27,8 @@ WAIT_S: Final = 20
 FIRST_WAIT_S: Final = 1
 # Longer than LOG_APPEND_TIMEOUT_S (15 s), after which a gateway answers that an append's outcome is unknown.
 ANSWER_S: Final = 20.0
+# How long a gateway may take what is uploaded, block by block, and to answer then: it waits for the log meanwhile.
+UPLOADED_S: Final = 60.0
 
 WorkflowName = str | Callable[..., Any]
 OnBusy = Literal["enqueue", "reject"]
@@ -131,6 +133,52 @@ def request(
     return Call(method, path, given, content, key=key or "", answer_s=answer_s)
 
 
+def ingest(
+    graph: str,
+    key: str,
+    headers: Mapping[str, str],
+    *,
+    behind: tuple[int, str] | None = None,
+    document_id: str | None = None,
+) -> Call:
+    """Return the request that uploads into a graph, without its body. behind: the line behind which the body begins,
+    and the chain there. Raises CallerError.
+    """
+    parameters: dict[str, object] = {} if behind is None else {"after_line": behind[0], "chain": behind[1]}
+    if document_id is not None:
+        parameters["id"] = document_id
+    path = f"{_jobs(graph)}?{urlencode(parameters)}" if parameters else _jobs(graph)
+    return Call("POST", path, {**headers, "idempotency-key": _key(key)}, key=key, answer_s=UPLOADED_S)
+
+
+def job_of_key(graph: str, key: str) -> Call:
+    """Return the request for the job of a graph that a key names. Raises CallerError."""
+    return Call("GET", f"{_jobs(graph)}?{urlencode({'key': _key(key)})}")
+
+
+def jobs(graph: str, limit: int) -> Call:
+    """Return the request for a graph's newest jobs. Raises CallerError."""
+    return Call("GET", f"{_jobs(graph)}?limit={limit}")
+
+
+def job(job_id: str) -> Call:
+    return Call("GET", _job(job_id))
+
+
+def cancel_job(job_id: str) -> Call:
+    return Call("POST", f"{_job(job_id)}/cancel")
+
+
+def rejects(job_id: str, partition: int, after: int, limit: int) -> Call:
+    """Return the request for refused lines of a job, behind one of them."""
+    return Call("GET", f"{_job(job_id)}/rejects?partition={partition}&after={after}&limit={limit}")
+
+
+def job_events(job_id: str) -> str:
+    """Return the path of a job's stream."""
+    return f"{_job(job_id)}/events"
+
+
 def turn_events(turn_id: str) -> str:
     """Return the path of a turn's stream."""
     return f"{_turn(turn_id)}/events"
@@ -163,6 +211,14 @@ def header(value: str, what: str) -> str:
 def _key(key: str | None) -> str:
     """Return the idempotency key, or a new one for None. Raises CallerError when no header can hold it."""
     return uuid.uuid4().hex if key is None else header(key, "a key")
+
+
+def _jobs(graph: str) -> str:
+    return f"/v1/graphs/{_segment(graph, 'a graph')}/ingest"
+
+
+def _job(job_id: str) -> str:
+    return f"/v1/ingest/{_segment(job_id, 'a job')}"
 
 
 def _turn(turn_id: str) -> str:

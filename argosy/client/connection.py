@@ -21,6 +21,7 @@ STREAM_TIMEOUT: Final = httpx2.Timeout(CONNECT_S, read=SILENT_S)
 _MESSAGE_SIZE_BYTES_MAX: Final = 128 * 1024 * 1024
 
 OK: Final = 200
+CONFLICT: Final = 409
 # The errors of a call without an answer, or of a stream that breaks. An SSEError is a TransportError, too.
 UNREACHABLE: Final = (httpx2.TransportError,)
 

@@ -11,9 +11,10 @@ _REST_S: Final = 0.1  # ten requests a second to a gateway that answers at once
 
 
 class Deadline:
-    """The end of a caller's wait for a turn. timeout_s: counted from now; None waits for ever."""
+    """The end of a caller's wait. timeout_s: counted from now; None waits for ever. what: is waited for."""
 
-    def __init__(self, clock: Clock, timeout_s: float | None = None) -> None:
+    def __init__(self, clock: Clock, timeout_s: float | None = None, what: str = "turn") -> None:
+        self._what = what
         self._clock = clock
         self._timeout_s = timeout_s
         self._asked_at_s = clock.monotonic_s()
@@ -26,7 +27,7 @@ class Deadline:
         left_s = self._until_s - self._clock.monotonic_s()
         if left_s <= 0:
             what = f"whether it was accepted is unknown: repeat it with the key {key!r}" if key else "it goes on"
-            raise TimeoutError(f"the turn has not ended within {self._timeout_s:g} s; {what}")
+            raise TimeoutError(f"the {self._what} has not ended within {self._timeout_s:g} s; {what}")
         return left_s
 
     def first_wait_s(self) -> int:

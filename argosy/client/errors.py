@@ -6,6 +6,7 @@ ArgosyError
 │   └── TurnEndedError              a signal, a cancel or a resume came too late
 ├── UnavailableError
 │   └── GatewayUnreachableError     no gateway answered for as long as the client is patient
+├── JobError                        a job of ingest failed, or was cancelled
 └── TurnError                       the turn did not complete
     ├── TurnFailedError
     ├── TurnCancelledError
@@ -49,6 +50,19 @@ class GatewayUnreachableError(UnavailableError):
     """No gateway answered. The request may have taken effect; it is safe to repeat under the same idempotency key."""
 
     is_retryable = True
+
+
+class JobError(ArgosyError):
+    """A job of ingest is not done. status: failed or cancelled; reason: Argosy's code for why."""
+
+    code = "job_not_done"
+
+    def __init__(self, job_id: str, status: str, reason: str, why: str) -> None:
+        said = "was cancelled" if status == "cancelled" else status
+        super().__init__(f"job {job_id} {said}{': ' if why else ''}{why}")
+        self.job_id = job_id
+        self.status = status
+        self.reason = reason
 
 
 class TurnError(ArgosyError):

@@ -35,6 +35,11 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     at: datetime | None = None
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the turn ends with this message, so that none of it follows."""
+        return False
+
 
 class Event(_Told, frozen=True, kw_only=True):
     """A durable event. key: the key of the operation that it is about; empty when it is about the turn itself."""

@@ -1,11 +1,11 @@
 """The state of a stream over any number of connections: where it goes on, and what a message means. It does no I/O."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
 
 from httpx2 import ServerSentEvent, SSEError
 
 from argosy.client.calls import EVENT_STREAM, header
-from argosy.client.events import Event, StreamEvent, decode_event
 from argosy.client.patience import Answer, Gateways, Patience
 from argosy.clock import Clock
 
@@ -13,6 +13,20 @@ NO_CONTENT: Final = 204
 # A gateway sends something at least every 20 s (SSE_HEARTBEAT_S): one that is silent for so long is gone.
 SILENT_S: Final = 40.0
 _GOOD_S: Final = 2.0
+
+
+class _Told(Protocol):
+    """A message of a stream. is_ending: it is the last of what is followed."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def is_ending(self) -> bool: ...
+
+
+Told = TypeVar("Told", bound=_Told)
+# Reads a message's `event:`, `id:` and `data:`. Raises ValueError.
+Decode = Callable[[str, str, str], Told]
 
 
 class Following:
@@ -57,7 +71,7 @@ class Following:
             return 0.0
         return self._patience.answered(answer) or 0.0
 
-    def receive(self, message: ServerSentEvent) -> StreamEvent | None:
+    def receive(self, message: ServerSentEvent, decode: Decode[Told]) -> Told | None:
         """Take a message; return its event, or None when it has none. Raises SSEError when it is not a gateway's
         message.
         """
@@ -68,13 +82,13 @@ class Following:
         # In SSE a message without an id has that of the message before it: then the event has no id of its own.
         event_id, self._told_id = "" if message.id == self._told_id else message.id, message.id
         try:
-            event = decode_event(message.event, event_id, message.data)
+            event = decode(message.event, event_id, message.data)
         except ValueError as error:
             raise SSEError(str(error)) from error
         self._has_heard = True
         if event.id:
             self.last_id = event.id
-        self.is_over = self._has_end and isinstance(event, Event) and event.is_ending
+        self.is_over = self._has_end and event.is_ending
         return event
 
     def broken(self, error: Exception) -> float:

@@ -1,32 +1,24 @@
 """`argosy.Client`: the client library for code that blocks. Generated: generate_sync_client.py."""
 
-import threading
-from collections.abc import Generator, Mapping
+import uuid
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Self, Unpack
 
-import httpx2
-
 from argosy.client import calls
-from argosy.client.calls import Call, WorkflowName
-from argosy.client.connection import (
-    LIMITS,
-    OK,
-    STREAM_TIMEOUT,
-    UNREACHABLE,
-    answer_of,
-    messages_of,
-    options,
-    socket_of,
-    timeout_of,
-    urls_of,
-)
+from argosy.client.calls import WorkflowName
+from argosy.client.connection import OK
 from argosy.client.deadline import Deadline
-from argosy.client.events import StreamEvent, ended_of
-from argosy.client.following import Following
+from argosy.client.events import StreamEvent, decode_event, ended_of
+from argosy.client.job import Job, decode_jobs
 from argosy.client.options import TurnOptions
-from argosy.client.patience import Answer, Gateways, Patience, json_of
+from argosy.client.patience import json_of
+from argosy.client.rest import rest
+from argosy.client.source import Uploadable, source_of
+from argosy.client.sync_asking import Asking
+from argosy.client.sync_jobs import JobHandle
 from argosy.client.turn import Turn, decode_turn, is_settled, result_of, submitted_id
+from argosy.client.uploading import Uploading
 from argosy.clock import Clock, SystemClock
 
 
@@ -48,16 +40,7 @@ class Client:
         retry_s: float = 30.0,
         clock: Clock | None = None,
     ) -> None:
-        self._gateways = Gateways(urls_of((url, *more_urls)))
-        self._retry_s = retry_s
-        self._clock = clock or SystemClock()
-        self._http = [
-            httpx2.Client(
-                transport=httpx2.HTTPTransport(uds=socket_of(each), limits=LIMITS, trust_env=False),
-                **options(each, tenant, headers),
-            )
-            for each in self._gateways.urls
-        ]
+        self._asking = Asking((url, *more_urls), tenant, headers, retry_s, clock or SystemClock())
 
     def run(
         self,
@@ -71,11 +54,11 @@ class Client:
 
         Raises TurnError (the turn did not complete), TimeoutError (it has not ended within timeout_s; it goes on).
         """
-        deadline = Deadline(self._clock, timeout_s)
-        answer = self._ask(calls.submit(workflow, input, wait_s=deadline.first_wait_s(), **given), deadline)
+        deadline = Deadline(self._asking.clock, timeout_s)
+        answer = self._asking.ask(calls.submit(workflow, input, wait_s=deadline.first_wait_s(), **given), deadline)
         if answer.status == OK:
             return result_of(decode_turn(answer.content))
-        return TurnHandle(self, submitted_id(answer.content))._result(deadline)
+        return TurnHandle(self._asking, submitted_id(answer.content))._result(deadline)
 
     def stream(
         self,
@@ -93,12 +76,12 @@ class Client:
         **given: Unpack[TurnOptions],
     ) -> "TurnHandle":
         """Submit a turn. Once this returns, the turn is durable."""
-        answer = self._ask(calls.submit(workflow, input, **given))
-        return TurnHandle(self, submitted_id(answer.content))
+        answer = self._asking.ask(calls.submit(workflow, input, **given))
+        return TurnHandle(self._asking, submitted_id(answer.content))
 
     def turn(self, turn_id: str) -> "TurnHandle":
         """Return a handle of a turn that this or another client has submitted. This sends no request."""
-        return TurnHandle(self, str(turn_id))
+        return TurnHandle(self._asking, str(turn_id))
 
     def session_events(
         self, session: str, *, after: str = "", skip_ended: bool = False
@@ -106,7 +89,28 @@ class Client:
         """Yield the events of a session, turn after turn, without end: from its beginning; with after, behind the event
         with this id; with skip_ended, from the first turn that has not ended.
         """
-        return self._follow(calls.session_events(session, skip_ended), after, has_end=False)
+        return self._asking.follow(calls.session_events(session, skip_ended), decode_event, after, has_end=False)
+
+    def ingest(self, graph: str, source: Uploadable, *, key: str | None = None) -> JobHandle:
+        """Upload into a graph: a file, lines as bytes, or operations. Once this returns, the log has all of it, and
+        each line will be applied once. What is interrupted goes on where it was; under a key of your own (by default a
+        new one) also in another process.
+        """
+        uploading = Uploading(graph, source_of(source), key or uuid.uuid4().hex)
+        return self.upload(uploading, is_new=key is None)
+
+    def upload(self, uploading: Uploading, *, is_new: bool = False) -> JobHandle:
+        """Upload as `ingest` does; meanwhile uploading tells how far it is."""
+        job = self._asking.upload(uploading, is_new=is_new)
+        return JobHandle(self._asking, job.job_id)
+
+    def job(self, job_id: str) -> JobHandle:
+        """Return a handle of a job that this or another client has begun. This sends no request."""
+        return JobHandle(self._asking, str(job_id))
+
+    def jobs(self, graph: str, *, limit: int = 50) -> Sequence[Job]:
+        """Return the jobs of a graph, the newest first."""
+        return decode_jobs((self._asking.ask(calls.jobs(graph, limit))).content)
 
     def request(
         self,
@@ -124,11 +128,10 @@ class Client:
         request that is not a GET has a new one. answer_s: how long a gateway may take to answer.
         """
         call = calls.request(method, path, content=content, key=key, headers=headers, answer_s=answer_s)
-        return json_of(self._ask(call))
+        return json_of(self._asking.ask(call))
 
     def close(self) -> None:
-        for each in self._http:
-            each.close()
+        self._asking.close()
 
     def __enter__(self) -> Self:
         return self
@@ -136,52 +139,12 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, call: Call, deadline: Deadline | None = None) -> Answer:
-        """Send a call, again and again until it is answered. Raises TimeoutError when the deadline passes first."""
-        deadline = deadline or Deadline(self._clock)
-        patience = Patience(self._gateways, self._clock, self._retry_s + call.wait_s, key=call.key)
-        while True:
-            timeout = timeout_of(call, deadline.left_s(call.key))
-            http = self._http[patience.asked]
-            try:
-                response = http.request(
-                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout
-                )
-            except UNREACHABLE as error:
-                pause_s: float | None = patience.failed(error)
-            else:
-                pause_s = patience.answered(answer_of(response))
-            if pause_s is None:
-                return answer_of(response)
-            _rest(min(pause_s, deadline.left_s(call.key)))
-
-    def _follow(self, path: str, after: str, *, has_end: bool = True) -> Generator[StreamEvent, None, None]:
-        following = Following(path, self._gateways, self._clock, retry_s=self._retry_s, after=after, has_end=has_end)
-        while not following.is_over:
-            http = self._http[following.asked]
-            try:
-                with http.stream("GET", path, headers=following.headers, timeout=STREAM_TIMEOUT) as response:
-                    if response.status_code == OK:
-                        following.connected()
-                        for message in messages_of(response):
-                            if (event := following.receive(message)) is not None:
-                                yield event
-                            if following.is_over:
-                                return
-                        pause_s = following.closed()
-                    else:
-                        response.read()
-                        pause_s = following.refused(answer_of(response))
-            except UNREACHABLE as error:
-                pause_s = following.broken(error)
-            _rest(pause_s)
-
 
 class TurnHandle:
     """A handle of one turn. Its methods raise the same errors as the client's."""
 
-    def __init__(self, client: Client, turn_id: str) -> None:
-        self._client = client
+    def __init__(self, asking: Asking, turn_id: str) -> None:
+        self._asking = asking
         self.turn_id = turn_id
         self._ended: Turn | None = None
 
@@ -190,49 +153,44 @@ class TurnHandle:
 
     def get(self, *, wait_s: int = 0) -> Turn:
         """Return the turn as it is now; with wait_s, once it has ended, or as it is after so many seconds."""
-        answer = self._client._ask(calls.get(self.turn_id, wait_s))
+        answer = self._asking.ask(calls.get(self.turn_id, wait_s))
         return decode_turn(answer.content)
 
     def result(self, *, timeout_s: float | None = None) -> Any:
         """Wait for the turn's end, and return its result. Raises TurnError when it did not complete or is parked, and
         TimeoutError.
         """
-        return self._result(Deadline(self._client._clock, timeout_s))
+        return self._result(Deadline(self._asking.clock, timeout_s))
 
     def events(self, *, after: str = "") -> Generator[StreamEvent, None, None]:
         """Yield the turn's events until it has ended: from its beginning, or behind the event with the id `after`. The
         last event has the result unless that is large, and then `result` sends no request.
         """
-        with closing(self._client._follow(calls.turn_events(self.turn_id), after)) as events:
+        with closing(self._asking.follow(calls.turn_events(self.turn_id), decode_event, after)) as events:
             for event in events:
                 self._ended = ended_of(event) or self._ended
                 yield event
 
     def cancel(self) -> None:
         """Cancel the turn. Raises TurnEndedError when it has already ended in another way."""
-        self._client._ask(calls.cancel(self.turn_id))
+        self._asking.ask(calls.cancel(self.turn_id))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
         """Send a signal to the turn. Under the same key it is the same signal. Raises TurnEndedError."""
-        self._client._ask(calls.signal(self.turn_id, name, payload, key))
+        self._asking.ask(calls.signal(self.turn_id, name, payload, key))
 
     def resume(self, *, key: str | None = None) -> None:
         """Let the turn, which is parked, run again. Under the same key it is the same resume. Raises ProblemError
         (not_parked), TurnEndedError.
         """
-        self._client._ask(calls.resume(self.turn_id, key))
+        self._asking.ask(calls.resume(self.turn_id, key))
 
     def _result(self, deadline: Deadline) -> Any:
         if self._ended is not None:
             return result_of(self._ended)
         while True:
-            answer = self._client._ask(calls.get(self.turn_id, deadline.wait_s()), deadline)
+            answer = self._asking.ask(calls.get(self.turn_id, deadline.wait_s()), deadline)
             turn = decode_turn(answer.content)
             if is_settled(turn):
                 return result_of(turn)
-            _rest(deadline.rest_s())
-
-
-def _rest(pause_s: float) -> None:
-    if pause_s > 0:
-        threading.Event().wait(pause_s)
+            rest(deadline.rest_s())

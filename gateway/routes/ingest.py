@@ -163,10 +163,13 @@ async def get_rejects(
     request: Request,
     after: Annotated[int, Query(ge=0, le=LINE_MAX, description="Only lines behind this one.")] = 0,
     partition: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Of a topic: from this partition on.")] = 0,
+    limit: Annotated[
+        int | None, Query(ge=1, le=INTEGER_MAX, description="So many at the most; without it, all.")
+    ] = None,
 ) -> Response:
     """The lines that were refused so far, each with the reason. At most INGEST_REJECTS_MAX are kept of a job."""
     row = await _job(request, job_id)
-    pages = _rejects(state_of(request), row, (partition, after))
+    pages = _rejects(state_of(request), row, (partition, after), limit or INTEGER_MAX)
     first = await anext(pages, b"")
     return StreamingResponse(_rest(first, pages), media_type="application/x-ndjson")
 
@@ -247,10 +250,11 @@ async def _page(state: State, row: JobRow, after: int, limit: int | None) -> Res
     return json_response(views.JobEvents(job_id=row.job_id, events=events, next=rows[-1].seq if rows else after))
 
 
-async def _rejects(state: State, row: JobRow, after: tuple[int, int]) -> AsyncIterator[bytes]:
-    while rows := await state.jobs.rejects(row.job_id, row.tenant, after, _REJECTS_AT_ONCE):
+async def _rejects(state: State, row: JobRow, after: tuple[int, int], left: int) -> AsyncIterator[bytes]:
+    while left and (rows := await state.jobs.rejects(row.job_id, row.tenant, after, min(left, _REJECTS_AT_ONCE))):
         yield b"".join(map(views.reject_line, rows))
         after = rows[-1].partition, rows[-1].line
+        left -= len(rows)
 
 
 async def _rest(first: bytes, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, Self
 
 TURN = "01234567-89ab-8cde-8f01-23456789abcd"
@@ -36,7 +37,7 @@ def problem(status: int, code: str, *, is_retryable: bool = False, retry_after: 
     return Said(status, json.dumps(body).encode(), headers)
 
 
-def answer(code: int, **body: Any) -> Said:
+def answer(code: int, /, **body: Any) -> Said:
     return Said(code, json.dumps(body).encode(), {"content-type": "application/json"})
 
 
@@ -101,4 +102,12 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     method, path, _ = first.split(" ")
     headers = {name.lower(): value.strip() for line in lines if line for name, _, value in [line.partition(":")]}
+    if headers.get("transfer-encoding") == "chunked":
+        return Asked(method, path, headers, b"".join([chunk async for chunk in _chunks(reader)]))
     return Asked(method, path, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        yield (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)

@@ -117,6 +117,8 @@ def _turns(client: Client, session: str) -> list[Any]:
     from argosy.client import ProblemError
 
     try:
-        return list(msgspec.json.decode(client._ask(Call("GET", f"/v1/sessions/{session}/turns")).content)["turns"])
+        return list(
+            msgspec.json.decode(client._asking.ask(Call("GET", f"/v1/sessions/{session}/turns")).content)["turns"]
+        )
     except ProblemError:
         return []

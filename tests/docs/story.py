@@ -27,11 +27,11 @@ _WITHIN_S: Final = 90.0
 _STATE_WITHIN_S: Final = 10.0
 _ASKS_FOR_TURN: Final = f"curl -s {GATEWAY}/v1/turns/"
 _TURN_ID: Final = re.compile(r'"turn_id": ?"([0-9a-f-]{36})"')
-_NEEDS_GATEWAY: Final = re.compile(r"argosy (turn|fleet)\b|127\.0\.0\.1:9000|^python ")
+_NEEDS_GATEWAY: Final = re.compile(r"argosy (turn|fleet|graph (ingest|job))\b|127\.0\.0\.1:9000|^python ")
 # The command line asks the gateway on port 9000 unless it is told another one.
 _WRAPPER: Final = """#!/bin/sh
-case "$1" in
-  turn|fleet) exec {argosy} "$@" --url {url} ;;
+case "$1 $2" in
+  turn*|fleet*|"graph ingest"|"graph job"|"graph jobs"|"graph cancel-ingest") exec {argosy} "$@" --url {url} ;;
   *) exec {argosy} "$@" ;;
 esac
 """

@@ -74,7 +74,7 @@ async def follow(client: AsyncClient, turn_id: str, listener: Listener) -> Follo
         nonlocal connection
         connection += turn_id in response.request.url.path
 
-    hooks = [each.event_hooks["response"] for each in client._http]
+    hooks = [each.event_hooks["response"] for each in client._asking.http]
     for each in hooks:
         each.append(count)
     try:

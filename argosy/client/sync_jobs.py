@@ -1,0 +1,64 @@
+"""`JobHandle`: a job of ingest, for code that blocks. Generated: generate_sync_client.py."""
+
+from collections.abc import Generator
+from typing import Final
+
+from argosy.client import calls
+from argosy.client.deadline import Deadline
+from argosy.client.job import Job, JobEvent, Reject, decode_job, decode_job_event, decode_rejects, done_of
+from argosy.client.rest import rest
+from argosy.client.sync_asking import Asking
+
+_POLL_S_MIN: Final = 0.05  # small uploads are done within moments; doubled each time
+_POLL_S_MAX: Final = 1.0
+_REJECTS_AT_ONCE: Final = 1_000
+
+
+class JobHandle:
+    """A handle of one job. Its methods raise the same errors as the client's."""
+
+    def __init__(self, asking: Asking, job_id: str) -> None:
+        self._asking = asking
+        self.job_id = job_id
+
+    def __repr__(self) -> str:
+        return f"<job {self.job_id}>"
+
+    def get(self) -> Job:
+        """Return the job as it is now."""
+        return decode_job((self._asking.ask(calls.job(self.job_id))).content)
+
+    def wait(self, *, timeout_s: float | None = None) -> Job:
+        """Wait for the job's end, and return it: what was applied can be read then. Raises JobError when it failed or
+        was cancelled, TimeoutError when it has not ended within timeout_s; it goes on.
+        """
+        deadline = Deadline(self._asking.clock, timeout_s, what="job")
+        pause_s = _POLL_S_MIN
+        while True:
+            job = decode_job((self._asking.ask(calls.job(self.job_id), deadline)).content)
+            if job.has_ended:
+                return done_of(job)
+            rest(min(pause_s, deadline.left_s()))
+            pause_s = min(pause_s * 2, _POLL_S_MAX)
+
+    def events(self, *, after: str = "") -> Generator[JobEvent, None, None]:
+        """Yield the job's events and its progress until it has ended: from its beginning, or behind the event with the
+        id `after`.
+        """
+        return self._asking.follow(calls.job_events(self.job_id), decode_job_event, after)
+
+    def rejects(self) -> Generator[Reject, None, None]:
+        """Yield the lines that were refused so far, in order."""
+        partition, line = 0, 0
+        while True:
+            answer = self._asking.ask(calls.rejects(self.job_id, partition, line, _REJECTS_AT_ONCE))
+            page = decode_rejects(answer.content)
+            for each in page:
+                partition, line = each.partition, each.line
+                yield each
+            if len(page) < _REJECTS_AT_ONCE:
+                return
+
+    def cancel(self) -> Job:
+        """Cancel the job; what was applied stays. Raises ProblemError (job_ended) when it has ended in another way."""
+        return decode_job((self._asking.ask(calls.cancel_job(self.job_id))).content)
