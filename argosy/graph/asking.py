@@ -3,7 +3,8 @@
 Rules:
 - A call carries incarnation and generation of the directory's row, and a shard that has the graph otherwise, or not at
   all, refuses it with WrongOwnerError: nothing was changed. Then the row is read again.
-- If it has changed, the call is made again, there.
+- If it has changed, the call is made again, there. A shard that is no member any more, or answers elsewhere now, counts
+  as one that refuses: a row that names it may be old, too.
 - If it has not, and the graph is on its way between two shards, both may refuse it for moments: whoever asks waits
   until the row says another thing, and asks again. GraphMovingError: it did not until the deadline. A call that
   consumes a stream is not made twice, so it is not made to wait either.
@@ -19,7 +20,7 @@ from typing import Final, TypeVar
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import GraphFileError, GraphMissingError, GraphMovingError, WrongOwnerError
+from argosy.errors import GraphFileError, GraphMissingError, GraphMovingError, ShardUnavailableError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.graph.line import Again
 from argosy.graph.lookup import Lookup
@@ -121,11 +122,18 @@ class Asking:
         return now, False
 
     async def _ask(self, row: GraphRow, work: Work[T], again: Again, until_s: float, *, is_quick: bool) -> T:
-        line = await self._members.line(row.shard)
+        try:
+            line = await self._members.line(row.shard)
+        except ShardUnavailableError as error:
+            raise WrongOwnerError(str(error)) from error
         try:
             return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again, is_quick=is_quick)
         except GraphFileError as error:
             self._unusable.say(row, line.member, error)
+            raise
+        except ShardUnavailableError as error:
+            if line.is_closed:
+                raise WrongOwnerError(str(error)) from error
             raise
 
     async def _check_missing(self, row: GraphRow, refusal: WrongOwnerError, until_s: float) -> None:

@@ -70,7 +70,7 @@ class AfterReturn(Protocol):
 class Line:
     """A line to one shard; whoever makes it closes it. reason: why nothing is asked of the shard; empty while it may
     be. is_up: whether it answered when it was asked last; None: it was not asked yet. fault: why it did not; empty if
-    it did.
+    it did. is_closed: nothing is asked by it any more.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Line:
         self.member = member
         self.transport = transport
         self.reason = ""
+        self.is_closed = False
         self._breaker = breaker
         self._clock = clock
         self._then = then
@@ -148,6 +149,8 @@ class Line:
         return left_s > 0 and await self.look(min(LOOK_S, left_s))
 
     async def close(self) -> None:
+        """End it: whoever has it still asks nothing more by it."""
+        self.is_closed, self.reason = True, "the shard is no member any more, or answers elsewhere"
         await self.transport.close()
 
     async def _once(self, work: Work[T], until_s: float, *, is_quick: bool) -> T:

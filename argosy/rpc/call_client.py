@@ -188,6 +188,8 @@ class Caller:
         """
         ends_s = self._clock.monotonic_s() + deadline_s
         for is_last in (False, True):
+            if self._is_closed:
+                raise ShardUnavailableError(f"{self._target}: the connection was closed here")
             opening = Opening.of_now(callee_id, self.now_ms())
             key = call_key(self._key, path, opening)
             metadata: tuple[tuple[str, bytes], ...] = ((CALL_HEADER, header_of(opening, key)),)

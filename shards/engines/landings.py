@@ -90,6 +90,7 @@ class SqliteLandings:
                 path.parent.mkdir(exist_ok=True, mode=0o700)
                 row = LandingRow(copy_id, ref.incarnation, ref.generation, path, Stage.BASE, b"")
                 self._folder.landings.put(row)
+                path.touch()  # from now on it has an age
                 self._open[copy_id] = self._landing(row)
         return self._found(ref, copy_id)
 

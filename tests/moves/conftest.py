@@ -13,7 +13,7 @@ from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
 from argosy.store.graph import Directory, GraphRow
-from argosy.store.move import Move, MoveState, list_moves
+from argosy.store.move import Move, MoveState, list_moves, list_plans
 from argosy.store.pool import Pool
 from argosy.store.shards import Asked, ShardChanges
 from argosy.workers.maintenance.rebalance import Rebalance
@@ -26,9 +26,10 @@ from tests.maintenance.term import term_of
 class Led:
     """A leader with its term."""
 
-    def __init__(self, role: Rebalance, term: int) -> None:
+    def __init__(self, role: Rebalance, term: int, members: Members) -> None:
         self.role = role
         self.term = term
+        self.members = members
 
     async def tick(self) -> Ticked:
         """Do all that can be done now."""
@@ -65,12 +66,17 @@ class Fleet:
 
     async def leader(self) -> "Led":
         """Whoever leads from now on."""
-        role = Rebalance(self.settings, self.pool, self.directory, await self._members(), SystemClock(), share_s=1.0)
-        self._led.append(Led(role, await term_of(self.dsn, role.name)))
+        members = await self._members()
+        role = Rebalance(self.settings, self.pool, self.directory, members, SystemClock(), share_s=1.0)
+        self._led.append(Led(role, await term_of(self.dsn, role.name), members))
         return self._led[-1]
 
     async def gateway(self) -> Graphs:
-        return Graphs(self.directory, await self._members(), self.settings, SystemClock())
+        return (await self.gateway_and_members())[0]
+
+    async def gateway_and_members(self) -> tuple[Graphs, Members]:
+        members = await self._members()
+        return Graphs(self.directory, members, self.settings, SystemClock()), members
 
     async def graph_on(self, endpoint: str, *ids: str) -> GraphRow:
         """A new graph on this shard, with nodes."""
@@ -103,7 +109,7 @@ class Fleet:
         return found
 
     async def moves(self) -> list[Move]:
-        return await list_moves(self.pool, 100)
+        return await list_moves(self.pool, 1_000)
 
     async def states(self) -> list[MoveState]:
         return [each.state for each in await self.moves()]
@@ -112,6 +118,15 @@ class Fleet:
         async with asyncio.timeout(10):
             while not self.shards.called(method):  # noqa: ASYNC110 (they tell nobody)
                 await asyncio.sleep(0.001)
+
+    async def settle(self, leader: Led) -> None:
+        """Let a leader do all that is planned, and what it leads to."""
+        async with asyncio.timeout(30):
+            while True:
+                await self.make_due()
+                await leader.tick()
+                if all(each.ended_at is not None for each in await self.moves()) and not await list_plans(self.pool):
+                    return
 
     async def make_due(self) -> None:
         """Let the time pass for which moves and plans wait."""
