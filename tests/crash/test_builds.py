@@ -44,6 +44,7 @@ async def _signal_all(client: Client, turns: list[str]) -> None:
 @pytest.mark.scenario(
     "a rolling v1 to v2, 40 suspended turns", "none is parked; each ends by the version it began with"
 )
+@BOTH_IN_FAULTS
 async def test_suspended_turns_of_the_old_build_go_on_at_the_worker_that_has_it(
     idle_fleet: Fleet, client: Client
 ) -> None:

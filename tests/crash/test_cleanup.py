@@ -154,6 +154,7 @@ async def test_a_clean_up_that_takes_too_long_is_cut_off(idle_fleet: Fleet, clie
     await client.judge()
 
 
+@BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [{"CANCEL_CLEANUP_S": "1", "DISPATCH_SLOTS": "1"}])
 @pytest.mark.scenario("cancel, no slot", "a suspended turn for which no slot is free ends without its code")
 async def test_a_cancel_ends_a_turn_although_no_slot_is_free(idle_fleet: Fleet, client: Client, latch: Latch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
-from tests.harness.logs import BOTH_IN_FAULTS
+from tests.harness.logs import BOTH_IN_FAULTS, KAFKA_FIRST
 
 _WORKFLOWS = {"ARGOSY_WORKFLOWS": str(Path(__file__).with_name("forking.py"))}
 # A death that shows by silence alone would be noticed after the longer of the two.
@@ -39,6 +39,7 @@ def child(tmp_path: Path) -> Iterator[Path]:
         os.kill(_written(tmp_path / "child")["pid"], signal.SIGKILL)
 
 
+@KAFKA_FIRST
 @pytest.mark.parametrize("settings", [_WORKFLOWS | _SLOW_TO_MISS])
 async def test_turns_of_a_killed_worker_go_on_although_a_forked_child_of_it_lives_on(
     idle_fleet: Fleet, client: Client, tmp_path: Path, child: Path
@@ -57,6 +58,7 @@ async def test_turns_of_a_killed_worker_go_on_although_a_forked_child_of_it_live
     assert _lives(_written(child)["pid"])
 
 
+@KAFKA_FIRST
 @pytest.mark.parametrize("settings", [_WORKFLOWS])
 async def test_a_forked_child_has_the_sockets_of_the_user_and_none_of_the_worker(
     idle_fleet: Fleet, client: Client, tmp_path: Path, child: Path

@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.logs import BOTH_IN_FAULTS
 
 SESSIONS = 10
 # The n-th time a point is reached, so that some turns are behind it, some in it and some before it.
@@ -50,6 +51,7 @@ async def test_a_worker_killed_at_this_point_loses_doubles_and_reorders_nothing(
     await client.judge(disruptions=1)
 
 
+@BOTH_IN_FAULTS
 async def test_turns_that_wait_for_a_signal_still_wait_after_a_crash(fleet: Fleet, client: Client) -> None:
     first = fleet.worker()
     turns = [await client.post(f"session-{number}", "waits", effects=2) for number in range(20)]
@@ -65,6 +67,7 @@ async def test_turns_that_wait_for_a_signal_still_wait_after_a_crash(fleet: Flee
     await client.judge(disruptions=0)
 
 
+@BOTH_IN_FAULTS
 async def test_an_effect_that_must_not_be_repeated_parks_its_turn_when_a_crash_leaves_it_uncertain(
     fleet: Fleet, client: Client
 ) -> None:
