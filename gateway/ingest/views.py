@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from argosy.ingest.job import JobState
+from argosy.ingest.job import JobState, WaitsFor
 from argosy.store.ingest import JobEventRow, JobRow, RejectRow
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -102,7 +102,7 @@ def job(row: JobRow) -> JobView:
         applied=row.applied,
         rejected=row.rejected,
         rate_lines_s=round(row.rate_lines_s, 1),
-        waits_for=row.waits_for,
+        waits_for=_waits_for(row),
         made_at=row.made_at,
         ended_at=row.ended_at,
         links=JobLinks(self=path, events=f"{path}/events", rejects=f"{path}/rejects", cancel=f"{path}/cancel"),
@@ -112,6 +112,12 @@ def job(row: JobRow) -> JobView:
 def is_uploaded(row: JobRow) -> bool:
     """Whether nothing more of a job has to be sent: the log, or the graph, has all of it."""
     return row.state is JobState.DONE or (row.end_line is not None and row.received_line >= row.end_line)
+
+
+def _waits_for(row: JobRow) -> WaitsFor:
+    """Return what a job waits for: also for its upload, when the graph has all that came of it."""
+    is_hungry = row.state is JobState.RUNNING and row.next_line > row.received_line and not is_uploaded(row)
+    return WaitsFor.UPLOAD if is_hungry and not row.waits_for else row.waits_for
 
 
 def reject_line(row: RejectRow) -> bytes:
