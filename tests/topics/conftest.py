@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import json
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from argosy import config
@@ -18,11 +19,15 @@ from argosy.config import Settings
 from argosy.errors import GraphNotFoundError, UnavailableError
 from argosy.graph.facts import Node
 from argosy.graph.graphs import Graphs
+from argosy.secret import load_keys
+from argosy.shards.server import ShardServer
+from argosy.store.graph import Directory
 from argosy.store.ingest import NEWEST, JobRow, Jobs, RejectRow
 from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
 from argosy.workers.ingest.topics.topic_readings import TopicReadings
 from tests.gateway.graph_shard import ShardOfTest, graphs_of_worker, shard_served
+from tests.harness.processes import ROOT, Managed, free_port
 
 GRAPH = "shop"
 
@@ -38,8 +43,11 @@ async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 60.0) ->
 class World:
     """topic: of this test. graphs: as a worker has them."""
 
-    def __init__(self, settings: Settings, topic: str, graphs: Graphs, shard: ShardOfTest, folder: Path) -> None:
-        self.settings = settings
+    def __init__(
+        self, environment: dict[str, str], topic: str, graphs: Graphs, shard: ShardOfTest, folder: Path
+    ) -> None:
+        self.environment = environment
+        self.settings = settings = config.load(environment)
         self.topic = topic
         self.graphs = graphs
         self.shard = shard
@@ -47,8 +55,15 @@ class World:
         self.pool = Pool(settings.state_db_uri, 4, 10.0)
         self.jobs = Jobs(self.pool)
         servers = settings.kafka_bootstrap_servers
+        self._started = 0
+        self._server: ShardServer | None = None
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 5})
+
+    async def close(self) -> None:
+        await self.pool.close()
+        if self._server is not None:
+            await self._server.stop(0)
 
     # The topic, as its owner has it
 
@@ -63,6 +78,12 @@ class World:
     async def delete_topic(self) -> None:
         await asyncio.wrap_future(self._admin.delete_topics([self.topic])[self.topic])
 
+    async def delete_records(self, partition: int, offset: int) -> None:
+        """As retention does: everything before this offset."""
+        until_there = TopicPartition(self.topic, partition, offset)
+        [deleted] = self._admin.delete_records([until_there]).values()
+        await asyncio.wrap_future(deleted)
+
     async def write(self, records: Sequence[tuple[int, str, Any]]) -> None:
         """Write (partition, key, value): a value as JSON, bytes as they are, None as a deletion."""
 
@@ -74,6 +95,17 @@ class World:
             assert self._producer.flush(30) == 0
 
         await asyncio.to_thread(produce)
+
+    # The shard
+
+    async def serve_shard_again(self) -> None:
+        """At its endpoint, after it was stopped."""
+        port = int(self.shard.endpoint.rpartition(":")[2])
+        [row] = await Directory(self.pool).shards()
+        keys = load_keys(self.settings.graph_service_auth_secret, self.settings.argosy_data_dir)
+        own = self.settings.model_copy(update={"shard_port": port})
+        self._server = ShardServer(self.shard.shard, row.member.member_id, keys.shards, SystemClock(), own)
+        await self._server.start()
 
     # Workers
 
@@ -93,6 +125,21 @@ class World:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def worker_process(self, **settings: str) -> Managed:
+        """`argosy worker ingest`, which reads the topic, in a process of its own."""
+        self._started += 1
+        port = free_port()
+        entry = {"graph": GRAPH, "map": "tests.topics.mappings:counted"}
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
+            "PYTHONPATH": str(ROOT),
+            "INGEST_TOPICS": json.dumps({self.topic: entry}),
+            "METRICS_PORT": str(port),
+            **self.environment,
+            **settings,
+        }
+        log = self.folder / f"worker-{self._started}.log"
+        return Managed("ingest-worker", ["worker", "ingest"], environment, f"http://127.0.0.1:{port}/readyz", log)
 
     # What came of it
 
@@ -130,19 +177,21 @@ class World:
 @pytest.fixture
 async def world(broker: str, database: str, tmp_path: Path) -> AsyncIterator[World]:
     name = f"t{uuid.uuid4().hex[:10]}"
-    settings = config.load(
-        {
-            "STATE_DB_URI": database,
-            "KAFKA_BOOTSTRAP_SERVERS": broker,
-            "KAFKA_INGEST_GROUP": f"ingest-{name}",
-            "KAFKA_GROUP_SESSION_TIMEOUT_MS": "2000",
-            "ARGOSY_DATA_DIR": str(tmp_path / "data"),
-            "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests, long enough",
-            "GRAPH_WATCH_S": "0.2",
-        }
-    )
+    environment = {
+        "STATE_DB_URI": database,
+        "KAFKA_BOOTSTRAP_SERVERS": broker,
+        "INGEST_TOPIC": f"ingest-{name}",
+        "KG_TASKS_PARTITIONS": "2",
+        "KAFKA_INGEST_GROUP": f"ingest-{name}",
+        "KAFKA_GROUP_SESSION_TIMEOUT_MS": "2000",
+        "ARGOSY_DATA_DIR": str(tmp_path / "data"),
+        "GRAPH_SERVICE_AUTH_SECRET": "a secret of the tests, long enough",
+        "GRAPH_WATCH_S": "0.2",
+        "ENGINE_BREAKER_COOLDOWN": "0.5",
+    }
+    settings = config.load(environment)
     await migrate(database)
     async with shard_served(settings, tmp_path / "shard") as shard, graphs_of_worker(settings) as graphs:
-        world = World(settings, name, graphs, shard, tmp_path / "shard")
+        world = World(environment, name, graphs, shard, tmp_path)
         yield world
-        await world.pool.close()
+        await world.close()

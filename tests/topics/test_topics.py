@@ -1,10 +1,13 @@
 """A topic of others is read into a graph: each of its records takes effect once."""
 
 import asyncio
+import json
 
 import pytest
 
 from argosy.ingest.job import JobKind, JobState, WaitsFor
+from argosy.logs.open import ensure_topic
+from argosy.logs.topic import ingest_topic
 from argosy.store.ingest import NEWEST
 from tests.topics import mappings
 from tests.topics.conftest import GRAPH, World, until
@@ -147,6 +150,24 @@ async def test_while_the_shard_is_away_records_wait_and_the_job_says_so(world: W
             return (await world.job()).waits_for is WaitsFor.SHARD
 
         await until(says_so)
+        await world.serve_shard_again()
+        await until(lambda: world.counted(31, 0))
+
+        async def goes_on() -> bool:
+            return (await world.job()).waits_for is WaitsFor.NOTHING
+
+        await until(goes_on)
+
+
+@pytest.mark.slow
+async def test_a_mapping_that_is_not_there_stops_the_start_in_one_line(world: World) -> None:
+    await ensure_topic(world.settings, world.settings.state_db_uri, ingest_topic(world.settings))
+    topics = {world.topic: {"graph": GRAPH, "map": "tests.topics.mappings:nobody"}}
+
+    worker = await world.worker_process(INGEST_TOPICS=json.dumps(topics))
+
+    assert await asyncio.to_thread(worker.wait_dead, 30.0) == 1
+    assert f"argosy worker: INGEST_TOPICS, {world.topic}.map cannot be loaded: " in worker.tail().splitlines()[-1]
 
 
 @pytest.mark.slow
