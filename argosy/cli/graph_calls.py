@@ -10,13 +10,14 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.seed import Listed, Seed
+from argosy.graph.snapshot import Snapshot, is_snapshot
 from argosy.graph.transports.connect import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import live_server
@@ -72,18 +73,25 @@ async def stats(opened: Opened, tenant: str, graph: str) -> Shown:
     }
 
 
-async def export(opened: Opened, tenant: str, graph: str, output: Path | None, timeout_s: float) -> None:
+class Wanted(NamedTuple):
+    """A graph that is to be copied to a file. output: None: to stdout. is_native: as a snapshot, and not as lines."""
+
+    tenant: str
+    graph: str
+    output: Path | None
+    is_native: bool
+    timeout_s: float
+
+
+async def export(opened: Opened, wanted: Wanted) -> None:
     """Write a copy to a file, which is there once it is whole, or to stdout."""
-    lines = opened.graphs.of(tenant, graph).export(deadline_s=timeout_s)
-    if output is None:
-        async for line in lines:
-            sys.stdout.buffer.write(line)
+    if (output := wanted.output) is None:
+        await _write(opened, wanted, sys.stdout.buffer)
         return
     part = output.with_name(f"{output.name}.part")
     try:
         with part.open("wb") as file:
-            async for line in lines:
-                file.write(line)
+            await _write(opened, wanted, file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(output)
@@ -91,7 +99,22 @@ async def export(opened: Opened, tenant: str, graph: str, output: Path | None, t
         part.unlink(missing_ok=True)
 
 
+async def _write(opened: Opened, wanted: Wanted, file: BinaryIO) -> None:
+    tenant, graph, _, is_native, timeout_s = wanted
+    if is_native:
+        await opened.graphs.snapshot(tenant, graph, file, deadline_s=timeout_s)
+        return
+    async for line in opened.graphs.of(tenant, graph).export(deadline_s=timeout_s):
+        file.write(line)
+
+
 async def restore(opened: Opened, tenant: str, graph: str, source: Path, timeout_s: float) -> Shown:
+    """Make a graph of a file, whichever kind of copy it is."""
+    if is_snapshot(source):
+        snapshot = Snapshot(source)
+        await asyncio.to_thread(snapshot.check)
+        return _shown(await opened.graphs.receive(tenant, graph, snapshot, deadline_s=timeout_s))
+
     async def lines() -> AsyncIterator[bytes]:
         with source.open("rb") as file:
             for line in file:

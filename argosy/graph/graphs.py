@@ -13,11 +13,12 @@ import builtins
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import (
+    CopyBrokenError,
     GraphInputError,
     GraphNameError,
     SettingError,
@@ -36,6 +37,7 @@ from argosy.graph.names import checked, checked_new, is_own, owner_of
 from argosy.graph.placement import place
 from argosy.graph.row_cache import RowCache
 from argosy.graph.seed import Seed
+from argosy.graph.snapshot import Snapshot, send_snapshot, write_snapshot
 from argosy.graph.transport import Connect, Transport
 from argosy.graph.unusable import Unusable
 from argosy.store.graph import Directory, GraphRow, GraphRowState, NewGraph
@@ -142,6 +144,34 @@ class Graphs:
 
         Raises GraphInputError when the name cannot be or is taken, or the copy is not whole.
         """
+        return await self._restored(
+            tenant, graph, lambda shard, ref, left_s: shard.restore(ref, lines, deadline_s=left_s), deadline_s
+        )
+
+    async def receive(self, tenant: str, graph: str, snapshot: Snapshot, *, deadline_s: float) -> GraphRow:
+        """Make a graph of a native snapshot, as `restore` does of lines."""
+        return await self._restored(
+            tenant,
+            graph,
+            lambda shard, ref, left_s: send_snapshot(shard.copies, ref, snapshot, deadline_s=left_s),
+            deadline_s,
+        )
+
+    async def snapshot(self, tenant: str, graph: str, file: BinaryIO, *, deadline_s: float) -> None:
+        """Write a native snapshot of the graph to a file."""
+
+        async def write(shard: Transport, ref: GraphRef, left_s: float) -> None:
+            await write_snapshot(shard.copies, ref, file, deadline_s=left_s)
+
+        await self.ask(checked(tenant, graph), write, Again.NEVER, deadline_s)
+
+    async def _restored(
+        self,
+        tenant: str,
+        graph: str,
+        work: Callable[[Transport, GraphRef, float], Awaitable[object]],
+        deadline_s: float,
+    ) -> GraphRow:
         name = checked_new(tenant, graph)
         if (session_id := owner_of(tenant, graph)) is None and is_own(graph):
             raise GraphNameError(f"graph {graph!r} would be a session's own, and there can be no such session")
@@ -151,9 +181,9 @@ class Graphs:
         until_s = self._clock.monotonic_s() + deadline_s
         line = await self._members.line(row.shard)
         try:
-            await line.ask(lambda shard, left_s: shard.restore(row.ref, lines, deadline_s=left_s), until_s, Again.NEVER)
+            await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, Again.NEVER)
             active = await self._directory.activate(row)
-        except GraphInputError:
+        except (GraphInputError, CopyBrokenError):
             await self.drop(tenant, graph)
             raise
         if active is None:

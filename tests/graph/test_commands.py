@@ -112,19 +112,23 @@ async def test_a_graph_is_asked_in_cypher(fleet: Fleet) -> None:
 
 async def test_a_graph_is_copied_dropped_and_restored(fleet: Fleet, tmp_path: Path) -> None:
     before = await fleet.graphs.find("default", "crm")
-    copy = tmp_path / "crm.jsonl"
-    _, refused = await asyncio.gather(
+    copy, native = tmp_path / "crm.jsonl", tmp_path / "crm.argosy"
+    _, _, refused = await asyncio.gather(
         fleet.argosy("graph", "export", "crm", "--output", str(copy)),
+        fleet.argosy("graph", "export", "crm", "--native", "--output", str(native)),
         fleet.argosy("graph", "drop", "crm", "--again", "crn", code=1),
     )
     await fleet.argosy("graph", "drop", "crm", "--again", "crm")
-    await fleet.argosy("graph", "import", "crm", str(copy))
+    await asyncio.gather(
+        fleet.argosy("graph", "import", "crm", str(copy)), fleet.argosy("graph", "import", "other", str(native))
+    )
 
     assert "nothing was dropped" in refused
-    assert (await fleet.argosy("graph", "list"))[0]["incarnation"] != str(before.incarnation)
-    (ada,) = await fleet.graphs.of("default", "crm").get_nodes(["ada"])
-    assert ada is not None
-    assert json.loads(ada.props) == {"big": BIG}
+    assert str(before.incarnation) not in {each["incarnation"] for each in await fleet.argosy("graph", "list")}
+    for graph in ("crm", "other"):
+        (ada,) = await fleet.graphs.of("default", graph).get_nodes(["ada"])
+        assert ada is not None
+        assert json.loads(ada.props) == {"big": BIG}
 
 
 async def test_what_the_database_has_lost_is_shown_and_goes_when_it_is_told_to(
