@@ -50,6 +50,12 @@ class Ingest(BaseModel):
     ingest_silent_s: Seconds = Field(
         default=30.0, description="An upload of which nothing comes for so long is ended, 408; it can go on later."
     )
+    ingest_upload_ttl_s: float = Field(
+        default=604_800.0,
+        ge=60,
+        le=31_536_000,
+        description="An upload that nobody has gone on with for so long is given up: its job fails.",
+    )
     ingest_uploads_max: int = Field(
         default=16, ge=1, le=1_000, description="Uploads at once through one gateway process; then 503."
     )

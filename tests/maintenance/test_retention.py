@@ -10,14 +10,17 @@ from argosy import config
 from argosy.clock import SystemClock
 from argosy.errors import OwnershipLostError
 from argosy.graph.facts import Member
+from argosy.ingest.job import LANE as INGEST_LANE
 from argosy.log import Identity
 from argosy.store.graph import Directory, GraphRowState, NewGraph
+from argosy.store.ingest import Jobs
 from argosy.store.lane_log import LaneLogs
 from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance, Place
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.retention import Retention, batches
 from tests.maintenance.term import term_of
 from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New
+from tests.store.job_hand import Job
 from tests.store.test_flush import QUEUED, RUNNING, STARTED
 
 MONTH_S = 30 * 86_400.0
@@ -284,3 +287,47 @@ async def test_a_late_write_of_a_role_is_refused_and_changes_nothing(keeping: Ke
         await late.purge_turns(LANE, turn.partition, [turn.turn_id], MONTH_S)
 
     assert await keeping.left("turns") == 1
+
+
+async def test_jobs_and_receipts_go_when_they_are_old_and_the_log_has_forgotten_them(keeping: Keeping) -> None:
+    hand, jobs = keeping.hand, Jobs(keeping.pool)
+    await LaneLogs(keeping.pool, INGEST_LANE).set(IDENTITY, "ingest", None)
+    old, kept, open_job = Job(), Job(), Job()
+    for job in (old, kept, open_job):
+        await jobs.begin(job.new, IDENTITY.log_id)
+    for job in (old, kept):
+        await jobs.cancel(job.job_id, TENANT)
+    await hand.rows(
+        "UPDATE ingest_jobs SET ended_at = now() - interval '40 d' WHERE job_id = $1 RETURNING 1", old.job_id
+    )
+    await hand.rows(
+        "INSERT INTO erasures (erasure_id, tenant, lane, kind, target_digest, stage, through_at, ended_at) VALUES"
+        " ($1, 't', 'l', 'tenant', '', 'done', now(), now() - interval '40 days'),"
+        " ($2, 't', 'l', 'tenant', '', 'done', now(), now()) RETURNING 1",
+        uuid.UUID(int=1), uuid.UUID(int=2),
+    )  # fmt: skip
+
+    await keeping.role.tick(keeping.term)
+    assert await keeping.left("ingest_jobs") == 3  # the log may have its records
+
+    await keeping.trimmed(10)
+    ticked = await keeping.role.tick(keeping.term)
+
+    assert "1 jobs forgotten or given up" in ticked.outcome
+    left = await hand.rows("SELECT job_id FROM ingest_jobs")
+    assert {each[0] for each in left} == {kept.job_id, open_job.job_id}
+    assert await hand.rows("SELECT erasure_id FROM erasures") == [(uuid.UUID(int=2),)]
+
+
+async def test_an_upload_that_nobody_goes_on_with_is_given_up(keeping: Keeping) -> None:
+    jobs, given_up, young = Jobs(keeping.pool), Job(), Job()
+    for job in (given_up, young):
+        await jobs.begin(job.new, IDENTITY.log_id)
+    await keeping.hand.rows(
+        "UPDATE ingest_jobs SET received_at = now() - interval '8 days' WHERE job_id = $1 RETURNING 1", given_up.job_id
+    )
+
+    await keeping.role.tick(keeping.term)
+
+    rows = await keeping.hand.rows("SELECT job_id, state, code FROM ingest_jobs ORDER BY state")
+    assert rows == [(given_up.job_id, "failed", "abandoned"), (young.job_id, "running", "")]

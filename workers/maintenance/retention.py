@@ -1,8 +1,10 @@
-"""Role retention: deletes ended turns and their history after RETENTION_S, and old rows that belong to no turn.
+"""Role retention: deletes ended turns and their history after RETENTION_S, ended jobs of ingest with their rejects, old
+rows that belong to no turn, and receipts of erasures. It gives up uploads that are not whole after INGEST_UPLOAD_TTL_S.
 
-It deletes only turns whose record is gone from the log (role trim): a record that is read again must find its turn, or
-the turn would run twice. It looks at turns in the order of their ends and passes over those that may not go yet, until
-the next pass. The turns of one partition go in one short transaction, during which that partition accepts nothing.
+It deletes only turns and jobs whose records are gone from the log (role trim): a record that is read again must find
+its turn, or the turn would run twice. It looks at turns in the order of their ends and passes over those that may not
+go yet, until the next pass. The turns of one partition go in one short transaction, during which that partition accepts
+nothing.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,9 @@ from uuid import UUID
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
+from argosy.ingest.job import LANE
+from argosy.store.erasure import purge_erasures
+from argosy.store.ingest import Jobs
 from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.role import Ticked
@@ -42,6 +47,7 @@ class Retention:
     def __init__(self, settings: Settings, pool: Pool, clock: Clock, share_s: float) -> None:
         self._age_s = settings.retention_s
         self._batch_max = settings.retention_batch_max
+        self._upload_ttl_s = settings.ingest_upload_ttl_s
         self._pool = pool
         self._clock = clock
         self._share_s = share_s
@@ -53,6 +59,7 @@ class Retention:
         store = Maintenance(self._pool, self.name, term)
         self._misses = 0
         strays = await store.purge_strays(self._age_s, self._batch_max)
+        jobs = await self._purge_jobs(term)
         gone = kept = 0
         has_more = True
         while has_more and self._clock.monotonic_s() < until_s:
@@ -63,7 +70,17 @@ class Retention:
             has_more = len(turns) == self._batch_max * _LOOKS_PER_BATCH
             self._place = turns[-1].place if has_more else FIRST_PLACE
         waiting = f"; {kept} wait until the log has forgotten their record" if kept else ""
-        return Ticked(f"{gone} turns and {strays} stray rows forgotten{waiting}", has_more or strays >= self._batch_max)
+        of_jobs = f"; {jobs} jobs forgotten or given up" if jobs else ""
+        has_more |= max(strays, jobs) >= self._batch_max
+        return Ticked(f"{gone} turns and {strays} stray rows forgotten{of_jobs}{waiting}", has_more)
+
+    async def _purge_jobs(self, term: int) -> int:
+        """Forget jobs and receipts whose time is over, and give up uploads; how many jobs."""
+        jobs = Jobs(self._pool)
+        given_up = await jobs.abandon(self.name, term, self._upload_ttl_s, self._batch_max)
+        gone = await jobs.purge(self.name, term, LANE, self._age_s, self._batch_max)
+        await purge_erasures(self._pool, self.name, term, self._age_s, self._batch_max)
+        return given_up + gone
 
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:
         try:
