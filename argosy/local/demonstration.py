@@ -3,6 +3,9 @@
 The file has one JSON object a line: {"session", "workflow", "input"}. What comes after an empty line is posted when
 the turns before it have ended: a conversation that goes on from what others have left. An input {"remember": true}
 asks for graphs; where there are none it is posted with false.
+
+A line {"ingest", "graph"} uploads a text, by its path from the file's folder, before the turns beside it are posted:
+they are about that. Where there are no graphs, such a part is left out.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from rich.console import Console
 
 from argosy.client import AsyncClient, Event, ProblemError
 from argosy.errors import CallerError
+from argosy.local.upload import upload
 from argosy.turn.events import Event as Type
 from argosy.turn.status import Status
 
@@ -41,7 +45,7 @@ def read_turns(path: Path) -> list[Turns]:
     parts: list[Turns] = [[]]
     for number, line in enumerate(lines, 1):
         if line.strip():
-            parts[-1].append(_turn(line, f"{path}, line {number}"))
+            parts[-1].append(_turn(line, path, number))
         else:
             parts.append([])
     if not (parts := [part for part in parts if part]):
@@ -49,18 +53,25 @@ def read_turns(path: Path) -> list[Turns]:
     return parts
 
 
-def _turn(line: str, where: str) -> dict[str, Any]:
+def _turn(line: str, path: Path, number: int) -> dict[str, Any]:
+    where = f"{path}, line {number}"
     try:
         turn = json.loads(line)
     except ValueError as error:
         raise CallerError(f"{where}: {error}") from error
+    if isinstance(turn, dict) and {"ingest", "graph"} == turn.keys():
+        text = path.parent / str(turn["ingest"])
+        if not text.is_file():
+            raise CallerError(f"{where}: there is no file {text}")
+        return turn | {"ingest": text}
     if not isinstance(turn, dict) or not {"session", "workflow"} <= turn.keys():
-        raise CallerError(f"{where}: must be an object with session, workflow and input")
+        raise CallerError(f"{where}: must be an object with session, workflow and input, or with ingest and graph")
     return turn
 
 
-def forget(parts: Sequence[Turns]) -> bool:
+def forget(parts: list[Turns]) -> bool:
     """Let no turn ask for graphs. Returns whether one did."""
+    parts[:] = [turns for turns in parts if not any("ingest" in turn for turn in turns)]
     inputs = [turn.get("input") for turns in parts for turn in turns]
     asking = [each for each in inputs if isinstance(each, dict) and each.get("remember") is True]
     for each in asking:
@@ -80,6 +91,10 @@ async def _show(parts: Sequence[Turns], name: str, url: str, console: Console) -
         shown = Conversation(client, console)
         deadline_s = asyncio.get_running_loop().time() + _WITHIN_S
         for number, turns in enumerate(parts):
+            for each in turns:
+                if "ingest" in each:
+                    console.print(await upload(client, each["ingest"], each["graph"]), markup=False)
+            turns = [each for each in turns if "ingest" not in each]
             for turn in turns:
                 await shown.post(turn)
             posted = _counted(len(turns), "more turn" if number else "turn")

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+import json
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from argosy.client import AsyncClient, ProblemError
 from argosy.clock import SystemClock
@@ -18,11 +19,12 @@ async def upload(client: AsyncClient, path: Path, graph: str) -> str:
     """Upload a text as one document, named after its file, and wait until the graph has it; return what came of it, in
     words. The same text again is the same upload. Raises CallerError when it is not applied.
     """
-    text = await asyncio.to_thread(path.read_bytes)
-    key = hashlib.sha256(text).hexdigest()
-    address = f"/v1/graphs/{quote(graph, safe='')}/ingest?{urlencode({'id': path.stem})}"
+    text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+    document = {"op": "document", "id": path.stem, "text": text, "metadata": {"title": path.name}}
+    content = json.dumps([document]).encode()
+    key = hashlib.sha256(content).hexdigest()
     try:
-        job = await client.request("POST", address, content=text, key=key, headers={"content-type": "text/plain"})
+        job = await client.request("POST", f"/v1/graphs/{quote(graph, safe='')}/ingest", content=content, key=key)
         async with asyncio.timeout(_WITHIN_S):
             while job["status"] == "running":
                 await SystemClock().sleep(_LOOK_S)
@@ -34,4 +36,4 @@ async def upload(client: AsyncClient, path: Path, graph: str) -> str:
         raise CallerError(f"{path.name} was not applied within {_WITHIN_S:g} s: it waits for {what}") from None
     if job["status"] != "done" or job["rejected"]:
         raise CallerError(f"{path.name} was not applied: {job['status']} {job['reason']}")
-    return f"ingested {path.name} ({len(text)} bytes) into graph {graph}"
+    return f"ingested {path.name} ({len(text)} characters) into graph {graph}"

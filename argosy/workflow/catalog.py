@@ -23,7 +23,7 @@ from argosy.workflow.definition import Workflow, workflow_of
 
 log = structlog.get_logger()
 
-SHIPPED: Final = ("argosy.workflows.echo", "argosy.workflows.support_triage")
+SHIPPED: Final = ("argosy.workflows.ask_library", "argosy.workflows.echo", "argosy.workflows.support_triage")
 
 
 class Broken(NamedTuple):

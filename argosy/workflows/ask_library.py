@@ -7,6 +7,7 @@ Input:  {"question", "graph"?: where the texts are; "library" unless given}
 Result: {"answer": a sentence, or null, "chunk": the id of the chunk that has it, "document": its title, "summary"}
 """
 
+import math
 import re
 from typing import Any, Final
 
@@ -24,17 +25,18 @@ _END: Final = re.compile(r"(?<=[.;:!?])\s+")
 
 @step(effect="pure")
 async def best_sentence(question: str, chunks: list[Json]) -> Json | None:
-    """Return the sentence that has most of the question's words, the shortest of several: {"text", "chunk",
-    "document"}; None when none has any. A word counts the less the more chunks have it.
+    """Return the sentence that has most of the question's words: {"text", "chunk", "document"}; None when none has any.
+
+    A word counts the less the more chunks have it, and a sentence the less the longer it is.
     """
     words = [set(stems(chunk["text"])) for chunk in chunks]
     weights = {stem: 1 / held for stem in set(stems(question)) if (held := sum(stem in each for each in words))}
-    best, score = None, (0.0, 0)
+    best, best_score = None, 0.0
     for chunk in chunks:
         for sentence in _END.split(" ".join(chunk["text"].split())):
-            own = (sum(weights.get(stem, 0.0) for stem in set(stems(sentence))), -len(sentence))
-            if own[0] and own > score:
-                best, score = {"text": sentence, "chunk": chunk["id"], "document": chunk["document"]}, own
+            score = sum(weights.get(stem, 0.0) for stem in set(stems(sentence))) / math.sqrt(len(sentence.split()) or 1)
+            if score > best_score:
+                best, best_score = {"text": sentence, "chunk": chunk["id"], "document": chunk["document"]}, score
     return best
 
 

@@ -177,4 +177,4 @@ def test_what_ships_with_argosy_replays() -> None:
     code, output, errors = run(ROOT, *shipped, *examples)
 
     assert (code, errors) == (0, "")
-    assert "echo, support_triage" in output
+    assert "ask_library, echo, support_triage" in output

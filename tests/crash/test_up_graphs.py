@@ -21,6 +21,7 @@ from tests.harness.processes import ROOT, Managed
 
 TICKETS = ROOT / "examples" / "support_tickets.jsonl"
 REFUND = "T-58236, 8 days earlier: 'Re: Charged twice for order 77-3120' → hold for a human"
+SPEAKER = "The House of Representatives shall chuse their Speaker and other Officers"
 PARCEL = "T-58211, 8 days earlier: 'Paket seit einer Woche nicht angekommen' → kb-202 sent"
 
 
@@ -92,12 +93,14 @@ async def test_the_second_conversation_of_the_demonstration_shows_what_the_first
     said = up.log.read_text(encoding="utf-8").splitlines()
     assert "posted 4 turns of support_tickets.jsonl to 2 sessions" in said
     assert [line.split("remembered ")[1] for line in said if " remembered " in line][1:] == [REFUND, PARCEL]
+    assert "ingested constitution.txt (45441 characters) into graph library" in said
+    assert any(SPEAKER in line for line in said)
     (shown,) = [block.text for block in blocks(ROOT / "README.md") if "remembered" in block.text]
     assert [line for line in shown.splitlines() if line not in said] == ["…"]
     learned = await summary(client)
     assert {"Customer 2", "Ticket 6"} <= set(re.findall(r"[A-Z]\w+ \d+", learned))
 
-    first, second = read_turns(TICKETS)
+    first, second, _ = read_turns(TICKETS)
     await triaged(client, first)
     shards_of(up)[0].kill()
     refund, parcel = await triaged(client, second)

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from argosy import StepFailedError, WorkflowError
+from argosy.graph.facts import Source
+from argosy.ingest.documents import Document, replacement_of
 from argosy.local.demonstration import read_turns
 from argosy.workflow.catalog import Catalog
+from argosy.workflows.ask_library import ask_library
 from argosy.workflows.echo import echo
 from argosy.workflows.support_text import clean, language
 from argosy.workflows.support_triage import support_triage
@@ -17,7 +20,8 @@ from tests.workflow.list_journal import ListJournal
 from tests.workflow.running import run
 
 TICKETS = Path(__file__).parents[2] / "examples" / "support_tickets.jsonl"
-FIRST, SECOND = read_turns(TICKETS)  # conversations of two customers each, the second a week after the first
+CONSTITUTION = TICKETS.with_name("constitution.txt")
+FIRST, SECOND, _ = read_turns(TICKETS)  # conversations of two customers each, the second a week after the first
 LINES = FIRST + SECOND
 
 
@@ -191,3 +195,34 @@ async def test_a_ticket_without_its_text_fails_in_its_first_step() -> None:
 def test_quotes_and_signatures_are_not_what_the_customer_wrote() -> None:
     assert clean("Hi,\n\nhelp!\n\nOn Mon, X wrote:\n> old\n> text\n-- \nMaya\nBakery") == "Hi, help!"
     assert language("12345")["language"] == "en"
+
+
+async def asked(question: str) -> Any:
+    """What a library answers that has the example's text."""
+    graphs, journal = MemoryGraphs(), ListJournal()
+    await graphs.create(journal.tenant, "library")
+    made = replacement_of(Document("constitution", CONSTITUTION.read_text(encoding="utf-8"), {"title": "a text"}))
+    await graphs.of(journal.tenant, "library").apply(made.ops, key=None, token=None, source=Source())
+    journal.turn_id, journal.session, journal.shards = uuid.uuid4(), "reader", graphs
+    return await run(ask_library, {"question": question}, journal, payload_size_bytes_max=65_536)
+
+
+async def test_the_library_answers_with_a_sentence_and_where_it_stands() -> None:
+    sentence = "The House of Representatives shall chuse their Speaker and other Officers;"
+
+    assert await asked("Speaker") == {
+        "answer": sentence,
+        "chunk": "constitution#00003",
+        "document": "a text",
+        "summary": f"{sentence} (a text, constitution#00003)",
+    }
+
+
+async def test_the_library_says_that_it_has_no_answer() -> None:
+    assert (await asked("Zeppelins"))["summary"] == "nothing in the library says so"
+
+
+@pytest.mark.parametrize("question", [" ", 7])
+async def test_the_library_is_asked_a_question(question: Any) -> None:
+    with pytest.raises(WorkflowError, match="a question is a text"):
+        await asked(question)
