@@ -155,9 +155,11 @@ class Loading:
             await self._send(*picked)
 
     async def _send(self, key: _Key, queue: GraphFeeds) -> None:
-        shard = await self._shard_of(key)
-        queue.shard = shard
+        shard = queue.shard = await self._shard_of(key)
         if shard is not None:
+            if self._at_shard[shard] >= self._shard_batches_max:
+                self._for_shard.setdefault(shard, deque()).append(key)
+                return
             self._at_shard[shard] += 1
         self.in_flight += 1
         wants = Next.PAUSE

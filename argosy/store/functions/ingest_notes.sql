@@ -170,7 +170,7 @@ BEGIN
   gone := ARRAY(
     SELECT j.job_id
     FROM unnest(p_partitions) AS u (partition)
-    JOIN ingest_jobs AS j ON j.ended_at IS NULL
+    JOIN ingest_jobs AS j ON j.ended_at IS NULL AND j.kind = 'upload'
       AND j.bucket >= (u.partition * 1024 + p_partition_count - 1) / p_partition_count
       AND j.bucket < ((u.partition + 1) * 1024 + p_partition_count - 1) / p_partition_count
     WHERE NOT EXISTS (

@@ -1,0 +1,253 @@
+"""Uploads under kill -9: graphs have every line once, and rejects are listed once, whatever is killed when."""
+
+import asyncio
+import json
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from argosy.ingest.job import JobState
+from tests.harness.fleet import Fleet
+from tests.harness.processes import ROOT, Managed
+from tests.ingest.conftest import SECRET
+from tests.ingest.hand import TENANT, GatewayHand, nodes
+from tests.shards.processes import ShardProcess
+
+pytestmark = pytest.mark.slow
+
+SILENT_SOON = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
+GRAPHS = [f"g{number}" for number in range(4)]
+LINES, BAD = 2_000, 7
+STORM_LINES = 50_000  # of each of four jobs
+WITHIN_S = 300.0
+POSITIONS = "SELECT partition, position FROM argosy.positions WHERE lane = '*ingest' ORDER BY partition"
+ENDPOINT = "SELECT endpoint FROM argosy.shards WHERE member_id = $1"
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[ShardProcess]:
+    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
+    shard.start()
+    yield shard
+    shard.bury()
+
+
+@pytest.fixture
+def settings(shard: ShardProcess) -> dict[str, str]:
+    return {
+        "GRAPH_SERVICE_ENDPOINTS": shard.endpoint,
+        "GRAPH_TIMEOUT_S": "5",
+        "GRAPH_WATCH_S": "1",
+        "ALLOW_TENANT_HEADER": "true",
+        **SILENT_SOON,
+    }
+
+
+@pytest.fixture
+async def hand(idle_fleet: Fleet) -> AsyncIterator[GatewayHand]:
+    async with GatewayHand.of(idle_fleet) as hand:
+        yield hand
+
+
+def lines_of(count: int) -> list[bytes]:
+    """So many nodes, and BAD lines that are refused, spread among them."""
+    lines = nodes(count)
+    for number in range(BAD):
+        lines.insert(number * count // BAD, b'{"op": "nothing", "n": %d}' % number)
+    return lines
+
+
+async def all_is_there_once(hand: GatewayHand, jobs: dict[str, uuid.UUID], lines: list[bytes]) -> None:
+    bad = [number for number, line in enumerate(lines, 1) if b"nothing" in line]
+    for graph, job_id in jobs.items():
+        row = await hand.jobs.find(job_id, TENANT)
+        assert row is not None
+        row = await hand.until_ended(row, WITHIN_S)
+        assert (row.state, row.applied, row.rejected) == (JobState.DONE, len(lines) - BAD, BAD), row
+        assert await hand.numbers(graph) == list(range(len(lines) - BAD))
+        assert await hand.rejected_lines(row) == bad
+
+
+@pytest.mark.parametrize(
+    "crash_at",
+    ["ingest_polled:2", "ingest_sent:3", "ingest_applied", "ingest_applied:9", "ingest_noted", "ingest_noted:3"],
+)
+async def test_a_worker_killed_anywhere_leaves_every_line_applied_once(
+    crash_at: str, idle_fleet: Fleet, hand: GatewayHand
+) -> None:
+    lines = lines_of(LINES)
+    doomed = await asyncio.to_thread(lambda: idle_fleet.begin_ingest_worker(crash_at=crash_at))
+    jobs = {graph: (await hand.upload(graph, lines)).job_id for graph in GRAPHS}
+
+    assert await asyncio.to_thread(doomed.wait_dead, 60) == -9
+    await asyncio.to_thread(idle_fleet.ingest_worker)
+
+    await all_is_there_once(hand, jobs, lines)
+
+
+@pytest.mark.parametrize("stop_at", ["ingest_sent", "ingest_applied", "ingest_noted"])
+async def test_a_worker_that_wakes_up_late_applies_and_notes_nothing_twice(
+    stop_at: str, idle_fleet: Fleet, hand: GatewayHand
+) -> None:
+    path = f"{Path(__file__).with_name('stopping')}:{ROOT}"
+    lines = lines_of(LINES)
+    zombie = await asyncio.to_thread(lambda: idle_fleet.begin_ingest_worker(INGEST_STOP_AT=stop_at, PYTHONPATH=path))
+    jobs = {graph: (await hand.upload(graph, lines)).job_id for graph in GRAPHS}
+    await until_stopped(zombie)
+
+    await asyncio.to_thread(idle_fleet.ingest_worker)
+    await all_is_there_once(hand, jobs, lines)
+    positions = await hand.pool.fetch(
+        "SELECT partition, position FROM argosy.positions WHERE lane = '*ingest' ORDER BY 1"
+    )
+    psutil.Process(zombie.pid).resume()
+    await asyncio.to_thread(zombie.wait_ready)
+    again = {graph: (await hand.upload(graph, nodes(50, first=LINES))).job_id for graph in GRAPHS}
+
+    for graph, job_id in again.items():
+        row = await hand.jobs.find(job_id, TENANT)
+        assert row is not None
+        assert (await hand.until_ended(row, WITHIN_S)).applied == 50
+        assert await hand.numbers(graph) == list(range(LINES + 50))
+    now = await hand.pool.fetch(POSITIONS)
+    assert all(new[1] >= old[1] for old, new in zip(positions, now, strict=True))
+
+
+@pytest.mark.parametrize("crash_at", ["feed_committed", "feed_committed:7"])
+async def test_a_shard_killed_before_it_answers_has_every_line_once(
+    crash_at: str, idle_fleet: Fleet, shard: ShardProcess, hand: GatewayHand
+) -> None:
+    lines = lines_of(LINES)
+    jobs = {graph: (await hand.upload(graph, lines)).job_id for graph in GRAPHS}
+    await asyncio.to_thread(shard.process.terminate)
+    doomed = await asyncio.to_thread(lambda: shard.start(ARGOSY_CRASH_AT=crash_at))
+
+    await asyncio.to_thread(idle_fleet.ingest_worker)
+    assert await asyncio.to_thread(doomed.wait_dead, 60) == -9
+    await asyncio.to_thread(shard.start)
+
+    await all_is_there_once(hand, jobs, lines)
+
+
+async def test_while_a_shard_is_down_its_graphs_wait_and_others_go_on(
+    idle_fleet: Fleet, shard: ShardProcess, tmp_path: Path
+) -> None:
+    second = ShardProcess(tmp_path / "second", GRAPH_SERVICE_AUTH_SECRET=SECRET)
+    second.start()
+    idle_fleet.environment["GRAPH_SERVICE_ENDPOINTS"] += f",{second.endpoint}"
+    try:
+        async with GatewayHand.of(idle_fleet) as hand:
+            names = [f"graph-{number}" for number in range(12)]
+            rows = {name: await hand.graphs.create(TENANT, name) for name in names}
+            down = {name for name, row in rows.items() if row.shard == rows[names[0]].shard}
+            assert 0 < len(down) < len(names)
+            endpoint = await hand.pool.fetchval(ENDPOINT, rows[names[0]].shard)
+            doomed = shard if endpoint == shard.endpoint else second
+            doomed.process.kill()
+            lines = lines_of(LINES)
+            jobs = {name: await hand.upload(name, lines) for name in names}
+
+            await asyncio.to_thread(idle_fleet.ingest_worker)
+            for name in names:
+                if name in down:
+                    await hand.until(jobs[name], lambda row: row.waits_for == "shard", WITHIN_S)
+            doomed.start()
+
+            await all_is_there_once(hand, {name: job.job_id for name, job in jobs.items()}, lines)
+    finally:
+        second.bury()
+
+
+async def test_an_upload_sent_again_after_its_lines_were_deleted_is_not_applied_again(
+    idle_fleet: Fleet, hand: GatewayHand
+) -> None:
+    await asyncio.to_thread(idle_fleet.ingest_worker)
+    lines = nodes(200)
+    first = await hand.upload("g", lines, "one")
+    await hand.until_ended(first)
+    deletes = [json.dumps({"op": "delete_node", "id": f"n{number}"}).encode() for number in range(100)]
+    await hand.until_ended(await hand.upload("g", deletes, "two"))
+
+    # As a gateway would that has lost its database: the whole of it is in the log once more.
+    await hand.append(first, *hand.records(first, lines), hand.end(first, lines))
+    await hand.until_ended(await hand.upload("g", nodes(1, first=500), "three"))
+
+    assert await hand.numbers("g") == [*range(100, 200), 500]
+
+
+async def test_a_storm_of_kills_leaves_graphs_that_equal_their_uploads(
+    idle_fleet: Fleet, shard: ShardProcess, hand: GatewayHand
+) -> None:
+    """Four uploads over REST, each sent again until it is taken, while gateway, workers and shard are killed."""
+    lines = lines_of(STORM_LINES)
+    over = asyncio.Event()
+    await asyncio.to_thread(idle_fleet.gateway)
+    for _ in range(2):
+        await asyncio.to_thread(idle_fleet.ingest_worker)
+    killing = asyncio.create_task(kill_all(idle_fleet, shard, over))
+
+    started = await asyncio.gather(*(sent_until_taken(idle_fleet, graph, b"\n".join(lines)) for graph in GRAPHS))
+    jobs = dict(zip(GRAPHS, started, strict=True))
+    for job_id in started:
+        row = await hand.jobs.find(job_id, TENANT)
+        assert row is not None
+        await hand.until(
+            row, lambda row: row.state is not JobState.RUNNING or row.next_line > STORM_LINES // 2, WITHIN_S
+        )
+    over.set()
+    await killing
+
+    await all_is_there_once(hand, jobs, lines)
+
+
+async def sent_until_taken(fleet: Fleet, graph: str, body: bytes) -> uuid.UUID:
+    headers = {"content-type": "application/x-ndjson", "idempotency-key": "one", "x-argosy-tenant": TENANT}
+    until_s = time.monotonic() + WITHIN_S
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
+        while True:
+            assert time.monotonic() < until_s
+            try:
+                reply = await client.post(f"{fleet.url}/v1/graphs/{graph}/ingest", content=body, headers=headers)
+            except httpx2.HTTPError:
+                await asyncio.sleep(0.2)
+                continue
+            if reply.status_code in (200, 202):
+                return uuid.UUID(reply.json()["job_id"])
+            assert reply.status_code in (408, 429, 503, 504), reply.text
+            await asyncio.sleep(0.2)
+
+
+async def kill_all(fleet: Fleet, shard: ShardProcess, over: asyncio.Event) -> None:
+    """Kill one after the other at random moments, and start another in its place."""
+    chance = random.Random(7)
+    while not over.is_set():
+        await asyncio.sleep(chance.uniform(0.3, 1.5))
+        victim = chance.choice(["gateway", "ingest-worker", "ingest-worker", "shard"])
+        if victim == "shard":
+            shard.process.kill()
+            await asyncio.to_thread(shard.start)
+            continue
+        living = [each for each in fleet.processes if each.name == victim and is_alive(each)]
+        if living:
+            living[0].kill()
+        await asyncio.to_thread(fleet.gateway if victim == "gateway" else fleet.begin_ingest_worker)
+
+
+def is_alive(process: Managed) -> bool:
+    try:
+        return psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def until_stopped(process: Managed) -> None:
+    until_s = time.monotonic() + 30
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < until_s
+        await asyncio.sleep(0.05)
