@@ -241,7 +241,7 @@ async def kill_all(fleet: Fleet, shard: ShardProcess, over: asyncio.Event) -> No
 
 def is_alive(process: Managed) -> bool:
     try:
-        return psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -141,7 +141,7 @@ async def test_what_a_partition_brought_is_dropped_when_it_is_read_no_more() -> 
         world.graphs.graphs["crm"].gate.set()
         world.partition = Partition(0, 0, 2)
         world.progress.read(world.partition)
-        world._next = 0
+        world.next_position = 0
         world.upload("crm", LINES, job=1_000)
         await world.until_noted()
 

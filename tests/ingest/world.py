@@ -142,7 +142,7 @@ class World:
         )
         self.partition = Partition(0, 0, 1)
         self.progress.read(self.partition)
-        self._next = 0
+        self.next_position = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "World":
@@ -159,7 +159,7 @@ class World:
         self, graph: str, lines: Sequence[bytes], *, tenant: str = "acme", size: int = 2, job: int = 0
     ) -> uuid.UUID:
         """Read the records of a whole upload, and its end."""
-        job_id = uuid.UUID(int=job or len(self.graphs.graphs) + 1_000 + self._next)
+        job_id = uuid.UUID(int=job or len(self.graphs.graphs) + 1_000 + self.next_position)
         before = EMPTY
         for first in range(0, len(lines), size):
             part = lines[first : first + size]
@@ -171,11 +171,11 @@ class World:
         return job_id
 
     def read(self, record: LinesRecord | EndRecord) -> None:
-        self.loading.add(self.partition, record, Record(self._next, 0, None, encode(record), ()))
-        self._next += 1
+        self.loading.add(self.partition, record, Record(self.next_position, 0, None, encode(record), ()))
+        self.next_position += 1
 
     async def until_noted(self, position: int | None = None) -> None:
-        wanted = self._next if position is None else position
+        wanted = self.next_position if position is None else position
         async with asyncio.timeout(20):
             while self.notes.positions.get(0, 0) < wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

@@ -152,6 +152,8 @@ class Intake:
                     looked_at_s = self._clock.monotonic_s()
                     await self._look()
                 self._balance()
+                if not self._is_draining:
+                    self._stop_full()
             try:
                 async with asyncio.timeout(_BALANCE_S):
                     await self._news.wait()
@@ -250,16 +252,19 @@ class Intake:
         elif self._is_paused and held <= self._held_max // 2:
             self._is_paused = False
             self._reader.resume()
+
+    def _stop_full(self) -> None:
+        """Stop partitions with too many records of graphs that wait, and go on with those that have few again."""
+        waiting = self._loading.waiting_size_bytes()
         share = min(self._partition_held_max, self._held_max // 2 // max(1, len(self._reading)))
-        for partition in self._reading.values():
-            waiting = self._loading.waiting_size_bytes(partition) if partition.held_size_bytes else 0
-            if partition.number not in self._stopped and waiting >= share:
-                self._stopped.add(partition.number)
-                self._reader.stop(partition.number)
+        for number, partition in self._reading.items():
+            if number not in self._stopped and waiting[number] >= share:
+                self._stopped.add(number)
+                self._reader.stop(number)
                 partition.reading.read_no_more()
-                log.warning(telemetry.INGEST_PARTITION_PAUSED, partition=partition.number, waiting_size_bytes=waiting)
-            elif partition.number in self._stopped and waiting <= share // 2:
-                self._stopped.discard(partition.number)
+                log.warning(telemetry.INGEST_PARTITION_PAUSED, partition=number, waiting_size_bytes=waiting[number])
+            elif number in self._stopped and waiting[number] <= share // 2:
+                self._stopped.discard(number)
                 self._read_on(partition)
-                log.info(telemetry.INGEST_PARTITION_RESUMED, partition=partition.number)
+                log.info(telemetry.INGEST_PARTITION_RESUMED, partition=number)
         telemetry.INGEST_PARTITIONS_PAUSED.set(len(self._stopped))

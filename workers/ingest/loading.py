@@ -29,6 +29,7 @@ from argosy.workers.ingest.partition import Partition
 from argosy.workers.ingest.progress import Progress
 
 _FEEDS_KEPT: Final = 10_000  # without records: one that is forgotten is only asked once more than needed
+_BESIDE_BYTES: Final = 2_048  # what a record takes beside its value: its job's feed, and its graph's queue
 _Key = tuple[str, str, bytes]
 
 
@@ -71,7 +72,8 @@ class Loading:
             queue = self._queues[key] = GraphFeeds(
                 graph, self._jobs, self._lives, self._progress, self._clock, wait_s_max=self._wait_s_max
             )
-        queue.add(Held(self._feed(record), record, partition, partition.add(read.position, len(read.value or b""))))
+        slot = partition.add(read.position, len(read.value or b"") + _BESIDE_BYTES)
+        queue.add(Held(self._feed(record), record, partition, slot))
         if key not in self._placed:
             self._placed.add(key)
             self._enter(key)
@@ -98,11 +100,13 @@ class Loading:
         """The feeds that this worker has records of, or had lately, and whose jobs may go on."""
         return [each for each in self._feeds.values() if not each.is_over]
 
-    def waiting_size_bytes(self, partition: Partition) -> int:
-        """Return the size of a partition's records whose graphs wait."""
-        return sum(
-            each.held_size_bytes for each in self._queues.values() if each.partition is partition and each.waits_for
-        )
+    def waiting_size_bytes(self) -> Counter[int]:
+        """Return the size of the records whose graphs wait, by partition."""
+        found: Counter[int] = Counter()
+        for each in self._queues.values():
+            if each.waits_for and each.partition is not None:
+                found[each.partition.number] += each.held_size_bytes
+        return found
 
     def _feed(self, record: IngestRecord) -> Feed:
         feed = self._feeds.get(record.job_id)

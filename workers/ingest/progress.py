@@ -1,9 +1,10 @@
 """What this worker found out and has not said yet, and its saying: one call about every quarter of a second.
 
 Rules:
-- What a record came to is taken in before the record is done (`Partition.done`), and positions are read as the call is
-  made. So no position passes a record whose job's state and refused lines are not in the same call.
-- A call whose outcome is not known is made again, with what came meanwhile: all of it holds however often it is said.
+- What a record came to is taken in before the record is done (`Partition.done`). Positions are read first and said
+  last, when everything that was taken in by then is in Postgres: no position passes a record of which anything is not.
+- A call is bounded, by jobs and by refused lines. One whose outcome is not known is made again, with what came
+  meanwhile: all of it holds however often it is said.
 - While Postgres is away, what waits to be said is bounded: without `room` no graph is asked.
 - The log is told of a position, and a graph's file of the refused lines that it need not tell again, once Postgres has
   them.
@@ -16,56 +17,22 @@ from typing import Final
 
 from argosy import crash_points, telemetry
 from argosy.clock import Clock
-from argosy.graph.feeds import FeedState, RefusedLine
+from argosy.graph.feeds import RefusedLine
 from argosy.ingest.job import JobState, WaitsFor
 from argosy.ingest.record import EndRecord
 from argosy.log import LogReader
 from argosy.rounds import Rounds
-from argosy.store.ingest_notes import DeadRecord, JobNote, Note, Notes, Passed, RejectNote, Verdict
+from argosy.store.ingest_notes import DeadRecord, Note, Notes, Passed, RejectNote
 from argosy.workers.ingest.decision import Ending
 from argosy.workers.ingest.feed import Feed
 from argosy.workers.ingest.partition import Partition
+from argosy.workers.ingest.said import Said, parts
 
 _INTERVAL_S: Final = 0.25
 _SOON: Final = 64  # records that are done: then it is said at once
-_JOBS_MAX: Final = 2_000  # that wait to be said: a call with as many takes a second or so
-_REJECTS_MAX: Final = 20_000  # as long: with reasons and starts about 10 MB
-
+_JOBS_MAX: Final = 2_000  # that wait to be said
+_REJECTS_MAX: Final = 20_000  # so do these: with reasons and starts about 10 MB
 _Idle = dict[Partition, tuple[int, float]]  # a position, and when the log ended there
-
-
-class Said:
-    """What is to be said of one job. Later words replace earlier ones, but for an end, which stays."""
-
-    __slots__ = ("end", "ending", "feed", "rejects", "state", "waits_for")
-
-    def __init__(self, feed: Feed) -> None:
-        self.feed = feed
-        self.state: FeedState | None = None
-        self.waits_for: WaitsFor | None = None
-        self.end: EndRecord | None = None
-        self.ending = Ending(Verdict.NOTHING)
-        self.rejects: list[RefusedLine] = []
-
-    def note(self, rate_lines_s: float) -> JobNote:
-        feed, state = self.feed, self.state
-        return JobNote(
-            feed.job_id,
-            feed.tenant,
-            feed.graph,
-            feed.incarnation,
-            feed.bucket,
-            feed.made_at,
-            None if state is None else state.next,
-            None if state is None else state.chain,
-            None if state is None else state.applied,
-            None if state is None else state.rejected,
-            rate_lines_s,
-            self.waits_for,
-            None if self.end is None else self.end.line_count,
-            None if self.end is None else self.end.chain,
-            *self.ending,
-        )
 
 
 class Progress:
@@ -80,6 +47,7 @@ class Progress:
         self._dead: list[DeadRecord] = []
         self._idle: _Idle = {}
         self._partitions: dict[int, Partition] = {}
+        self._life = object()  # another one after everything was forgotten
         self._done = self._rejects = 0
         self._soon = asyncio.Event()
         self._followers: list[Callable[[Feed], None]] = []
@@ -141,6 +109,7 @@ class Progress:
 
     def forget(self) -> None:
         """Drop what was not said: it may not hold any more."""
+        self._life = object()
         self._said, self._dead, self._idle = {}, [], {}
         self._partitions.clear()
         self._done = self._rejects = 0
@@ -179,27 +148,41 @@ class Progress:
         passed = self._passed()
         if not (passed or self._said or self._dead):
             return
-        said, dead, idle = self._said, self._dead, self._idle
+        said, dead, idle, life = self._said, self._dead, self._idle, self._life
         self._said, self._dead, self._idle, self._done, self._rejects = {}, [], {}, 0, 0
         followed = dict(self._partitions)
-        rejects = [RejectNote(each.feed.job_id, 0, *line) for each in said.values() for line in each.rejects]
-        jobs = [each.note(each.feed.rate_of(self._clock.monotonic_s())) for each in said.values()]
-        confirmed = {feed: feed.refused_through for feed in said}
         try:
-            noted = await self._notes.say(Note(passed, dead, jobs, rejects))
+            for part in parts(list(said.values())):
+                await self._say_jobs(part)
+                if life is not self._life:
+                    return  # meanwhile everything was forgotten
+                for each in part:
+                    del said[each.feed]
+            # Last, when everything is in Postgres that happened before them.
+            noted = await self._notes.say(Note(passed, dead))
         except BaseException:
-            self._restore(said, dead, idle)
+            if life is self._life:
+                self._restore(said, dead, idle)
             raise
         crash_points.reach("ingest_noted")
-        for each in passed:
-            self._note_position(followed[each.partition], each.end, noted.positions[each.partition])
-        for feed in said:
-            feed.confirmed = max(feed.confirmed, confirmed[feed])
+        if life is self._life:
+            for number, _, end, _ in passed:
+                self._note_position(followed[number], end, noted.positions[number])
+        self._balance()
+
+    async def _say_jobs(self, part: list[Said]) -> None:
+        now_s = self._clock.monotonic_s()
+        jobs = [each.note(each.feed.rate_of(now_s)) for each in part]
+        rejects = [RejectNote(each.feed.job_id, 0, *line) for each in part for line in each.rejects]
+        noted = await self._notes.say(Note(jobs=jobs, rejects=rejects))
+        for each in part:
+            feed = each.feed
+            if each.rejects:
+                feed.confirmed = max(feed.confirmed, each.rejects[-1].line)
             if (state := noted.states[feed.job_id]) is not JobState.RUNNING:
                 self._note_end(feed, state)
             for after_note in self._followers:
                 after_note(feed)
-        self._balance()
 
     def _passed(self) -> list[Passed]:
         """Return the partitions that have something to say."""
@@ -231,13 +214,8 @@ class Progress:
         for feed, newer in self._said.items():
             if (older := said.get(feed)) is None:
                 said[feed] = newer
-                continue
-            older.state = newer.state or older.state
-            older.waits_for = older.waits_for if newer.waits_for is None else newer.waits_for
-            older.end = newer.end or older.end
-            if newer.ending.verdict is not Verdict.NOTHING:
-                older.ending = newer.ending
-            older.rejects.extend(newer.rejects)
+            else:
+                older.follow_with(newer)
         self._said, self._dead, self._idle = said, dead + self._dead, {**idle, **self._idle}
         self._rejects = sum(len(each.rejects) for each in said.values())
         self._balance()
