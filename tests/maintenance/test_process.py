@@ -145,7 +145,7 @@ async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
     assert {each["outcome"].partition(";")[0] for each in found.values()} <= {
         "0 lanes trimmed",
         "1 lanes trimmed",
-        "0 turns, 0 jobs and 0 stray rows forgotten",
+        "0 turns and 0 stray rows forgotten",
         "nobody keeps dead rows",
         "0 graphs expired, 0 dropped",
         "0 moves planned, 0 carried on",
