@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 _TURN_ID: Final = "01977b1c-5a80-8a3f-a63e-72d17dd3991d"
+_JOB_ID: Final = "eadb21cd-d672-81af-b786-52c729135349"
 _LINKS: Final = {
     "self": f"/v1/turns/{_TURN_ID}",
     "events": f"/v1/turns/{_TURN_ID}/events",
@@ -49,6 +50,34 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             "ended_at": "2026-07-01T09:30:04Z",
             "receipt": [{"where": "postgres", "what": "turns", "removed": 3, "until": None}],
             "links": {"self": "/v1/erasures/0b0e3f6e-6d53-4f0c-9c55-0f6f5f5b8d11"},
+        }
+    ],
+    "JobView": [
+        {
+            "job_id": _JOB_ID,
+            "graph": "customers",
+            "kind": "upload",
+            "status": "running",
+            "code": "",
+            "reason": "",
+            "idempotency_key": "customers-2026",
+            "received_lines": 200_000,
+            "received_bytes": 21_000_000,
+            "chain": "335a1bafa30480f3ee7971a287f841cf",
+            "is_uploaded": True,
+            "lines": 200_000,
+            "applied": 81_920,
+            "rejected": 3,
+            "rate_lines_s": 24_310.5,
+            "waits_for": "",
+            "made_at": "2026-01-01T12:00:00Z",
+            "ended_at": None,
+            "links": {
+                "self": f"/v1/ingest/{_JOB_ID}",
+                "events": f"/v1/ingest/{_JOB_ID}/events",
+                "rejects": f"/v1/ingest/{_JOB_ID}/rejects",
+                "cancel": f"/v1/ingest/{_JOB_ID}/cancel",
+            },
         }
     ],
     "GraphPosted": [{"graph": "customers"}],

@@ -55,6 +55,8 @@ def ingest_files(
                 console.print(_text(f"{shown}: interrupted; the same command goes on where it was"))
                 return _INTERRUPTED
             sys.stdout.write(_line(shown, job))
+            if job.status in (JobState.FAILED, JobState.CANCELLED):
+                console.print(_text(f"{shown}: this upload has ended so; one with another --key begins anew"))
             sys.stdout.flush()
             is_good = is_good and job.status in (JobState.DONE, JobState.RUNNING) and not job.rejected
             if rejects is not None and job.rejected:
