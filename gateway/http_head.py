@@ -5,8 +5,8 @@ from typing import Final
 
 _ONCE: Final = frozenset(
     {
-        b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"last-event-id", b"origin",
-        b"traceparent", b"transfer-encoding", b"x-argosy-tenant",
+        b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"idempotency-key",
+        b"last-event-id", b"origin", b"traceparent", b"transfer-encoding", b"x-argosy-tenant",
     }
 )  # fmt: skip
 _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")

@@ -43,11 +43,17 @@ async def test_what_a_client_uploads_is_asked_for_once_its_job_is_done(idle_flee
         assert found["rows"] == [[2_000 + 2]]
         assert hits["hits"][0]["node"]["id"].startswith("voyage")
 
+        gone = await client.ingest("things", [{"op": "delete_node", "id": f"n{number}"} for number in range(5)])
+        await gone.wait(timeout_s=60)
+        await (await client.ingest("things", file, key="k")).wait(timeout_s=60)
+        after = await client.request("POST", "/v1/graphs/things/query", content=json.dumps(count).encode())
+        assert after["rows"] == [[2_000 + 2 - 5]]
+
         with pytest.raises(ProblemError, match="idempotency_mismatch"):
             await client.ingest("things", b"{}\n", key="k")
         with pytest.raises(ProblemError, match="job_ended"):
             await first.cancel()
-        assert [each.job_id for each in await client.jobs("things")] == [text.job_id, first.job_id]
+        assert [each.job_id for each in await client.jobs("things")] == [gone.job_id, text.job_id, first.job_id]
 
 
 @pytest.mark.slow

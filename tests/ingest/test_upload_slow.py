@@ -33,6 +33,20 @@ async def test_an_upload_outlives_the_gateway_that_takes_it(idle_fleet: Fleet, t
 
 
 @KAFKA_ONLY
+async def test_a_million_bad_lines_are_counted_and_few_of_them_kept(idle_fleet: Fleet) -> None:
+    await asyncio.to_thread(lambda: (idle_fleet.gateway(), idle_fleet.ingest_worker(INGEST_REJECTS_MAX="100")))
+
+    async with AsyncClient(idle_fleet.url) as client:
+        handle = await client.ingest("things", b"no json\n" * 1_000_000 + b"\n".join(nodes(10)))
+        job = await handle.wait(timeout_s=170)
+        kept = [each.line async for each in handle.rejects()]
+
+    assert (job.lines, job.applied, job.rejected) == (1_000_010, 10, 1_000_000)
+    assert 0 < len(kept) <= 100
+    assert len(set(kept)) == len(kept)
+
+
+@KAFKA_ONLY
 @pytest.mark.timeout(900)
 async def test_an_upload_of_any_size_costs_a_gateway_no_memory(idle_fleet: Fleet) -> None:
     """1 GB; what the process has at its most does not depend on how much comes."""
