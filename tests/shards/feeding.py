@@ -1,6 +1,8 @@
 """Feeds for tests: lines, cut into batches as a test wants them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -8,7 +10,7 @@ import msgspec
 from argosy.graph.facts import NO_SOURCE, GraphRef, Source
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op
-from argosy.ingest.chain import EMPTY, chain_of
+from argosy.ingest.chain import EMPTY, chain
 from argosy.shards.engine import Engine
 from tests.shards.engines import NOW_MS, person
 
@@ -24,11 +26,9 @@ class Upload(NamedTuple):
 
     def batch(self, first: int, last: int, *, confirmed: int = 0, source: Source = NO_SOURCE) -> FeedBatch:
         """Return the lines from one number to another, both of which are there; first: last + 1: none."""
-        lines = self.lines[first - 1 : last]
-        before = chain_of(EMPTY, self.lines[: first - 1])
-        after = chain_of(before, lines)
-        text = b"\n".join(lines)
-        return FeedBatch(self.feed, self.made_at_ms, first, last + 1, before, after, text, confirmed, source)
+        chains, text = _chains_of(tuple(self.lines)), b"\n".join(self.lines[first - 1 : last])
+        ends = (chains[first - 1], chains[last])
+        return FeedBatch(self.feed, self.made_at_ms, first, last + 1, *ends, text, confirmed, source)
 
     @property
     def whole(self) -> FeedBatch:
@@ -40,8 +40,14 @@ class Upload(NamedTuple):
 
     def state(self, done: int, *, applied: int | None = None, rejected: int = 0) -> FeedState:
         """Return the feed when so many lines were done. applied: of them; None: the rest of those rejected."""
-        chain = chain_of(EMPTY, self.lines[:done])
+        chain = _chains_of(tuple(self.lines))[done]
         return FeedState(self.feed, done + 1, chain, done - rejected if applied is None else applied, rejected)
+
+
+@lru_cache
+def _chains_of(lines: tuple[bytes, ...]) -> list[bytes]:
+    """Return the chain at each line, and before the first."""
+    return list(accumulate(lines, chain, initial=EMPTY))
 
 
 def upload(*lines: Op | bytes | dict[str, Any], feed: str = "job", made_at_ms: int = NOW_MS) -> Upload:
