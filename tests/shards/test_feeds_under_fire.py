@@ -41,9 +41,8 @@ async def allowed(call: Awaitable[T]) -> T | None:
 class Fire:
     """One graph under fire. done: by life, how many lines somebody was told are done."""
 
-    def __init__(self, shard: Transport, engine: Engine) -> None:
+    def __init__(self, shard: Transport) -> None:
         self._shard = shard
-        self._engine = engine
         self.ref = new_ref()
         self.old: list[GraphRef] = []
         self.done: dict[uuid.UUID, int] = {}
@@ -99,8 +98,7 @@ class Fire:
         """Seal the graph, take a copy, let it go, and bring the copy in."""
         await asyncio.sleep(random.random() * 0.6)
         before, after = self.ref, self.ref._replace(generation=self.ref.generation + 1)
-        seal = self._engine.graph(before).set_state
-        await asyncio.to_thread(seal, before, GraphState.SEALED, before.generation)
+        await self._shard.copies.set_state(before, GraphState.SEALED, before.generation, deadline_s=S)
         lines = [part async for part in self._shard.export(before, deadline_s=S)]
         self.old.append(before)
         await self._shard.drop(before, deadline_s=S)
@@ -121,7 +119,7 @@ class Fire:
 
 async def go(engine: Engine, disasters: int) -> None:
     async with shard_of(engine) as shard:
-        fire = Fire(shard, engine)
+        fire = Fire(shard)
         await shard.create(fire.ref, deadline_s=S)
         acting = [asyncio.create_task(act()) for act in (*[fire.send] * 4, fire.write, fire.query, fire.query)]
         for _ in range(disasters):
