@@ -45,7 +45,8 @@ class Ingest(BaseModel):
         default=200.0,
         ge=2,
         le=1_100,
-        description="An upload of gzip may become so many times as large as it was sent, beyond its first 64 MiB.",
+        description="An upload of gzip may become so many times as large as it was sent, beyond its first 64 MiB. "
+        "A line end counts as 64 bytes.",
     )
     ingest_silent_s: Seconds = Field(
         default=30.0, description="An upload of which nothing comes for so long is ended, 408; it can go on later."

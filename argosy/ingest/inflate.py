@@ -2,7 +2,8 @@
 
 A gzip may have several members, one behind the other. What is refused: what is no gzip, what ends within a member, what
 does not have the checksum that it says, and a bomb: beyond the first 64 MiB nothing may be more than so many times as
-large as it was sent. Text of JSON is 5 to 20 times as large; what gzip can do at the most is 1,032 times.
+large as it was sent. Text of JSON is 5 to 20 times as large; what gzip can do at the most is 1,032 times. Lines cost
+more than bytes do, and 64 KB of gzip can have 64 million of them: so the end of each counts as 64 bytes.
 """
 
 import zlib
@@ -15,6 +16,7 @@ PIECE_SIZE_BYTES: Final = 65_536  # some 0.2 ms
 # zlib copies what it did not use yet each time that it returns: the less is given to it, the less is copied.
 _FED_SIZE_BYTES: Final = 16_384
 _FREE_SIZE_BYTES: Final = 67_108_864
+_LINE_END_SIZE_BYTES: Final = 64
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -52,7 +54,7 @@ class Inflater:
             made = self._member.decompress(data, PIECE_SIZE_BYTES)
         except zlib.error as error:
             raise GzipError(f"the body is no valid gzip: {error}") from None
-        self._made_size_bytes += len(made)
+        self._made_size_bytes += len(made) + (_LINE_END_SIZE_BYTES - 1) * made.count(b"\n")
         if self._made_size_bytes > max(_FREE_SIZE_BYTES, self._ratio_max * self._read_size_bytes):
             raise GzipError(f"the gzip becomes more than {self._ratio_max:g} times as large as it was sent")
         return made

@@ -19,14 +19,19 @@ _PLAIN: Final = "identity"
 _GZIP: Final = "gzip"
 
 
-async def blocks(request: Request, settings: Settings, size_bytes_max: int) -> AsyncIterator[bytes]:
-    """Yield the body. size_bytes_max: of all blocks. Raises: Problem, GzipError, ClientDisconnect."""
+def is_gzip(request: Request) -> bool:
+    """Return whether the body is sent as gzip. Raises Problem when it is sent as something else than that or plain."""
     encoding = request.headers.get("content-encoding", _PLAIN).strip().lower()
     if encoding not in (_PLAIN, _GZIP):
         raise Problem(
             "unsupported_media_type", f"Content-Encoding is {encoding[:80]!r}, send gzip or the body as it is"
         )
-    inflater = Inflater(settings.ingest_gzip_ratio_max) if encoding == _GZIP else None
+    return encoding == _GZIP
+
+
+async def blocks(request: Request, settings: Settings, size_bytes_max: int) -> AsyncIterator[bytes]:
+    """Yield the body. size_bytes_max: of all blocks. Raises: Problem, GzipError, ClientDisconnect."""
+    inflater = Inflater(settings.ingest_gzip_ratio_max) if is_gzip(request) else None
     left_bytes = size_bytes_max
     async for sent in _sent(request, settings.ingest_silent_s):
         for block in _plain(sent) if inflater is None else inflater.feed(sent):

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from argosy.gateway import names
 from argosy.gateway.ingest import views
+from argosy.gateway.ingest.blocks import is_gzip
 from argosy.gateway.ingest.job_source import JobSource, not_found
 from argosy.gateway.ingest.lines import Shape, lines, shape_of
 from argosy.gateway.ingest.packer import LINE_MAX, Packer, Place
@@ -93,6 +94,7 @@ async def ingest(
     state = state_of(request)
     tenant, name = state.tenant_of(request), name_of(request)
     shape = shape_of(request)
+    is_gzip(request)  # what cannot be read makes no job
     if (shape is Shape.TEXT) != (document is not None):
         raise Problem(
             "invalid_parameter", "`id` is that of the document which a text becomes: there it has to be given"

@@ -65,6 +65,12 @@ async def test_what_is_no_upload_is_refused(client: httpx2.AsyncClient) -> None:
     ]
 
 
+async def test_what_is_sent_in_a_way_that_nobody_reads_makes_no_job(client: httpx2.AsyncClient) -> None:
+    for headers in ({"content-type": "text/csv"}, {"content-encoding": "br"}):
+        await client.post(INGEST, content=b"{}\n", headers=NDJSON | headers)
+    assert (await client.get(INGEST)).json()["jobs"] == []
+
+
 async def test_parameters_that_make_no_sense_are_refused(client: httpx2.AsyncClient) -> None:
     zeros = "0" * 32
     queries = [

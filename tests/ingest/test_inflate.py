@@ -69,6 +69,15 @@ def test_a_bomb_is_refused_before_it_bursts() -> None:
     assert peak < 2_000_000
 
 
+def test_a_bomb_of_lines_of_nothing_is_refused_after_a_million_or_so() -> None:
+    pieces, taken = Inflater(200).feed(gzip.compress(b"\n" * 20_000_000, 6)), [0]
+
+    with pytest.raises(GzipError, match="200 times"):
+        taken.extend(piece.count(b"\n") for piece in pieces)
+
+    assert sum(taken) < 1_200_000
+
+
 def test_much_of_the_same_is_no_bomb_while_it_is_small() -> None:
     assert len(inflate(gzip.compress(bytes(10_000_000)), ratio_max=2)) == 10_000_000
 

@@ -181,6 +181,29 @@ async def test_ended_jobs_are_forgotten_when_the_log_has_forgotten_them(jobs: Jo
         await jobs.purge("retention", term - 1, "*ingest", 3_600.0, 10)
 
 
+async def test_a_job_with_very_many_refused_lines_is_forgotten_bit_by_bit(jobs: Jobs, store_dsn: str) -> None:
+    term = await term_of(store_dsn, "retention")
+    job = Job()
+    await jobs.begin(job.new, LOG)
+    await jobs.cancel(job.job_id, TENANT)
+    await execute(store_dsn, "UPDATE ingest_jobs SET ended_at = now() - interval '1 day'")
+    await execute(
+        store_dsn,
+        "INSERT INTO ingest_rejects (job_id, line, code, reason, start)"
+        " SELECT $1, n, '', '', '' FROM generate_series(1, 20001) AS n",
+        job.job_id,
+    )
+
+    first = await jobs.purge("retention", term, "*ingest", 3_600.0, 10)
+    left = await jobs.rejects(job.job_id, TENANT, (0, 0), 10)
+    still_there = await jobs.find(job.job_id, TENANT)
+    await jobs.purge("retention", term, "*ingest", 3_600.0, 10)
+
+    assert (first, len(left), still_there is not None) == (1, 1, True)
+    assert await jobs.find(job.job_id, TENANT) is None
+    assert await jobs.rejects(job.job_id, TENANT, (0, 0), 10) == []
+
+
 async def test_an_upload_that_nobody_completes_is_given_up(jobs: Jobs, store_dsn: str) -> None:
     term = await term_of(store_dsn, "retention")
     half, whole = Job(), Job()

@@ -183,28 +183,28 @@ CREATE OR REPLACE FUNCTION erase_jobs(p_role text, p_term bigint, p_erasure uuid
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   e record;
+  due uuid[];
   gone uuid[];
   each uuid;
-  n bigint;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   PERFORM need_read_committed();
   SELECT * INTO e FROM erasures WHERE erasure_id = p_erasure;
-  gone := ARRAY(
+  due := ARRAY(
     SELECT j.job_id FROM ingest_jobs AS j
     WHERE j.tenant = e.tenant AND (e.kind = 'tenant' OR j.graph = e.target) AND e.kind IN ('tenant', 'graph') AND j.made_at <= e.through_at
     ORDER BY j.job_id LIMIT p_limit);
-  FOREACH each IN ARRAY gone LOOP
+  FOREACH each IN ARRAY due LOOP
     PERFORM settle_job(each, 'cancelled', 'erased', 'its graph was erased');
   END LOOP;
-  PERFORM tell_waiters(gone);
-  UPDATE ingest_jobs SET tenant = '', graph = '', idempotency_key = NULL, reason = '', rejects_kept = 2147483647 WHERE job_id = ANY (gone);
-  DELETE FROM ingest_rejects WHERE job_id = ANY (gone);
-  GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM tell_waiters(due);
+  UPDATE ingest_jobs SET rejects_kept = 2147483647 WHERE job_id = ANY (due);
+  PERFORM count_erased(p_erasure, 'postgres', 'rejects', forget_rejects(due));
+  gone := jobs_without_rejects(due);
+  UPDATE ingest_jobs SET tenant = '', graph = '', idempotency_key = NULL, reason = '' WHERE job_id = ANY (gone);
   DELETE FROM ingest_events WHERE job_id = ANY (gone);
   PERFORM count_erased(p_erasure, 'postgres', 'jobs', cardinality(gone));
-  PERFORM count_erased(p_erasure, 'postgres', 'rejects', n);
-  RETURN cardinality(gone);
+  RETURN cardinality(due);
 END
 $$;
 

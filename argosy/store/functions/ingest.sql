@@ -132,26 +132,50 @@ BEGIN
 END
 $$;
 
+-- Deletes refused lines of jobs whose rows the caller holds or nobody writes any more, some 20,000 at the most: a job may have a
+-- million, and a statement that deletes all of many jobs would never end in time. How many. What is left is for the next time.
+CREATE OR REPLACE FUNCTION forget_rejects(p_jobs uuid[]) RETURNS bigint LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  n bigint;
+BEGIN
+  DELETE FROM ingest_rejects WHERE ctid = ANY (ARRAY(
+    SELECT r.ctid FROM unnest(p_jobs) AS u (job) JOIN ingest_rejects AS r ON r.job_id = u.job LIMIT 20000));
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+
+-- Those of these jobs that have no refused lines any more.
+CREATE OR REPLACE FUNCTION jobs_without_rejects(p_jobs uuid[]) RETURNS uuid[] LANGUAGE sql STABLE SET enable_seqscan = off AS $$
+  SELECT coalesce(array_agg(u.job), '{}') FROM unnest(p_jobs) AS u (job)
+  WHERE NOT EXISTS (SELECT 1 FROM ingest_rejects AS r WHERE r.job_id = u.job)
+$$;
+
 -- Forgets ended jobs after p_age_s, when the log has forgotten their records, too: else one that is read again would make
--- its job anew. A job of another log than the lane's has none. How many.
+-- its job anew. A job of another log than the lane's has none. How many it came to: those with many refused lines go bit by
+-- bit, the job itself at last.
 CREATE OR REPLACE FUNCTION purge_ingest(p_role text, p_term bigint, p_lane text, p_age_s double precision, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+  due uuid[];
   gone uuid[];
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  gone := ARRAY(
+  due := ARRAY(
     SELECT j.job_id
     FROM ingest_jobs AS j LEFT JOIN lane_logs AS l ON l.lane = p_lane
     WHERE j.ended_at < now() - make_interval(secs => p_age_s)
       AND (j.kind = 'topic' OR j.log_id IS DISTINCT FROM l.cluster_id || '/' || l.topic_id
         OR j.ended_at < gone_from_log(p_lane, j.bucket * l.partition_count / 1024))
     ORDER BY j.ended_at, j.job_id LIMIT p_limit);
+  PERFORM forget_rejects(due);
+  gone := jobs_without_rejects(due);
   DELETE FROM ingest_jobs WHERE job_id = ANY (gone);
-  DELETE FROM ingest_rejects WHERE job_id = ANY (gone);
+  DELETE FROM ingest_rejects WHERE job_id = ANY (gone); -- that a late worker has noted meanwhile
   DELETE FROM ingest_events WHERE job_id = ANY (gone);
   DELETE FROM ingest_waiters WHERE job_id = ANY (gone);
-  RETURN cardinality(gone);
+  RETURN cardinality(due);
 END
 $$;
 
