@@ -9,6 +9,7 @@ from argosy.ingest.job import JobKind, JobState, WaitsFor
 from argosy.logs.open import ensure_topic
 from argosy.logs.topic import ingest_topic
 from argosy.store.ingest import NEWEST
+from argosy.store.migrate import after_restore
 from tests.topics import mappings
 from tests.topics.conftest import GRAPH, World, until
 
@@ -135,6 +136,26 @@ async def test_partitions_that_come_later_are_read_from_their_first_record(world
         await world.grow(3)
         await world.write([(n, f"o-{n}", {"total": n}) for n in range(3)])
         await until(lambda: world.has(["o-0", "o-1", "o-2"]), within_s=330.0)
+
+
+@pytest.mark.slow
+async def test_a_database_that_went_back_learns_from_the_graph_how_far_it_is(world: World) -> None:
+    """And nothing that a worker found out before is written down after."""
+    await world.make_topic()
+    await world.write([(n % 3, "k", {"n": n}) for n in range(60)])
+    async with world.worker(world.of("counted")):
+        await until(lambda: world.counted(60, 0))
+        await world.pool.execute("TRUNCATE positions, ingest_jobs, ingest_rejects, ingest_events")
+        await after_restore(world.settings.state_db_uri, 0.0)
+        await world.write([(n % 3, "k", {"n": n}) for n in range(60, 90)])
+
+        async def knows_all() -> bool:
+            rows = await world.pool.fetch("SELECT position FROM positions")
+            return [row[0] for row in rows] == [30, 30, 30] and await world.counted(90, 0)
+
+        await until(knows_all)
+
+    assert len(await world.nodes()) == 90
 
 
 @pytest.mark.slow

@@ -14,10 +14,12 @@ from argosy.graph.bound import BoundGraph
 from argosy.graph.feeds import FEEDS_MAX, RefusedLine
 from argosy.ingest.chain import EMPTY
 from argosy.ingest.job import JobState, WaitsFor, feed_of_partition
-from argosy.store.ingest import JobRow
+from argosy.store.ingest import JobRow, Jobs
 from argosy.store.ingest_notes import JobNote, Note, Notes, Passed, RejectNote, Verdict
 
 _ORDER: Final = (WaitsFor.OPERATOR, WaitsFor.SHARD)  # what is said first, when partitions wait for several things
+
+_QUIET_S: Final = 5.0  # after this the graph is asked, and something said, although nothing has come
 
 
 class _Kept:
@@ -31,8 +33,9 @@ class _Kept:
 class TopicNotes:
     """The notes of one run. urgent: set when somebody waits for `say`. positions: as Postgres has them."""
 
-    def __init__(self, notes: Notes, job: JobRow, graph: BoundGraph, clock: Clock) -> None:
+    def __init__(self, notes: Notes, jobs: Jobs, job: JobRow, graph: BoundGraph, clock: Clock) -> None:
         self._notes = notes
+        self._jobs = jobs
         self.job = job
         self._graph = graph
         self._clock = clock
@@ -43,6 +46,8 @@ class TopicNotes:
         self._kept: list[_Kept] = []
         self._waiting: dict[int, WaitsFor] = {}
         self._counted: tuple[int, float] | None = None  # how many lines were done, and when that was
+        self._said: tuple[WaitsFor, float] | None = None  # what the job waits for, and its rate
+        self._said_at_s = float("-inf")
 
     async def find(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return the positions of those of these partitions that have one."""
@@ -83,8 +88,8 @@ class TopicNotes:
         self._passed.pop(partition, None)
 
     async def say(self) -> JobState:
-        """Write everything down, and return the state of the job. Raises StoreUnavailableError, OwnershipLostError, and
-        GraphNotFoundError.
+        """Write down what there is, and return the state of the job. Raises StoreUnavailableError, OwnershipLostError,
+        and GraphNotFoundError.
         """
         self.urgent.clear()
         kept, passed = list(self._kept), dict(self._passed)
@@ -94,7 +99,13 @@ class TopicNotes:
             for partition, offset in passed.items()
             if offset > self.positions[partition]
         ]
-        noted = await self._notes.say(Note(passed=moves, jobs=[await self._job_note()], rejects=rejects))
+        is_old = self._clock.monotonic_s() - self._said_at_s >= _QUIET_S
+        if not (rejects or moves or is_old) and self._said == (self._waits_for, 0.0):
+            ended = await self._jobs.ended([self.job.job_id])
+            return ended.get(self.job.job_id, JobState.RUNNING)
+        job = await self._job_note()
+        noted = await self._notes.say(Note(passed=moves, jobs=[job], rejects=rejects))
+        self._said, self._said_at_s = (self._waits_for, job.rate_lines_s), self._clock.monotonic_s()
         self.positions |= noted.positions
         self._kept = self._kept[len(kept) :]
         for each in kept:
@@ -102,9 +113,12 @@ class TopicNotes:
                 each.done.set_result(None)
         return noted.states[self.job.job_id]
 
+    @property
+    def _waits_for(self) -> WaitsFor:
+        return next((each for each in _ORDER if each in self._waiting.values()), WaitsFor.NOTHING)
+
     async def _job_note(self) -> JobNote:
         counts = await self._count()
-        waits = next((each for each in _ORDER if each in self._waiting.values()), WaitsFor.NOTHING)
         applied, rejected = counts or (None, None)
         done = None if counts is None else sum(counts)
         return JobNote(
@@ -116,7 +130,7 @@ class TopicNotes:
             applied=applied,
             rejected=rejected,
             rate_lines_s=self._rate(done),
-            waits_for=waits,
+            waits_for=self._waits_for,
             end_line=None,
             end_chain=None,
             verdict=Verdict.NOTHING,

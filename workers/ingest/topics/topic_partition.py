@@ -64,6 +64,7 @@ class TopicPartition(Reading):
         if begin != wanted:
             self._say_missing(wanted, span)
             begin = begin if wanted < span.begin else span.end
+        self._notes.pass_to(self.number, begin)
         self._restart(begin)
         while True:
             await self._work.wait()

@@ -75,7 +75,7 @@ class TopicReading:
         self._said = ""
         bound = self._graphs.of(source.tenant, source.graph, graph.incarnation)
         reader = open_reader(self._settings, "", self._topic, self._clock)
-        topic_notes = TopicNotes(notes, job, bound, self._clock)
+        topic_notes = TopicNotes(notes, self._jobs, job, bound, self._clock)
         await TopicRun(source, bound, self._mapper, topic_notes, reader, self._clock, self._settings).run()
 
     async def _graph(self, log_id: str) -> GraphRow:

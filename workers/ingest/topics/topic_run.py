@@ -15,7 +15,7 @@ from argosy.errors import UnavailableError
 from argosy.graph.bound import BoundGraph
 from argosy.graph.facts import Source
 from argosy.ingest.job import JobState, WaitsFor, feed_of_partition
-from argosy.log import Batch, LogReader
+from argosy.log import Batch, Identity, LogReader
 from argosy.rounds import Rounds
 from argosy.workers.ingest.topics.mapper import Mapper
 from argosy.workers.ingest.topics.topic_feed import TopicFeed
@@ -71,7 +71,7 @@ class TopicRun:
                 await self._follow()
                 if await self._say() is not JobState.RUNNING:
                     return
-                identity = await self._reader.identity()
+                identity = await self._look_again(identity)
         finally:
             tasks = list(self._tasks.values())
             for number in list(self._partitions):
@@ -147,6 +147,14 @@ class TopicRun:
         for each, next_read in zip(reading, before, strict=True):
             if each.lacks(next_read, spans[each.number]):
                 self._drop(each.number)
+
+    async def _look_again(self, known: Identity) -> Identity:
+        """Return the identity of the topic of this name, as far as the brokers say it. Raises SettingError."""
+        try:
+            return await self._reader.identity()
+        except UnavailableError as error:
+            self._rounds.say(error, topic=self._source.topic)
+            return known
 
     async def _say(self) -> JobState:
         for number in self._mapper.slow:
