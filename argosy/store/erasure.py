@@ -158,9 +158,11 @@ class Erasures:
         next_position = await self._write("erase_log", row.erasure_id, topic_id, partition, position, limit)
         return None if next_position is None else int(next_position)
 
-    async def name_left(self, row: ErasureRow, logs: Sequence[str], lag_s: float) -> None:
-        """Name in the receipt the backups, and the logs (Kafka's) that have records until lag_s from now."""
-        await self._write("name_left", row.erasure_id, logs, lag_s)
+    async def name_left(self, row: ErasureRow, lag_s: float | None) -> None:
+        """Name in the receipt the backups, and the logs outside Postgres, which have records for lag_s from now; None:
+        there are none.
+        """
+        await self._write("name_left", row.erasure_id, lag_s)
 
     async def _write(self, statement: str, *arguments: Any) -> Any:
         return await write_as(self._pool, _SQL[statement], self._role, self._term, *arguments)

@@ -79,8 +79,8 @@ SELECT topic_id, partition FROM log_partitions ORDER BY topic_id, partition
 SELECT erase_log($1::text, $2::bigint, $3::uuid, $4::uuid, $5::integer, $6::bigint, $7::integer)
 
 -- name: name_left
--- Until when a log has what was accepted up to now: $5 seconds.
-SELECT name_left($1::text, $2::bigint, $3::uuid, $4::text[], now() + make_interval(secs => $5::double precision))
+-- For how long a log outside Postgres has what was accepted up to now: $4 seconds; NULL: there is none.
+SELECT name_left($1::text, $2::bigint, $3::uuid, now() + make_interval(secs => $4::double precision))
 
 -- name: purge_erasures
 SELECT purge_erasures($1::text, $2::bigint, $3::double precision, $4::integer)

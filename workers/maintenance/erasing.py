@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
 
+from argosy import crash_points
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.erasure import FOLLOWING, ErasureKind, Stage, needle_of
@@ -40,8 +41,7 @@ class Erasing:
     def __init__(self, settings: Settings, pool: Pool, graphs: GraphsForgetting, clock: Clock, share_s: float) -> None:
         self._batch_max = settings.retention_batch_max
         # A mark is made each twenty-fourth of the lag (role trim), and it is trimmed up to the one that is old enough.
-        self._lag_s = settings.trim_lag_s * 26 / 24
-        self._logs = [settings.topic] if settings.task_queue_backend == "kafka" else []
+        self._lag_s = settings.trim_lag_s * 26 / 24 if settings.log_backend == "kafka" else None
         self._pool = pool
         self._graphs = graphs
         self._clock = clock
@@ -72,6 +72,7 @@ class Erasing:
             if not is_over:
                 return False, False
             await store.step(row, FOLLOWING[row.stage])
+            crash_points.reach("erase_stepped")
             row = row._replace(stage=FOLLOWING[row.stage], cursor="")
         return True, False
 
@@ -120,6 +121,7 @@ class Erasing:
             where = sorted(turns, key=lambda turn: (turn.lane, turn.partition))
             for (lane, partition), some in groupby(where, key=lambda turn: (turn.lane, turn.partition)):
                 await store.erase_turns(row, lane, partition, [turn.turn_id for turn in some])
+                crash_points.reach("erase_scrubbed")
             row = row._replace(cursor="")
             await store.note(row, "", "")
             if self._clock.monotonic_s() > until_s:
@@ -135,5 +137,5 @@ class Erasing:
             if self._clock.monotonic_s() > until_s:
                 await store.note(row, f"{number} {position}", "")
                 return False
-        await store.name_left(row, self._logs, self._lag_s)
+        await store.name_left(row, self._lag_s)
         return True

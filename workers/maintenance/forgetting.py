@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Final
 
+from argosy import crash_points
 from argosy.clock import Clock
 from argosy.errors import ArgosyError, ShardUnavailableError, StoreUnavailableError
 from argosy.graph.facts import NOBODY, FencingToken
@@ -72,6 +73,7 @@ class GraphsForgetting:
         forgotten = await line.ask(
             lambda shard, left_s: shard.forget(row.ref, turns, deadline_s=left_s), until_s, Again.ALWAYS
         )
+        crash_points.reach("erase_forgot")
         if forgotten.nodes or forgotten.edges:
             await store.note_forgotten(erasure, row.graph, forgotten.nodes, forgotten.edges)
         return forgotten.is_done

@@ -131,6 +131,8 @@ BEGIN
   UPDATE graphs SET state = 'dropping' WHERE session_id = ANY (left_sessions) AND state <> 'dropping';
   GET DIAGNOSTICS n = ROW_COUNT;
   PERFORM count_erased(p_erasure, 'shards', 'graphs', n);
+  -- Other turns come next, of which no graph has forgotten anything.
+  UPDATE erasures SET cursor = '', changed_at = now() WHERE erasure_id = p_erasure AND stage = 'turns';
   RETURN cardinality(erased);
 END
 $$;
@@ -301,14 +303,16 @@ BEGIN
 END
 $$;
 
--- Names what an erasure does not reach: backups that were made before it ended, and logs that forget by themselves, with the
--- time when they have. Done again, it names the same.
-CREATE OR REPLACE FUNCTION name_left(p_role text, p_term bigint, p_erasure uuid, p_logs text[], p_until timestamptz) RETURNS void
+-- Names what an erasure does not reach: backups that were made before it ended, and logs outside Postgres (p_until NULL: there
+-- are none), with the time when they have forgotten what they had until now. Done again, it names the same.
+CREATE OR REPLACE FUNCTION name_left(p_role text, p_term bigint, p_erasure uuid, p_until timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 BEGIN
   PERFORM hold_term(p_role, p_term);
   INSERT INTO erasure_items (erasure_id, place, what, until)
-  SELECT p_erasure, 'log ' || u, 'records', p_until FROM unnest(p_logs) AS u
+  SELECT p_erasure, 'log ' || l.topic, 'records', p_until FROM erasures AS e
+  JOIN lane_logs AS l ON CASE e.kind WHEN 'tenant' THEN true WHEN 'graph' THEN l.lane = '*ingest' ELSE l.lane = e.lane END
+  WHERE e.erasure_id = p_erasure AND p_until IS NOT NULL
   ON CONFLICT (erasure_id, place, what) DO NOTHING;
   INSERT INTO erasure_items (erasure_id, place, what)
   SELECT p_erasure, 'backup ' || b.backup_id, to_char(b.made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ', ' || b.place
