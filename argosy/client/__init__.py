@@ -1,4 +1,4 @@
-"""The client library: submit, watch, signal and cancel turns through any gateway. Every call is safe to repeat."""
+"""The client library: turns and uploads into graphs, through any gateway. Every call is safe to repeat."""
 
 from argosy.client.assembler import Assembler, Channel
 from argosy.client.async_client import AsyncClient, AsyncTurnHandle

@@ -176,7 +176,7 @@ async def test_another_tenants_job_is_nobodys_in_every_route(client: httpx2.Asyn
     assert (await client.get(f"/v1/ingest/{job_id}")).json()["status"] == "running"
 
 
-@pytest.mark.parametrize("text", ["x", "0", "ffffffff-ffff-ffff-ffff-ffffffffffff0"])
-async def test_what_is_no_id_is_refused(client: httpx2.AsyncClient, text: str) -> None:
-    answer = await client.get(f"/v1/ingest/{text}")
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_id")
+async def test_what_is_no_id_is_refused(client: httpx2.AsyncClient) -> None:
+    for text in ("x", "0", "ffffffff-ffff-ffff-ffff-ffffffffffff0"):
+        answer = await client.get(f"/v1/ingest/{text}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_id")
