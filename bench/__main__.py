@@ -9,6 +9,7 @@ idle       what an idle fleet asks of Postgres
 code       what the code of a turn costs: many steps in a row and at once, replays, the loop of a turn alone
 graphs     what calls to a shard cost, next to a signed echo; loads, recalls, memory; neighbours that ask too much
 ingest     what lines of feeds cost a shard, next to a bulk load, and how much later others' calls come meanwhile
+moves      what a move of a graph costs those who write to it and read it; how many small graphs move a second
 watch      how late frames are, how soon first events, answers and signals come, what frames cost
 backlog    how fast a long backlog drains, against a short one (takes long: only when named, or with `all`)
 
@@ -27,7 +28,7 @@ from typing import Any
 
 import uvloop
 
-from bench import backlog, beside, code, graphs, idle, ingest, recovery, stall, turns, two_workers, watch
+from bench import backlog, beside, code, graphs, idle, ingest, moves, recovery, stall, turns, two_workers, watch
 from bench.report import Finding, print_findings, print_table
 from bench.services import Services, services
 
@@ -41,6 +42,7 @@ SUITES: dict[str, Suite] = {
     "idle": lambda s, f, q: idle.measure(s, f, 10),
     "code": code.measure,
     "graphs": graphs.measure,
+    "moves": moves.measure,
     "ingest": ingest.measure,
     "watch": watch.measure,
     "backlog": lambda s, f, q: backlog.measure(s, f, 50_000 if q else 200_000),

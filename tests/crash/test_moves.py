@@ -128,6 +128,7 @@ async def test_the_old_shard_that_comes_back_with_its_files_serves_nothing(movin
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 async def test_three_hundred_graphs_survive_a_shard_that_is_added_and_drained_while_everybody_is_killed(
     moving: Moving,
 ) -> None:

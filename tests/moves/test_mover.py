@@ -54,7 +54,10 @@ async def test_a_graph_comes_to_another_shard_whole_and_is_there_alone(fleet: Fl
 
     assert await stale.apply([UpsertNode(id="cyd", label="Any")], key=KEY) == applied
     await assert_there(fleet, row, "two", "ada", "bob", "cyd")
-    assert await fleet.states() == [MoveState.DONE]
+    (move,) = await fleet.moves()
+    assert move.state is MoveState.DONE
+    assert move.copied_bytes == move.size_bytes > 0
+    assert move.stalled_s is not None
     assert not any(folder.copied.landings or folder.copied.source for folder in fleet.shards.folders.values())
 
 
@@ -158,6 +161,7 @@ async def test_late_calls_of_a_deposed_leader_change_nothing(
         with contextlib.suppress(ArgosyError):
             await call
         assert await picture(fleet, row) == before
+    await fleet.changes.rebalance()
     with pytest.raises(OwnershipLostError):
         await former.tick()
     assert await picture(fleet, row) == before

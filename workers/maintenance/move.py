@@ -66,6 +66,7 @@ class Mover(Gate):
         self._clock = clock
         self._noted_s = clock.monotonic_s()
         self._sealed_s = clock.monotonic_s() - (row.move.sealed_s or 0.0)
+        self._base_size_bytes = 0
         self._stats: Stats | None = None
         self._steps: dict[MoveState, Callable[[], Awaitable[None]]] = {
             MoveState.PLANNED: self._begin,
@@ -89,7 +90,8 @@ class Mover(Gate):
         if self._clock.monotonic_s() - self._noted_s < _NOTED_S:
             return True
         self._noted_s = self._clock.monotonic_s()
-        return await self._row.note_copied(part.offset + len(part.data), part.size_bytes)
+        before = self._base_size_bytes
+        return await self._row.note_copied(before + part.offset + len(part.data), before + part.size_bytes)
 
     async def _begin(self) -> None:
         """planned: see that both shards answer, then copy and seal. Before the row says `copying` nothing is asked for
@@ -108,6 +110,7 @@ class Mover(Gate):
         """Copy the graph while it is open, and let it take no more writes when little is left."""
         pipe = await self._shards.pipe()
         base = await pipe.send_base(self)
+        self._base_size_bytes = base.size_bytes  # a tail comes behind it
         await self._row.note_copied(base.size_bytes, base.size_bytes)
         crash_points.reach("move_copied")
         left, offset, rounds = base.size_bytes, 0, 0

@@ -21,7 +21,7 @@ from argosy.errors import OwnershipLostError, StoreUnavailableError
 from argosy.graph.facts import GraphName
 from argosy.graph.members import Members
 from argosy.store.graph import Directory
-from argosy.store.move import STALLED, Move, Moves, MoveState, Plan, PlanKind, count_moves, list_placed
+from argosy.store.move import STALLED, Move, Moves, MoveState, Plan, PlanKind, count_moves, list_placed, list_plans
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.copying import Bucket
 from argosy.workers.maintenance.move import Mover
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 _PAGE: Final = 500  # graphs that are looked at for a plan in one statement
 _PLANNED_MAX: Final = 2_000  # moves that are open: what waits in a queue need not be planned yet
+_LOOK_S: Final = 1.0  # between two looks at what else is asked for, while a large graph is copied
 _LOOK_AGAIN_S: Final = 5.0  # between two looks at a plan that cannot go on
 _UPKEEP_S: Final = 60.0
 _CLEANED_MAX: Final = 5  # in one tick
@@ -74,9 +75,11 @@ class Rebalance:
             left_s = until_s - self._clock.monotonic_s()
             if not self._tasks or left_s <= 0:
                 break
-            await asyncio.wait(self._tasks.values(), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            within_s = min(left_s, _LOOK_S)
+            await asyncio.wait(self._tasks.values(), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
             await self._collect()
-        await self._moves.settle_plans(_LOOK_AGAIN_S)
+        if await list_plans(self._pool):  # an idle leader writes nothing
+            await self._moves.settle_plans(_LOOK_AGAIN_S)
         words = f"; {len(self._tasks)} under way" if self._tasks else ""
         return Ticked(f"{planned} moves planned, {begun} carried on{words}", bool(self._tasks or planned))
 
@@ -92,6 +95,7 @@ class Rebalance:
         plans = await self._moves.due_plans()
         if not plans:
             return 0
+        await self._members.refresh()  # one that was added for a plan, or drains by it, is known before
         room = _PLANNED_MAX - sum(each.moves for each in await count_moves(self._pool))
         planned = 0
         for plan in plans:
