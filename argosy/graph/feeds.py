@@ -4,7 +4,7 @@ A graph's file keeps, for each of its feeds, the number of the next line and the
 transaction that does them. So it needs neither a claim nor an order of those who send:
 
 - A batch that begins with the next line, and whose chain before it is the file's, is done: each line in order, and for
-  itself. What cannot be done is refused: it is counted, and its reason is kept until somebody says that they have it.
+  itself. What cannot be done is refused: it is counted, and its reason is kept as long as the feed.
 - Of any other batch nothing is done. Whoever sent it sees what it was from the answer, which has the feed as it is now:
   it was done before, it comes too early, or its lines are not those of this feed.
 
@@ -77,7 +77,7 @@ class RefusedLine(NamedTuple):
 class Fed(NamedTuple):
     """The answer to a batch, whether it was done now, before, or not at all.
 
-    refused: lines that nobody has confirmed, the first ones. is_cut: there are more: a batch that confirms these is
+    refused: lines behind the confirmed ones, the first of them. is_cut: there are more: a batch that confirms these is
     answered with those behind. version: of the graph.
     """
 

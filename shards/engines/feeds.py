@@ -56,8 +56,6 @@ class Feeding:
         kept when they are refused; all of them are counted. Raises KeyExpiredError.
         """
         state = self._find(batch)
-        if batch.confirmed and self._has_feeds:  # first: what is refused now, nobody can have
-            self._connection.execute(_SQL["confirm_refused"], (batch.feed, batch.confirmed))
         if not is_next(batch, state):
             return state
         kept_max = max(0, rejects_max - state.rejected)
@@ -76,10 +74,12 @@ class Feeding:
         return state
 
     def refused_lines(self, batch: FeedBatch) -> tuple[list[RefusedLine], bool]:
-        """Return the first lines that were refused and that nobody has confirmed, and whether there are more."""
+        """Return the first lines that were refused behind the confirmed ones, and whether there are more. All stay as
+        long as the feed: whoever confirmed them may go back to before it had them.
+        """
         if not self._has_feeds:
             return [], False
-        rows = self._connection.execute(_SQL["find_refused"], (batch.feed, REFUSED_MAX + 1))
+        rows = self._connection.execute(_SQL["find_refused"], (batch.feed, batch.confirmed, REFUSED_MAX + 1))
         refused = [RefusedLine(*row) for row in rows]
         return refused[:REFUSED_MAX], len(refused) > REFUSED_MAX
 

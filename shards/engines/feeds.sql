@@ -13,7 +13,7 @@ CREATE TABLE feed (
   used_at_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX feed_used ON feed (used_at_ms) WHERE made_at_ms > 0;
--- Lines that could not be done, and that nobody has confirmed. start: the first bytes.
+-- Lines that could not be done. start: the first bytes.
 CREATE TABLE refused (
   feed TEXT NOT NULL,
   line INTEGER NOT NULL,
@@ -46,10 +46,7 @@ SET next = excluded.next, chain = excluded.chain, applied = excluded.applied, re
 INSERT INTO refused (feed, line, code, reason, start) VALUES (?, ?, ?, ?, ?)
 
 -- name: find_refused
-SELECT line, code, reason, start FROM refused WHERE feed = ? ORDER BY line LIMIT ?
-
--- name: confirm_refused
-DELETE FROM refused WHERE feed = ? AND line <= ?
+SELECT line, code, reason, start FROM refused WHERE feed = ? AND line > ? ORDER BY line LIMIT ?
 
 -- name: forget_feeds
 DELETE FROM feed

@@ -75,8 +75,8 @@ class File:
             self.version -= state.applied == before.applied
             state = state._replace(next=batch.end, chain=batch.after)
             self.feeds[batch.feed] = state
-        refused[:] = [each for each in refused if each.line > batch.confirmed]
-        return Fed(state, list(refused), is_cut=False, version=self.version)
+        told = [each for each in refused if each.line > batch.confirmed]
+        return Fed(state, told, is_cut=False, version=self.version)
 
     def _fed(self, state: FeedState, refused: list[RefusedLine], number: int, line: bytes, source: Source) -> FeedState:
         if not line.strip():

@@ -108,6 +108,14 @@ class GatewayHand:
         assert row is not None
         return row
 
+    async def until_row(self, job: JobRow) -> JobRow:
+        """The row of a job, once it is there again."""
+        until_s = time.monotonic() + WITHIN_S
+        while (row := await self.jobs.find(job.job_id, TENANT)) is None:
+            assert time.monotonic() < until_s
+            await asyncio.sleep(0.05)
+        return row
+
     async def until(self, job: JobRow, is_so: Callable[[JobRow], bool], within_s: float = WITHIN_S) -> JobRow:
         """The row of a job, once it is so."""
         until_s = time.monotonic() + within_s

@@ -76,9 +76,6 @@ class FedModel:
             del self.feeds[name], self.used[name], self.made[name]
             self.refused.pop(name, None)
 
-    def confirm(self, name: str, number: int) -> None:
-        self.refused[name] = [each for each in self.refused.get(name, []) if each > number]
-
 
 def op_of(line: bytes) -> Op:
     try:
@@ -118,13 +115,13 @@ class FeedsMachine(RuleBasedStateMachine):
                 self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms)
             return
         version = self.model.graph.version
-        self.model.confirm(lines.feed, confirmed)
         self.model.take(lines, first, last, self.now_ms)
 
         ingested = self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms)
 
         assert ingested.fed.state == self.model.state(lines.feed)
-        assert [each.line for each in ingested.fed.refused] == self.model.refused.get(lines.feed, [])
+        refused = [each for each in self.model.refused.get(lines.feed, []) if each > confirmed]
+        assert [each.line for each in ingested.fed.refused] == refused
         assert ingested.fed.version == self.model.graph.version
         assert bool(ingested.ops) == (self.model.graph.version > version)
 
