@@ -127,9 +127,9 @@ class NoReader:
 class World:
     """One worker that reads one partition, record by record (`read`)."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, notes: MemoryNotes | None = None, **settings: str) -> None:
         made = config.load({"INGEST_RETRY_S_MAX": "0.1", **settings})
-        self.graphs, self.notes, self.reader = MemoryGraphs(), MemoryNotes(), NoReader()
+        self.graphs, self.notes, self.reader = MemoryGraphs(), notes or MemoryNotes(), NoReader()
         jobs, self.lives, clock = MemoryJobs(self.notes), MemoryLives(), SystemClock()
         self.progress = Progress(self.notes, self.reader, clock)  # type: ignore[arg-type]
         self.loading = Loading(
@@ -143,16 +143,16 @@ class World:
         self.partition = Partition(0, 0, 1)
         self.progress.read(self.partition)
         self.next_position = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "World":
-        self._tasks = [asyncio.create_task(each.run()) for each in (self.progress, self.loading)]
+        self.tasks = [asyncio.create_task(each.run()) for each in (self.progress, self.loading)]
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for task in self._tasks:
+        for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         self.loading.close()
 
     def upload(

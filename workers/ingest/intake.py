@@ -130,6 +130,7 @@ class Intake:
         )
         self._reader.stop(partition.number)
         partition.reading.read_no_more()
+        partition.reading.expect(position)
 
     def _keep_aside(self, partition: Partition, position: int, value: bytes, error: RecordError) -> None:
         telemetry.DEAD_LETTERS.labels(code=error.code).inc()
@@ -205,6 +206,7 @@ class Intake:
             self._reading_no += 1
             partition = self._reading[number] = Partition(number, first, self._reading_no)
             self._progress.read(partition)
+            telemetry.INGEST_LAG.labels(partition=number).set(0)
             self._reader.start(number, first, self._reading_no)
 
     def _stop(self, partition: Partition) -> None:
