@@ -18,6 +18,7 @@ PACKAGES: Final = ("argosy", "gateway", "workers", "shards")
 ENVIRONMENT_READERS: Final = {
     "argosy/config/sources.py": "the one place",
     "argosy/local/up.py": "children inherit it",
+    "argosy/backup/database.py": "programs of PostgreSQL inherit it",
 }
 # Read a clock or sleep without the injected one, and why.
 CLOCK_READERS: Final = {

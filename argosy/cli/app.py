@@ -2,7 +2,7 @@
 
 import typer
 
-from argosy.cli import fleet, forget, graphs, ingest, processes, shards, stores, turns, workflows
+from argosy.cli import backups, fleet, forget, graphs, ingest, processes, shards, stores, turns, workflows
 
 app = typer.Typer(
     help="Durable execution for agent sessions.",
@@ -28,6 +28,8 @@ for command in (
     stores.migrate,
     fleet.fleet,
     stores.topics,
+    backups.backup,
+    backups.restore,
     processes.broker,
 ):
     app.command()(command)

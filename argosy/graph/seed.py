@@ -80,28 +80,34 @@ class Seed:
 
     async def find(self, endpoints: Sequence[str], within_s: float) -> list[Found]:
         """Return what these endpoints answer. Raises ShardUnavailableError, SettingError."""
-        until_s = self._clock.monotonic_s() + within_s
-        found = await asyncio.gather(*(self._find(each, until_s) for each in endpoints))
-        if len({each.member.member_id for each in found}) < len(found) or len(set(endpoints)) < len(endpoints):
-            raise SettingError("GRAPH_SERVICE_ENDPOINTS: two of them are one and the same shard")
-        return found
+        return await find_shards(self._connect, endpoints, within_s, self._clock)
 
-    async def _find(self, endpoint: str, until_s: float) -> Found:
-        transport = self._connect.to(Member(NOBODY, endpoint))
-        try:
-            while True:
-                try:
-                    member_id = await transport.identify(deadline_s=LOOK_S)
-                    has_graphs = bool(await transport.list(limit=1, deadline_s=LOOK_S))
-                    return Found(Member(member_id, endpoint), has_graphs)
-                except ArgosyError as error:
-                    if self._clock.monotonic_s() + _PAUSE_S >= until_s:
-                        raise ShardUnavailableError(
-                            f"GRAPH_SERVICE_ENDPOINTS: the shard at {endpoint} does not say what it has: {error}"
-                        ) from error
-                await self._clock.sleep(_PAUSE_S)
-        finally:
-            await transport.close()
+
+async def find_shards(connect: Connect, endpoints: Sequence[str], within_s: float, clock: Clock) -> list[Found]:
+    """Return what these endpoints answer. Raises ShardUnavailableError, SettingError."""
+    until_s = clock.monotonic_s() + within_s
+    found = await asyncio.gather(*(_find(connect, each, until_s, clock) for each in endpoints))
+    if len({each.member.member_id for each in found}) < len(found) or len(set(endpoints)) < len(endpoints):
+        raise SettingError("GRAPH_SERVICE_ENDPOINTS: two of them are one and the same shard")
+    return found
+
+
+async def _find(connect: Connect, endpoint: str, until_s: float, clock: Clock) -> Found:
+    transport = connect.to(Member(NOBODY, endpoint))
+    try:
+        while True:
+            try:
+                member_id = await transport.identify(deadline_s=LOOK_S)
+                has_graphs = bool(await transport.list(limit=1, deadline_s=LOOK_S))
+                return Found(Member(member_id, endpoint), has_graphs)
+            except ArgosyError as error:
+                if clock.monotonic_s() + _PAUSE_S >= until_s:
+                    raise ShardUnavailableError(
+                        f"GRAPH_SERVICE_ENDPOINTS: the shard at {endpoint} does not say what it has: {error}"
+                    ) from error
+            await clock.sleep(_PAUSE_S)
+    finally:
+        await transport.close()
 
 
 class Listed:

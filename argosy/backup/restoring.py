@@ -1,0 +1,117 @@
+"""Restores a backup to an empty database and to shards without graphs.
+
+Rules:
+- Nothing is touched before every checksum was found right.
+- The database becomes visible in one commit, with a lineage that was never there, today's shards, and every graph in a
+  generation that no shard has seen. So nothing that still comes from the time before can write to it.
+- Each graph is there once its shard has all of it. A restore that was killed goes on when it is asked for again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from argosy.backup.database import load
+from argosy.backup.manifest import Manifest, check_files, read_manifest
+from argosy.errors import SettingError, WrongOwnerError
+from argosy.graph.facts import GraphState, Member
+from argosy.graph.placement import place
+from argosy.graph.seed import Found
+from argosy.graph.snapshot import Snapshot, send_snapshot
+from argosy.graph.transport import Connect, Transport
+from argosy.store.backup import Left, RestoreRows, restoring, settling
+from argosy.store.migrate import migrate
+
+_ASK_S: Final = 10.0
+
+
+class Restoring:
+    """One restore. at_once: graphs at the same time. graph_s: how long one may take."""
+
+    def __init__(self, folder: Path, *, at_once: int, graph_s: float) -> None:
+        """Raises GraphInputError when the folder has no whole backup."""
+        self.manifest: Final = read_manifest(folder)
+        self._folder = folder
+        self._at_once = at_once
+        self._graph_s = graph_s
+
+    async def check(self) -> None:
+        """Raise GraphInputError unless every file is what was written."""
+        await asyncio.to_thread(check_files, self._folder, self.manifest)
+
+    async def restore(self, dsn: str, connect: Connect, shards: Sequence[Found]) -> int:
+        """Restore it; how many graphs were restored now. connect: reaches the shards, which are the members from now
+        on. Raises SettingError when the database or a shard is in use.
+        """
+        async with restoring(dsn) as rows:
+            if not await rows.begin(self.manifest.backup_id):
+                await self._load(dsn, rows, shards)
+            await migrate(dsn)
+            left = await rows.left()
+            await self._all(rows, connect, left)
+            await rows.finish()
+            return len(left)
+
+    async def _load(self, dsn: str, rows: RestoreRows, shards: Sequence[Found]) -> None:
+        _check_shards(self.manifest, shards)
+        members = [each.member for each in shards]
+        ids = [each.member_id for each in members]
+        places = [
+            (each.tenant, each.graph, each.incarnation, place(ids, each.tenant, each.graph))
+            for each in self.manifest.graphs
+        ]
+        await rows.put_places(members, places)
+        await load(dsn, rows.server_major, self._folder / self.manifest.database.path, settling())
+
+    async def _all(self, rows: RestoreRows, connect: Connect, left: Sequence[Left]) -> None:
+        files = {each.incarnation: self._folder / each.file.path for each in self.manifest.graphs}
+        slots, transports = asyncio.Semaphore(self._at_once), _Transports(connect)
+        noting = asyncio.Lock()  # one connection
+
+        async def one(each: Left) -> None:
+            async with slots:
+                await self._send(transports.to(each.member), each, files[each.ref.incarnation])
+                async with noting:
+                    await rows.restored(each.ref)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in left:
+                    group.create_task(one(each))
+        finally:
+            await transports.close()
+
+    async def _send(self, shard: Transport, left: Left, path: Path) -> None:
+        try:
+            if (await shard.stats(left.ref, deadline_s=_ASK_S)).state is GraphState.ACTIVE:
+                return  # by the restore that was killed
+        except WrongOwnerError:
+            pass
+        await send_snapshot(shard.copies, left.ref, Snapshot(path), deadline_s=self._graph_s)
+
+
+class _Transports:
+    """One for each member."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._opened: dict[Member, Transport] = {}
+
+    def to(self, member: Member) -> Transport:
+        if member not in self._opened:
+            self._opened[member] = self._connect.to(member)
+        return self._opened[member]
+
+    async def close(self) -> None:
+        await asyncio.gather(*(each.close() for each in self._opened.values()))
+
+
+def _check_shards(manifest: Manifest, shards: Sequence[Found]) -> None:
+    if manifest.graphs and not shards:
+        raise SettingError(
+            f"the backup has {len(manifest.graphs)} graphs, and there is no shard: start `argosy shard` on a new "
+            "folder, and name it in GRAPH_SERVICE_ENDPOINTS"
+        )
+    if full := [each.member.endpoint for each in shards if each.has_graphs]:
+        raise SettingError(f"shards have graphs already: {', '.join(full)}. Restore to shards with new folders")

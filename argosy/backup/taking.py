@@ -1,0 +1,145 @@
+"""Takes a backup of an installation, while it works: the database first, then every graph.
+
+So a graph is never behind the database. That one is ahead is what keys, tokens and feeds are for: what the log says
+again was done is known there.
+"""
+
+import asyncio
+import shutil
+import uuid
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from argosy.backup.database import dump
+from argosy.backup.manifest import (
+    FORMAT,
+    MANIFEST,
+    FileSum,
+    GraphFile,
+    LogPositions,
+    Manifest,
+    MissingGraph,
+    sum_of,
+    sync_folder,
+    write_manifest,
+)
+from argosy.backup.pace import Throttle
+from argosy.clock import Clock
+from argosy.errors import (
+    CopyBrokenError,
+    GraphDeadlineError,
+    SettingError,
+    ShardUnavailableError,
+    UnavailableError,
+    WrongOwnerError,
+)
+from argosy.graph.facts import GraphName
+from argosy.graph.members import Members
+from argosy.graph.snapshot import write_snapshot
+from argosy.store.backup import Exported, exported, note_backup
+from argosy.store.graph import Directory, GraphRow, GraphRowState
+
+_AGAIN_S: Final = 1.0  # a graph that moves has arrived by then, as a rule
+_PASSING: Final = (CopyBrokenError, GraphDeadlineError, ShardUnavailableError, WrongOwnerError)
+
+
+class Bounds(NamedTuple):
+    """at_once: graphs that are copied at the same time. graph_s: how long one may take. trim_lag_s: TRIM_LAG_S."""
+
+    at_once: int
+    graph_s: float
+    trim_lag_s: float
+
+
+class Taking:
+    """One backup."""
+
+    def __init__(
+        self, directory: Directory, members: Members, clock: Clock, throttle: Throttle, bounds: Bounds
+    ) -> None:
+        self._directory = directory
+        self._members = members
+        self._clock = clock
+        self._throttle = throttle
+        self._bounds = bounds
+
+    async def take(self, dsn: str, folder: Path) -> Manifest:
+        """Take a backup. Raises SettingError when the folder has anything but an unfinished one."""
+        _prepare(folder)
+        async with exported(dsn) as database:
+            await dump(dsn, database.server_major, database.snapshot_id, folder / "database.dump")
+        dumped = await asyncio.to_thread(sum_of, folder, folder / "database.dump")
+        found = await self._all(database, folder / "graphs")
+        manifest = _manifest(database, dumped, found, self._bounds.trim_lag_s)
+        sha256 = await asyncio.to_thread(write_manifest, folder, manifest)
+        place = str(await asyncio.to_thread(folder.resolve))
+        await note_backup(dsn, manifest.backup_id, manifest.made_at, place, len(manifest.graphs), sha256)
+        return manifest
+
+    async def _all(self, database: Exported, folder: Path) -> list[GraphFile | MissingGraph]:
+        slots = asyncio.Semaphore(self._bounds.at_once)
+
+        async def one(tenant: str, graph: str, incarnation: uuid.UUID) -> GraphFile | MissingGraph:
+            async with slots:
+                path = folder / f"{incarnation.hex}.argosy"
+                if not await self._copied(GraphName(tenant, graph), incarnation, path):
+                    await asyncio.to_thread(path.unlink, missing_ok=True)
+                    return MissingGraph(tenant, graph, incarnation)
+                return GraphFile(tenant, graph, incarnation, await asyncio.to_thread(sum_of, folder.parent, path))
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(*each)) for each in database.graphs]
+        sync_folder(folder)
+        return [task.result() for task in tasks]
+
+    async def _copied(self, name: GraphName, incarnation: uuid.UUID, path: Path) -> bool:
+        """Copy a graph, wherever it is by now; False when it was dropped."""
+        until_s = self._clock.monotonic_s() + self._bounds.graph_s
+        while True:
+            row = await self._directory.find(*name)
+            if row is None or row.incarnation != incarnation or row.state is GraphRowState.DROPPING:
+                return False
+            try:
+                await self._copy(row, path, until_s - self._clock.monotonic_s())
+                return True
+            except _PASSING as error:
+                if self._clock.monotonic_s() + _AGAIN_S >= until_s:
+                    raise UnavailableError(f"graph {name.graph!r} of {name.tenant!r}: {error}") from error
+            await self._clock.sleep(_AGAIN_S)
+
+    async def _copy(self, row: GraphRow, path: Path, left_s: float) -> None:
+        line = await self._members.line(row.shard)
+        with path.open("wb") as file:
+            await write_snapshot(line.transport.copies, row.ref, file, deadline_s=left_s, pace=self._throttle)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, or empty it of a backup that was not finished."""
+    if (folder / MANIFEST).exists():
+        raise SettingError(f"{folder} has a backup: name another folder")
+    shutil.rmtree(folder / "graphs", ignore_errors=True)
+    (folder / "graphs").mkdir(parents=True, mode=0o700)
+    folder.chmod(0o700)
+
+
+def _manifest(
+    database: Exported, dumped: FileSum, found: list[GraphFile | MissingGraph], trim_lag_s: float
+) -> Manifest:
+    logs = [
+        LogPositions(each.lane, each.log_id, each.topic, dict(zip(each.partitions, each.positions, strict=True)))
+        for each in database.logs
+    ]
+    return Manifest(
+        format=FORMAT,
+        backup_id=uuid.uuid4(),
+        argosy=version("argosy"),
+        made_at=database.at,
+        readable_until=database.at + timedelta(seconds=trim_lag_s),
+        lineage=database.lineage,
+        database=dumped,
+        logs=logs,
+        graphs=[each for each in found if isinstance(each, GraphFile)],
+        missing=[each for each in found if isinstance(each, MissingGraph)],
+    )

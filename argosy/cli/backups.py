@@ -1,0 +1,77 @@
+"""`argosy backup` and `argosy restore`: a whole installation, in a folder."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from argosy.cli.gateway_call import show
+from argosy.cli.options import dsn_of, load_settings
+from argosy.clock import SystemClock
+
+AtOnce = Annotated[int, typer.Option(min=1, max=64, help="Graphs that are copied at the same time.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds that one graph may take.")]
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder.", file_okay=False)],
+    at_once: AtOnce = 2,
+    rate: Annotated[int, typer.Option(min=1_048_576, help="Bytes of graphs a second.")] = 104_857_600,
+    timeout: Timeout = 3_600.0,
+) -> None:
+    """Write the database and all graphs to a folder, while everything works."""
+    from argosy.backup.pace import Throttle
+    from argosy.backup.taking import Bounds, Taking
+    from argosy.cli import graph_calls
+
+    settings, clock = load_settings(), SystemClock()
+    dsn = graph_calls.running_dsn(settings) or dsn_of(settings)
+    bounds = Bounds(at_once, timeout, settings.trim_lag_s)
+
+    async def take(opened: graph_calls.Opened) -> dict[str, Any]:
+        taking = Taking(opened.directory, opened.members, clock, Throttle(clock, rate), bounds)
+        manifest = await taking.take(dsn, folder)
+        return {
+            "backup_id": str(manifest.backup_id),
+            "folder": str(folder.resolve()),
+            "made_at": manifest.made_at.isoformat(),
+            "readable_until": manifest.readable_until.isoformat(),
+            "graphs": len(manifest.graphs),
+            "missing": len(manifest.missing),
+            "size_bytes": sum(each.size_bytes for each in manifest.files()),
+        }
+
+    show(graph_calls.run(settings, dsn, take))
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `argosy backup` wrote.", exists=True, file_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
+    at_once: AtOnce = 2,
+    timeout: Timeout = 3_600.0,
+) -> None:
+    """Restore a backup to an empty database and to shards without graphs. One that was ended goes on."""
+    from argosy.backup.restoring import Restoring
+    from argosy.local.new_installation import new_installation
+
+    settings = load_settings()
+
+    async def restored() -> dict[str, Any]:
+        restoring = Restoring(folder, at_once=at_once, graph_s=timeout)
+        await restoring.check()
+        if not yes:
+            typer.confirm(_QUESTION.format(restoring.manifest.made_at), abort=True, err=True)
+        async with new_installation(settings) as place:
+            graphs = await restoring.restore(place.dsn, place.connect, place.shards)
+        return {"backup_id": str(restoring.manifest.backup_id), "graphs": graphs}
+
+    show(asyncio.run(restored()))
+    typer.echo(
+        "restored: start the workers. They read the log on from where the backup was, as far as it still has that; "
+        "signals, cancels and resumes that were given since are gone: give them again",
+        err=True,
+    )
+
+
+_QUESTION = "All workers of the installation are stopped, and it is to be as it was at {:%Y-%m-%d %H:%M:%S} UTC. Go on"

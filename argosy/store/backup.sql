@@ -1,0 +1,88 @@
+-- A backup, and a restore. What a restore knows of itself is in a schema of its own, argosy_restore, which is there from its
+-- first moment until its end.
+
+-- name: keep_open
+-- Of the transaction whose snapshot is dumped: nothing may end it.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true)
+
+-- name: export_snapshot
+SELECT pg_export_snapshot(), lineage(), current_setting('server_version_num')::integer / 10000, now()
+
+-- name: list_logs
+-- Every log that was read, by lane, with its positions: read up to there.
+SELECT p.lane, p.log_id, l.topic, array_agg(p.partition ORDER BY p.partition), array_agg(p.position ORDER BY p.partition)
+FROM positions AS p LEFT JOIN lane_logs AS l ON l.lane = p.lane
+GROUP BY p.lane, p.log_id, l.topic ORDER BY p.lane, p.log_id
+
+-- name: list_graphs
+-- The graphs that shards have.
+SELECT tenant, graph, incarnation FROM graphs WHERE state = 'active' ORDER BY tenant, graph
+
+-- name: insert_backup
+INSERT INTO backups (backup_id, made_at, place, graphs, sha256) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+
+-- name: try_lock
+SELECT pg_try_advisory_lock($1)
+
+-- name: find_restore
+-- Whether there is a database of ours here, and whether a restore has begun.
+SELECT to_regnamespace('argosy') IS NOT NULL, to_regclass('argosy_restore.progress') IS NOT NULL
+
+-- name: read_progress
+SELECT backup_id, is_loaded FROM argosy_restore.progress
+
+-- name: begin_restore
+CREATE SCHEMA argosy_restore;
+CREATE TABLE argosy_restore.progress (backup_id uuid NOT NULL, is_loaded boolean NOT NULL);
+CREATE TABLE argosy_restore.member (member_id uuid PRIMARY KEY, endpoint text NOT NULL);
+CREATE TABLE argosy_restore.graph (
+  tenant text COLLATE "C", graph text COLLATE "C", incarnation uuid NOT NULL, shard uuid NOT NULL, PRIMARY KEY (tenant, graph)
+);
+
+-- name: insert_progress
+INSERT INTO argosy_restore.progress VALUES ($1, false)
+
+-- name: clear_places
+TRUNCATE argosy_restore.member, argosy_restore.graph
+
+-- name: insert_members
+INSERT INTO argosy_restore.member SELECT * FROM unnest($1::uuid[], $2::text[])
+
+-- name: insert_graphs
+INSERT INTO argosy_restore.graph SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[])
+
+-- name: settle_restored
+-- In the transaction that loads the database, behind raise_restores: so nobody ever sees it as it was. The shards are
+-- those of today, which have nothing yet. Each graph is in a generation that no shard of before has seen: whoever still
+-- asks those, or sends them a late call, means another one. Graphs that were on their way to be made are made when
+-- somebody asks for them; those that were to be dropped, or to be restored, are gone with their shards, as is one that
+-- was dropped before its turn to be backed up came.
+DELETE FROM argosy.graph_moves;
+DELETE FROM argosy.shard_plans;
+UPDATE argosy.shards SET endpoint = member_id::text;
+INSERT INTO argosy.shards (member_id, endpoint) SELECT member_id, endpoint FROM argosy_restore.member;
+UPDATE argosy.graphs AS g
+SET shard = r.shard, generation = (argosy.lineage() << 31) | 1, state = 'restoring'
+FROM argosy_restore.graph AS r
+WHERE g.tenant = r.tenant AND g.graph = r.graph AND g.incarnation = r.incarnation AND g.state = 'active';
+UPDATE argosy.graphs
+SET shard = (SELECT min(member_id::text)::uuid FROM argosy_restore.member), generation = (argosy.lineage() << 31) | 1
+WHERE state = 'creating' AND EXISTS (SELECT 1 FROM argosy_restore.member);
+DELETE FROM argosy.graphs WHERE shard NOT IN (SELECT member_id FROM argosy_restore.member);
+DELETE FROM argosy.shards WHERE member_id NOT IN (SELECT member_id FROM argosy_restore.member);
+UPDATE argosy_restore.progress SET is_loaded = true;
+
+-- name: list_left
+-- The graphs that are still to come.
+SELECT g.tenant, g.graph, g.incarnation, g.generation, g.shard, s.endpoint
+FROM argosy_restore.graph AS r
+JOIN graphs AS g ON g.tenant = r.tenant AND g.graph = r.graph AND g.incarnation = r.incarnation AND g.state = 'restoring'
+JOIN shards AS s ON s.member_id = g.shard
+ORDER BY g.tenant, g.graph
+
+-- name: note_restored
+-- Its shard has it.
+UPDATE graphs SET state = 'active' WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state = 'restoring'
+
+-- name: finish_restore
+DROP SCHEMA argosy_restore CASCADE

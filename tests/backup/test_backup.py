@@ -1,0 +1,249 @@
+"""A backup of a database and its graphs, taken while they are written to, and restored to others."""
+
+import asyncio
+import json
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+import pytest
+
+from argosy import config
+from argosy.backup.manifest import read_manifest
+from argosy.backup.pace import Throttle
+from argosy.backup.restoring import Restoring
+from argosy.backup.taking import Bounds, Taking
+from argosy.clock import SystemClock
+from argosy.errors import GraphInputError, SettingError, WrongOwnerError
+from argosy.graph.facts import Member, WriteKey
+from argosy.graph.graphs import Graphs
+from argosy.graph.members import Members
+from argosy.graph.seed import Found
+from argosy.graph.transport import Connect, Transport
+from argosy.store.graph import Directory
+from argosy.store.migrate import migrate
+from argosy.store.pool import Pool
+from tests.conftest import fresh_database
+from tests.shards.engines import open_sqlite, person
+from tests.shards.shards import S, shard_of
+
+NAMES = ["crm", "docs", "shop"]
+MADE_AT_MS = 1_900_000_000_000
+
+
+class Shards(Connect):
+    """Shards in this process."""
+
+    def __init__(self) -> None:
+        self.opened: dict[uuid.UUID, Transport] = {}
+
+    def to(self, member: Member) -> Transport:
+        return self.opened[member.member_id]
+
+
+class Installation(NamedTuple):
+    dsn: str
+    shards: Shards
+    members: list[Member]
+
+    @property
+    def found(self) -> list[Found]:
+        return [Found(member, has_graphs=False) for member in self.members]
+
+
+@asynccontextmanager
+async def installation(dsn: str, folder: Path) -> AsyncIterator[Installation]:
+    """A database, which may be empty, and two shards without graphs."""
+    async with AsyncExitStack() as running:
+        shards, members = Shards(), []
+        for number in range(2):
+            engine = open_sqlite(folder / f"shard-{number}")
+            shards.opened[engine.member_id] = await running.enter_async_context(shard_of(engine))
+            members.append(Member(engine.member_id, f"shard-{number}"))
+        yield Installation(dsn, shards, members)
+
+
+@asynccontextmanager
+async def asked(place: Installation) -> AsyncIterator[tuple[Graphs, Taking]]:
+    clock, settings = SystemClock(), config.load({})
+    pool = Pool(place.dsn, 4, 30.0)
+    directory = Directory(pool)
+    members = Members(directory, place.shards, settings, clock)
+    try:
+        taking = Taking(directory, members, clock, Throttle(clock, 1e9), Bounds(2, 60.0, 86_400.0))
+        yield Graphs(directory, members, settings, clock), taking
+    finally:
+        await members.close()
+        await pool.close()
+
+
+@pytest.fixture
+async def before(postgres_dsn: str, tmp_path: Path) -> AsyncIterator[Installation]:
+    with fresh_database(postgres_dsn) as dsn:
+        await migrate(dsn)
+        async with installation(dsn, tmp_path / "before") as place:
+            async with asked(place) as (graphs, _):
+                await Directory(Pool(dsn, 1, 30.0)).seed(place.members)
+                for name in NAMES:
+                    await graphs.create("acme", name)
+                    await write(graphs, name, 0)
+            yield place
+
+
+@pytest.fixture
+async def after(postgres_dsn: str, tmp_path: Path) -> AsyncIterator[Installation]:
+    with fresh_database(postgres_dsn) as dsn:
+        async with installation(dsn, tmp_path / "after") as place:
+            yield place
+
+
+async def write(graphs: Graphs, name: str, number: int) -> None:
+    await graphs.of("acme", name).apply([person(f"{number:05}")], key=WriteKey(f"key {number}", MADE_AT_MS))
+
+
+async def ids(graphs: Graphs, name: str) -> list[str]:
+    return [node.id for node in await graphs.of("acme", name).scan(limit=10_000)]
+
+
+async def take(place: Installation, folder: Path) -> None:
+    async with asked(place) as (_, taking):
+        await taking.take(place.dsn, folder)
+
+
+async def restore(place: Installation, folder: Path) -> int:
+    restoring = Restoring(folder, at_once=2, graph_s=60.0)
+    await restoring.check()
+    return await restoring.restore(place.dsn, place.shards, place.found)
+
+
+async def test_what_is_taken_under_writes_is_restored(
+    before: Installation, after: Installation, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    written: dict[str, int] = dict.fromkeys(NAMES, 0)
+    async with asked(before) as (graphs, taking):
+        over = asyncio.Event()
+
+        async def writes(name: str) -> None:
+            while not over.is_set():
+                await write(graphs, name, written[name] + 1)
+                written[name] += 1
+
+        writers = [asyncio.create_task(writes(name)) for name in NAMES]
+        least = dict(written)
+        manifest = await taking.take(before.dsn, folder)
+        over.set()
+        await asyncio.gather(*writers)
+        lives = {name: await graphs.find("acme", name) for name in NAMES}
+        assert read_manifest(folder) == manifest
+
+    assert await restore(after, folder) == 3
+
+    async with asked(after) as (graphs, _):
+        for name in NAMES:
+            row, found = await graphs.find("acme", name), await ids(graphs, name)
+            assert row.incarnation == lives[name].incarnation
+            assert row.generation > manifest.lineage << 31
+            assert row.shard in {member.member_id for member in after.members}
+            assert found == [f"{number:05}" for number in range(len(found))]
+            assert least[name] < len(found) <= written[name] + 1
+            for number in range(len(found)):  # what is told again is known
+                await write(graphs, name, number)
+            assert await ids(graphs, name) == found
+            shard = after.shards.opened[row.shard]
+            with pytest.raises(WrongOwnerError):  # whoever still has the row of before
+                await shard.get_nodes(lives[name].ref, ["00000"], deadline_s=S)
+
+
+@pytest.mark.slow
+async def test_a_restore_raises_the_lineage_and_leaves_nothing_of_itself(
+    before: Installation, after: Installation, tmp_path: Path
+) -> None:
+    await take(before, tmp_path / "backup")
+    await restore(after, tmp_path / "backup")
+
+    one, other = await asyncpg.connect(before.dsn), await asyncpg.connect(after.dsn)
+    try:
+        assert await other.fetchval("SELECT argosy.lineage()") > await one.fetchval("SELECT argosy.lineage()")
+        assert await other.fetchval("SELECT to_regnamespace('argosy_restore')") is None
+        assert await one.fetchval("SELECT count(*) FROM argosy.backups WHERE gone_at IS NULL AND graphs = 3") == 1
+    finally:
+        await asyncio.gather(one.close(), other.close())
+    with pytest.raises(SettingError, match="empty database"):
+        await restore(after, tmp_path / "backup")
+    with pytest.raises(SettingError, match="has a backup"):
+        await take(before, tmp_path / "backup")
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["graphs", *(pytest.param(each, marks=pytest.mark.slow) for each in ("database.dump", "manifest.json", "missing"))],
+)
+async def test_a_wrong_checksum_touches_nothing(
+    before: Installation, after: Installation, tmp_path: Path, what: str
+) -> None:
+    folder = tmp_path / "backup"
+    await take(before, folder)
+    path = next((folder / "graphs").iterdir()) if what in {"graphs", "missing"} else folder / what
+    if what == "missing":
+        path.unlink()
+    else:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    with pytest.raises(GraphInputError):
+        await restore(after, folder)
+
+    connection = await asyncpg.connect(after.dsn)
+    assert await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'argosy%'") == 0
+    await connection.close()
+    for shard in after.shards.opened.values():
+        assert await shard.list(deadline_s=S) == []
+
+
+@pytest.mark.slow
+async def test_a_restore_that_ended_half_way_goes_on(
+    before: Installation, after: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, away = tmp_path / "backup", tmp_path / "away"
+    await take(before, folder)
+    manifest = read_manifest(folder)
+    lost = folder / manifest.graphs[1].file.path
+    restoring = Restoring(folder, at_once=1, graph_s=60.0)
+    shutil.move(lost, away)  # found right before, and then gone
+
+    with pytest.raises(ExceptionGroup):
+        await restoring.restore(after.dsn, after.shards, after.found)
+    async with asked(after) as (graphs, _):
+        with pytest.raises(Exception, match="restored"):
+            await graphs.create("acme", manifest.graphs[1].graph)
+    shutil.move(away, lost)
+    await restore(after, folder)
+
+    async with asked(after) as (graphs, _):
+        for name in NAMES:
+            assert await ids(graphs, name) == ["00000"]
+
+
+@pytest.mark.slow
+async def test_a_graph_that_was_dropped_meanwhile_is_missing(
+    before: Installation, after: Installation, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    await take(before, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    gone = manifest["graphs"].pop()
+    manifest["missing"].append({key: gone[key] for key in ("tenant", "graph", "incarnation")})
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    assert await restore(after, folder) == 2
+
+    async with asked(after) as (graphs, _):
+        assert [row.graph for row in await graphs.list("acme", "", 10)] == sorted(set(NAMES) - {gone["graph"]})
+        await graphs.create("acme", gone["graph"])
+        assert await ids(graphs, gone["graph"]) == []
