@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.logs import BOTH_IN_FAULTS
 from tests.ingest.hand import nodes
 
 LINES = [*nodes(200), b"no json", b'{"op": "document", "id": "d1", "text": "The cat sat on the mat.", "metadata": {}}']
@@ -35,6 +36,7 @@ async def posted(client: Client, graph: str, lines: list[bytes], key: str) -> di
     return dict(reply.json())
 
 
+@BOTH_IN_FAULTS
 async def test_what_is_uploaded_is_found(idle_fleet: Fleet, client: Client) -> None:
     gateway, worker = idle_fleet.begin_gateway(), idle_fleet.begin_ingest_worker()
     await asyncio.to_thread(gateway.wait_ready)

@@ -8,6 +8,8 @@ from argosy.ingest.job import JobState, WaitsFor
 from tests.harness.fleet import Fleet
 from tests.ingest.hand import TENANT, GatewayHand, nodes
 
+pytestmark = pytest.mark.slow
+
 
 async def test_uploads_are_applied_and_their_jobs_are_done(idle_fleet: Fleet, hand: GatewayHand) -> None:
     lines = [*nodes(150), b"no json", b"", *nodes(150, first=150)]
