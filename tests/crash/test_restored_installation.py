@@ -1,0 +1,106 @@
+"""A whole installation: backed up while it works, killed, and restored beside the log, which goes on."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.fleet import WORKFLOWS, Fleet
+from tests.shards.processes import ShardProcess
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("log_name", ["kafka"])]
+
+SECRET = "a secret of the tests, long enough"
+GRAPHING = Path(__file__).with_name("graphing.py")
+SESSIONS, BATCHES = 8, 3
+LOADED = "SELECT is_loaded FROM argosy_restore.progress"
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Iterator[list[ShardProcess]]:
+    """The one of before, and the one of after."""
+    shards = [ShardProcess(tmp_path / name, GRAPH_SERVICE_AUTH_SECRET=SECRET) for name in ("old", "new")]
+    for shard in shards:
+        shard.start()
+    yield shards
+    for shard in shards:
+        shard.bury()
+
+
+@pytest.fixture
+def settings(shards: list[ShardProcess]) -> dict[str, str]:
+    return {
+        "ARGOSY_WORKFLOWS": f"{WORKFLOWS},{GRAPHING}",
+        "GRAPH_SERVICE_ENDPOINTS": shards[0].endpoint,
+        "GRAPH_TIMEOUT_S": "5",
+        "GRAPH_WATCH_S": "1",
+    }
+
+
+async def post(client: Client, rounds: int) -> list[str]:
+    return [
+        await client.post(f"session-{number}", "writes", batches=BATCHES)
+        for _ in range(rounds)
+        for number in range(SESSIONS)
+    ]
+
+
+async def fetchval(fleet: Fleet, statement: str) -> Any:
+    connection = await asyncpg.connect(fleet.environment["STATE_DB_URI"])
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+def run(fleet: Fleet, *arguments: str) -> tuple[int, str]:
+    process = fleet.start_process(arguments[0], list(arguments), 0, {})
+    return process.wait_dead(120), process.tail()
+
+
+async def kill_the_restore_once_it_is_loaded(fleet: Fleet, folder: Path) -> None:
+    process = fleet.start_process("restore", ["restore", str(folder), "--yes", "--at-once", "1"], 0, {})
+    async with asyncio.timeout(60):
+        for asked in ("SELECT to_regclass('argosy_restore.progress') IS NOT NULL", LOADED):
+            while not await fetchval(fleet, asked):  # noqa: ASYNC110 (a process that others see through its database)
+                await asyncio.sleep(0.02)
+    process.kill()
+
+
+@pytest.mark.scenario("installation restored from a backup", "turns and graphs go on: none is lost, nothing is doubled")
+async def test_an_installation_is_restored_beside_its_log(
+    idle_fleet: Fleet, client: Client, shards: list[ShardProcess], tmp_path: Path
+) -> None:
+    fleet, folder = idle_fleet, tmp_path / "backup"
+    await asyncio.to_thread(fleet.start, 2)
+    turns = await post(client, 2)
+    await client.until_status(turns[:SESSIONS])
+    taking = asyncio.create_task(asyncio.to_thread(run, fleet, "backup", str(folder)))
+    while not taking.done():
+        turns += await post(client, 1)
+    code, output = taking.result()
+    assert code == 0, output
+    turns += await post(client, 2)
+    await client.until_status(turns, within_s=120)
+
+    for process in fleet.processes:
+        process.kill()
+    await fetchval(fleet, "DROP SCHEMA argosy CASCADE")
+    fleet.environment["GRAPH_SERVICE_ENDPOINTS"] = shards[1].endpoint
+    await kill_the_restore_once_it_is_loaded(fleet, folder)
+    code, output = await asyncio.to_thread(run, fleet, "restore", str(folder), "--yes")
+    assert code == 0, output
+    await asyncio.to_thread(fleet.start, 2)
+
+    ended = await client.until_status(turns, within_s=120)
+    for number in range(SESSIONS):
+        written = [ended[turn]["result"] for turn in turns[number::SESSIONS]]
+        assert list(chain(*written)) == list(range(1, len(written) * BATCHES + 1))
+        counted = await client.post(f"session-{number}", "counts")
+        found = await client.until_status([counted], within_s=60)
+        assert found[counted]["result"] == [len(written) * BATCHES] * 2
