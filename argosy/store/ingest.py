@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from argosy.errors import GraphNotFoundError
 from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
 from argosy.store.leader import write_as
 from argosy.store.pool import Pool
@@ -108,13 +109,17 @@ class Jobs:
         self._pool = pool
 
     async def begin(self, new: NewJob, log_id: str) -> JobRow:
-        """Write a job's row, or return the one that is there, whatever its state.
+        """Write a job's row, or return the one that is there, whatever its state. Raises GraphNotFoundError when the
+        job was erased, and its graph with it.
 
         log_id: of the log that takes the upload. Of another one nothing was received: then the row's received_ are what
         the file has.
         """
         await self._pool.execute(_SQL["begin_job"], *new, log_id)
-        return _job(await self._pool.fetchrow(_SQL["find_job"], new.job_id, new.tenant))
+        row = await self._pool.fetchrow(_SQL["find_job"], new.job_id, new.tenant)
+        if row is None:
+            raise GraphNotFoundError(f"graph {new.graph!r} was erased meanwhile")
+        return _job(row)
 
     async def note_received(
         self, job_id: uuid.UUID, log_id: str, line: int, chain: bytes, size_bytes: int, *, is_end: bool

@@ -7,7 +7,7 @@ import pytest
 
 from argosy import config
 from argosy.erasure import ErasureKind, Stage, erasure_id_of, target_digest
-from argosy.errors import OwnershipLostError
+from argosy.errors import GraphNotFoundError, OwnershipLostError
 from argosy.graph.facts import NO_SOURCE, Source
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
@@ -18,6 +18,7 @@ from argosy.log import Identity
 from argosy.record import TurnRequested, encode
 from argosy.store.erasure import ErasureRow, NewErasure, begin_erasure, get_erasure, receipts_of
 from argosy.store.graph import Directory
+from argosy.store.ingest import Jobs
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.erasing import Erasing
@@ -26,6 +27,7 @@ from tests.graph.memory_shards import MemoryShards
 from tests.harness.hand_clock import AheadClock
 from tests.maintenance.term import term_of
 from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New
+from tests.store.job_hand import Job
 from tests.store.test_flush import QUEUED
 
 MARKER = "quetzalmarker"
@@ -289,6 +291,34 @@ async def test_a_tenant_is_forgotten_with_its_graphs_and_another_one_stays(forge
     assert await forgetful.where(TENANT) == ["erasures"]
     receipt = await forgetful.receipt(erasure)
     assert (receipt["postgres", "turns"], receipt["postgres", "sessions"], receipt["shards", "graphs"]) == (10, 2, 1)
+
+
+async def test_a_graph_is_forgotten_with_its_jobs_whose_records_bring_nothing_back(forgetful: Forgetful) -> None:
+    jobs, gone, kept = Jobs(forgetful.pool), Job(MARKER), Job("other")
+    for job in (gone, kept):
+        await jobs.begin(job.new, IDENTITY.log_id)
+    await forgetful.hand.rows(
+        "INSERT INTO ingest_rejects (job_id, line, code, reason, start) VALUES ($1, 1, 'c', 'r', $2) RETURNING 1",
+        gone.job_id, MARKER.encode(),
+    )  # fmt: skip
+    await forgetful.members.refresh()
+    await forgetful.graphs.create(TENANT, MARKER)
+    erasure = await forgetful.ask(ErasureKind.GRAPH, MARKER)
+
+    row = await forgetful.tick(erasure, ticks=2)
+    with pytest.raises(GraphNotFoundError):
+        await jobs.begin(gone.new, IDENTITY.log_id)  # a gateway that comes late
+
+    assert row.stage is Stage.DONE
+    assert forgetful.shards.files_of(TENANT, MARKER) == []
+    assert await forgetful.hand.rows("SELECT tenant, state, code FROM ingest_jobs WHERE job_id = $1", gone.job_id) == [
+        ("", "cancelled", "erased")
+    ]
+    assert await forgetful.where() == []
+    assert await jobs.find(kept.job_id, TENANT) is not None
+    assert await forgetful.receipt(erasure) == {
+        ("postgres", "jobs"): 1, ("postgres", "rejects"): 1, ("shards", "graphs"): 1
+    }  # fmt: skip
 
 
 async def test_records_in_postgres_log_are_emptied_and_those_of_others_stay(forgetful: Forgetful) -> None:

@@ -178,9 +178,9 @@ BEGIN
 END
 $$;
 
--- Forgets jobs of a tenant or of one graph, which end now if they run: rejects, events, and whose they were. A row stays until the
--- log has forgotten the job's records: one that is read again must find that its job has ended, and keeps no rejects any
--- more. How many, p_limit at the most.
+-- Forgets jobs of a tenant or of one graph, which end now if they run: rejects, bit by bit, events, and at last whose they were.
+-- A row stays until the log has forgotten the job's records: one that is read again must find that its job has ended, and
+-- keeps no rejects any more. How many it came to, p_limit at the most.
 CREATE OR REPLACE FUNCTION erase_jobs(p_role text, p_term bigint, p_erasure uuid, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -200,7 +200,7 @@ BEGIN
     PERFORM settle_job(each, 'cancelled', 'erased', 'its graph was erased');
   END LOOP;
   PERFORM tell_waiters(due);
-  UPDATE ingest_jobs SET rejects_kept = 2147483647 WHERE job_id = ANY (due);
+  UPDATE ingest_jobs SET rejects_kept = 2147483647 WHERE job_id = ANY (due) AND rejects_kept < 2147483647;
   PERFORM count_erased(p_erasure, 'postgres', 'rejects', forget_rejects(due));
   gone := jobs_without_rejects(due);
   UPDATE ingest_jobs SET tenant = '', graph = '', idempotency_key = NULL, reason = '' WHERE job_id = ANY (gone);

@@ -33,7 +33,8 @@ BEGIN
       end_line = NULL, end_chain = NULL
     WHERE job_id = p_job AND log_id <> p_log AND ended_at IS NULL;
     -- What was kept of a job whose key nobody told (a worker knows it by its records alone).
-    UPDATE ingest_jobs SET idempotency_key = p_key WHERE job_id = p_job AND idempotency_key IS NULL AND p_key IS NOT NULL;
+    UPDATE ingest_jobs SET idempotency_key = p_key
+    WHERE job_id = p_job AND tenant = p_tenant AND idempotency_key IS NULL AND p_key IS NOT NULL;
   END IF;
 END
 $$;
