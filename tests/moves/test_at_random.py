@@ -136,6 +136,7 @@ async def test_no_write_is_lost_and_each_graph_is_in_one_place(fleet: Fleet, see
         assert (file.ref, file.state) == (row.ref, GraphState.ACTIVE)
         assert list(fleet.files(row)) == [fleet.shards.endpoint_of(row.shard)]
         assert sorted(file.nodes) == [f"{number:06}" for number in range(1, written[name].begun + 1)]
-    await fleet.ask_move(row, next(each for each in fleet.shards.folders if each not in fleet.files(row)))
+    last = await (await fleet.gateway()).find("acme", NAMES[0])
+    await fleet.ask_move(last, next(each for each in fleet.shards.folders if each not in fleet.files(last)))
     await fleet.settle(leader)
     assert "done" in await fleet.states()
