@@ -72,12 +72,13 @@ class Tree:
             self._start_children()
             url = self._wait_ready()
             self._start(MAINTENANCE)  # after the others: nothing waits for it, nor for uploads
-            if self._shard is not None or self._settings.graph_service_endpoints:
+            # Also where the database has other shards than the one of this folder.
+            has_graphs = bool(self._settings.graph_service_endpoints) or has_extra("graph")
+            if has_graphs:
                 self._start(INGEST)
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
-                has_graphs = self._settings.graph_service_endpoints or has_extra("graph")
                 if not has_graphs and forget(self._demo[0]):
                     self._say("[yellow]nothing is remembered:[/] that needs a shard (pip install 'argosy\\[graph]')")
                 code = 0 if show(*self._demo, url, self._console) else 1

@@ -85,6 +85,19 @@ async def test_a_data_folder_goes_from_a_program_to_up_with_its_graphs(idle_flee
     assert await result(client, counted) == [2, 2]
 
 
+@pytest.mark.slow
+async def test_where_other_shards_have_the_graphs_uploads_are_applied_all_the_same(idle_fleet: Fleet) -> None:
+    up = await asyncio.to_thread(idle_fleet.up)
+    await asyncio.to_thread(up.terminate)
+    (idle_fleet.folder / "data" / "shard").rename(idle_fleet.folder / "another")
+
+    up = await asyncio.to_thread(idle_fleet.up)
+
+    assert "no shard is started for it" in " ".join(up.log.read_text(encoding="utf-8").split())
+    assert shards_of(up) == []
+    assert [each for each in up.family() if {"worker", "ingest"} <= set(each.cmdline())] != []
+
+
 async def test_the_second_conversation_of_the_demonstration_shows_what_the_first_taught_before_the_shard_was_killed(
     idle_fleet: Fleet, client: Client
 ) -> None:
