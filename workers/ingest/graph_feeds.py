@@ -20,6 +20,7 @@ from argosy.errors import (
     GraphFileError,
     GraphMissingError,
     GraphNotFoundError,
+    InternalError,
     KeyExpiredError,
     ShardUnavailableError,
     StoreUnavailableError,
@@ -194,7 +195,7 @@ class GraphFeeds:
             if life is Life.GONE:
                 return self._fail(feed, JobFailure.GRAPH_DROPPED, "its graph was dropped")
             return self._pause(error)
-        if error.retryable:
+        if error.retryable or isinstance(error, InternalError):  # what its shard cannot do now it may do once mended
             return self._pause(error)
         return self._fail(feed, error.code, str(error))
 
@@ -213,7 +214,7 @@ class GraphFeeds:
         self._wait_s = min(max(_WAIT_S_MIN, self._wait_s * 2), self._wait_s_max)
         self.delay_s = random.uniform(0.5, 1.0) * self._wait_s
         if not isinstance(error, StoreUnavailableError):  # while Postgres is away, nothing can be said of jobs either
-            is_broken = isinstance(error, GraphFileError | GraphMissingError)
+            is_broken = isinstance(error, GraphFileError | GraphMissingError | InternalError)
             self._waits(WaitsFor.OPERATOR if is_broken else WaitsFor.SHARD, error)
         return Next.PAUSE
 
