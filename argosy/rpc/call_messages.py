@@ -25,16 +25,25 @@ async def requests_of(
 
 
 async def only_request(messages: AsyncIterator[bytes], size_bytes: int) -> bytes:
-    """Return the request of a call that has one, for which there is this room."""
+    """Return the request of a call that has one, for which there is this room.
+
+    The messages are read to their end, which a caller sends with its request: gRPC never lets go of the last message of
+    a call whose end was not read (1.85), and a shard would keep all that was ever written to it.
+    """
+    request: bytes | None = None
     try:
         async with asyncio.timeout(_SENT_WITHIN_S):
             async for message in messages:
+                if request is not None:
+                    raise SignatureError("the call has a second request")
                 if len(message) != size_bytes:
                     raise SignatureError(f"the request has {len(message)} bytes, and its call was for {size_bytes}")
-                return message
+                request = message
     except TimeoutError:
         raise ShardUnavailableError("the request did not come: nothing was changed") from None
-    raise SignatureError("the call ends before its request")
+    if request is None:
+        raise SignatureError("the call ends before its request")
+    return request
 
 
 async def write(message: bytes, context: Any) -> None:

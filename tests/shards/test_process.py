@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from argosy.errors import ArgosyError, GraphDeadlineError, ShardUnavailableError
@@ -62,6 +63,21 @@ async def test_calls_whose_callers_go_once_they_have_the_end_are_counted_as_answ
 
     assert process.metric('argosy_shard_call_seconds_count{code="cancelled",method="Neighbors"}') == 0
     await until(lambda: process.metric('argosy_shard_call_seconds_count{code="ok",method="Neighbors"}') == 320)
+
+
+async def test_a_shard_keeps_nothing_of_large_requests_in_memory(shard: ShardProcess) -> None:
+    process = shard.start()
+    people = [person(f"n{number}", text="x" * 50_000) for number in range(20)]  # 1 MB
+    async with shard.called() as transport:
+        ref = await made(transport)
+        for _ in range(10):
+            await apply(transport, ref, *people)
+        before = psutil.Process(process.pid).memory_info().rss
+
+        for _ in range(50):
+            await apply(transport, ref, *people)
+
+        assert psutil.Process(process.pid).memory_info().rss - before < 20_000_000
 
 
 async def write_until_it_ends(transport: Transport, ref: GraphRef, writer: int, begun: int) -> tuple[int, int]:
