@@ -18,6 +18,10 @@ class ErasureKind(StrEnum):
     TURN = "turn"
 
 
+WITH_SESSIONS: Final = frozenset({ErasureKind.SESSION, ErasureKind.TENANT})  # sessions go as a whole
+WITH_JOBS: Final = frozenset({ErasureKind.GRAPH, ErasureKind.TENANT})  # graphs go with what is ingested into them
+
+
 class Stage(StrEnum):
     """How far an erasure is. Stages follow each other in this order; each passes over what its kind has none of."""
 

@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from argosy import store
+from argosy.erasure import WITH_JOBS, WITH_SESSIONS, ErasureKind
 from argosy.ingest.job import JobEventType, JobFailure, JobKind, JobState, WaitsFor
 from argosy.life import LOG_READERS, ProcessKind
 from argosy.store.graph import GraphRowState, ShardState
@@ -34,7 +35,7 @@ WORDS: Final[dict[str, Collection[str]]] = {
     "status": set(Status),
     "old_status": set(Status),
     "type": set(Event),
-    "kind": {*RowKind, START, *ProcessKind, *JobKind, *PlanKind},
+    "kind": {*RowKind, START, *ProcessKind, *JobKind, *PlanKind, *ErasureKind},
     "state": {*RowState, *ShardState, *GraphRowState, *JobState, *MoveState, *PlanState},
     "moved_to": set(Fate),
 }
@@ -43,7 +44,7 @@ WORDS: Final[dict[str, Collection[str]]] = {
 LISTS: Final[dict[str, list[Collection[str]]]] = {
     "status": [OPEN, HELD, ENDED, ACTIVE, RESTING, {Status.COMPLETED, Status.FAILED}],
     "type": [STEP_EVENTS, SETTLED_OUTCOMES],
-    "kind": [KEPT_FOR_TURN, LOG_READERS],
+    "kind": [KEPT_FOR_TURN, LOG_READERS, WITH_SESSIONS, WITH_JOBS],
     "state": [inbox.OPEN, set(RowState) - {RowState.CONSUMED}, STALLED, SERVED, CANCELLABLE],
 }
 OTHER_WORDS: Final = {
@@ -55,6 +56,10 @@ OTHER_WORDS: Final = {
     # What events of jobs and their ends have.
     *("for", "lines", "from_line", "code", "reason", "applied", "rejected", "rate_lines_s", "job_id", "status"),
     *("job.", "ingest", "cancelled on request"),
+    *ErasureKind,
+    # What receipts say: where it was, and what it was.
+    *("postgres", "shards", "turns", "events", "sessions", "graphs", "nodes", "edges", "jobs", "rejects", "records"),
+    *("erased", "hex"),
 }  # fmt: skip
 _COLUMN: Final = "|".join(WORDS)
 _ONE: Final = re.compile(rf"\b(?:p_)?({_COLUMN})\s*(?:=|<>)\s*'([^']*)'")
