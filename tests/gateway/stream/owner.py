@@ -135,7 +135,7 @@ class Owner(watch_pb2_grpc.WatchServicer):  # type: ignore[misc]
             for number in request.unsubscribe:
                 mine[number].is_over = True
 
-    async def until_asked(self, count: int = 1, within_s: float = 5.0) -> Asked:
+    async def until_asked(self, count: int = 1, within_s: float = 20.0) -> Asked:
         """The count-th subscription."""
         await until(lambda: len(self.asked) >= count, within_s)
         return self.asked[count - 1]

@@ -74,15 +74,15 @@ class Reader:
         if "data" in message:
             self.messages.append(Received(message["event"], message.get("id", ""), json.loads(message["data"])))
 
-    async def until(self, count: int, within_s: float = 5.0) -> list[Received]:
+    async def until(self, count: int, within_s: float = 20.0) -> list[Received]:
         """So many messages, once they are there."""
         return await self._until(lambda: len(self.messages) >= count, within_s)
 
-    async def until_type(self, type_: str, within_s: float = 5.0) -> list[Received]:
+    async def until_type(self, type_: str, within_s: float = 20.0) -> list[Received]:
         """Everything up to now, once there is one of this type."""
         return await self._until(lambda: any(each.type == type_ for each in self.messages), within_s)
 
-    async def until_closed(self, within_s: float = 5.0) -> list[Received]:
+    async def until_closed(self, within_s: float = 20.0) -> list[Received]:
         return await self._until(lambda: self.is_closed, within_s)
 
     async def _until(self, is_there: Any, within_s: float) -> list[Received]:

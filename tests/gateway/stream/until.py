@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(is_true: Callable[[], object], within_s: float = 5.0) -> None:
+async def until(is_true: Callable[[], object], within_s: float = 20.0) -> None:
     """Returns once it is. Raises AssertionError."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_s
