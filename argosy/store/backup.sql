@@ -6,6 +6,7 @@
 SELECT set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true)
 
 -- name: export_snapshot
+-- The snapshot of this transaction, for whoever dumps; and what the manifest says of the database.
 SELECT pg_export_snapshot(), lineage(), current_setting('server_version_num')::integer / 10000, now()
 
 -- name: list_logs
@@ -19,9 +20,11 @@ GROUP BY p.lane, p.log_id, l.topic ORDER BY p.lane, p.log_id
 SELECT tenant, graph, incarnation FROM graphs WHERE state = 'active' ORDER BY tenant, graph
 
 -- name: insert_backup
+-- Remember a backup, for receipts of erasures.
 INSERT INTO backups (backup_id, made_at, place, graphs, sha256) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
 
 -- name: try_lock
+-- The lock under which one restore at a time works.
 SELECT pg_try_advisory_lock($1)
 
 -- name: find_restore
@@ -29,9 +32,11 @@ SELECT pg_try_advisory_lock($1)
 SELECT to_regnamespace('argosy') IS NOT NULL, to_regclass('argosy_restore.progress') IS NOT NULL
 
 -- name: read_progress
+-- Which backup is restored, and whether the database has been loaded.
 SELECT backup_id, is_loaded FROM argosy_restore.progress
 
 -- name: begin_restore
+-- What a restore knows of itself: its backup, and which shard of today gets which graph.
 CREATE SCHEMA argosy_restore;
 CREATE TABLE argosy_restore.progress (backup_id uuid NOT NULL, is_loaded boolean NOT NULL);
 CREATE TABLE argosy_restore.member (member_id uuid PRIMARY KEY, endpoint text NOT NULL);
@@ -40,15 +45,19 @@ CREATE TABLE argosy_restore.graph (
 );
 
 -- name: insert_progress
+-- Note which backup this restore is of.
 INSERT INTO argosy_restore.progress VALUES ($1, false)
 
 -- name: clear_places
+-- Forget which shards get which graphs: they are placed anew.
 TRUNCATE argosy_restore.member, argosy_restore.graph
 
 -- name: insert_members
+-- The shards of today.
 INSERT INTO argosy_restore.member SELECT * FROM unnest($1::uuid[], $2::text[])
 
 -- name: insert_graphs
+-- Which of them gets which graph.
 INSERT INTO argosy_restore.graph SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[])
 
 -- name: settle_restored
@@ -85,4 +94,5 @@ ORDER BY g.tenant, g.graph
 UPDATE graphs SET state = 'active' WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state = 'restoring'
 
 -- name: finish_restore
+-- The restore is over: what it knew of itself goes.
 DROP SCHEMA argosy_restore CASCADE

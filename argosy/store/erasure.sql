@@ -4,6 +4,7 @@ INSERT INTO erasures (erasure_id, tenant, lane, kind, target, target_digest, ses
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 
 -- name: get_erasure
+-- An erasure of a tenant.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
        ended_at
 FROM erasures WHERE erasure_id = $1 AND tenant = $2
@@ -28,12 +29,15 @@ SELECT erasure_id, place, what, count, until FROM erasure_items WHERE erasure_id
 ORDER BY erasure_id, place, what
 
 -- name: step_erasure
+-- See functions/erasure.sql, as for all that call a function of the same name below.
 SELECT step_erasure($1::text, $2::bigint, $3::uuid, $4::text, $5::text)
 
 -- name: note_erasure
+-- Note how far the stage is, and what it waits for.
 SELECT note_erasure($1::text, $2::bigint, $3::uuid, $4::text, $5::text, $6::text)
 
 -- name: note_forgotten
+-- Count what was forgotten in a graph.
 SELECT note_forgotten($1::text, $2::bigint, $3::uuid, $4::text, $5::bigint, $6::bigint)
 
 -- name: find_unread
@@ -54,21 +58,27 @@ WHERE e.erasure_id = $1 AND e.kind IN ('tenant', 'session')
 LIMIT 10
 
 -- name: list_turns
+-- Turns that are to be erased, a few.
 SELECT turn, its_lane, its_partition, its_session, started_place, its_epoch FROM erasable_turns($1::uuid, false, $2::integer)
 
 -- name: cancel_turns
+-- Cancel turns that have to end first; how many are open.
 SELECT cancel_erasable($1::text, $2::bigint, $3::uuid, $4::integer)
 
 -- name: erase_turns
+-- Erase turns of one partition.
 SELECT erase_turns($1::text, $2::bigint, $3::uuid, $4::text, $5::integer, $6::uuid[])
 
 -- name: drop_graphs
+-- Have graphs dropped that go as a whole; how many are left.
 SELECT drop_erasable($1::text, $2::bigint, $3::uuid, $4::integer)
 
 -- name: erase_jobs
+-- Erase jobs and their rejects, a few.
 SELECT erase_jobs($1::text, $2::bigint, $3::uuid, $4::integer)
 
 -- name: erase_strays
+-- Erase what belongs to no turn, a few.
 SELECT erase_strays($1::text, $2::bigint, $3::uuid, $4::bytea, $5::integer[], $6::integer)
 
 -- name: list_log_partitions
@@ -76,6 +86,7 @@ SELECT erase_strays($1::text, $2::bigint, $3::uuid, $4::bytea, $5::integer[], $6
 SELECT topic_id, partition FROM log_partitions ORDER BY topic_id, partition
 
 -- name: erase_log
+-- Erase records of one partition of the log in Postgres, from a position on.
 SELECT erase_log($1::text, $2::bigint, $3::uuid, $4::uuid, $5::integer, $6::bigint, $7::integer)
 
 -- name: name_left
@@ -83,4 +94,5 @@ SELECT erase_log($1::text, $2::bigint, $3::uuid, $4::uuid, $5::integer, $6::bigi
 SELECT name_left($1::text, $2::bigint, $3::uuid, now() + make_interval(secs => $4::double precision))
 
 -- name: purge_erasures
+-- Forget receipts that are old.
 SELECT purge_erasures($1::text, $2::bigint, $3::double precision, $4::integer)
