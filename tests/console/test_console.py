@@ -29,7 +29,7 @@ def test_a_turn_is_posted_watched_signalled_and_read(
 ) -> None:
     browser = console.browser
     console.open()
-    browser.until_text("Stumbles once, and waits for a person.", "form")
+    browser.until_text("Answers a question from texts in a graph.", "form")
 
     browser.fill("Workflow", "echo")
     browser.until_text("Answers its input", "form")

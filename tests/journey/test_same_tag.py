@@ -70,7 +70,7 @@ async def test_nothing_that_a_tenant_with_the_same_tag_does_reaches_a_turn_or_is
     following = [
         asyncio.create_task(follow(thief, turn_id, shape)) for shape in ("text/event-stream", "application/x-ndjson")
     ]
-    waiting = asyncio.create_task(thief.get(f"/v1/turns/{turn_id}?wait=30"))
+    waiting = asyncio.create_task(thief.get(f"/v1/turns/{turn_id}?wait=12"))
     await asyncio.to_thread(fleet.worker)
     first = (await victim.get("/v1/sessions/s")).json()["head"]["turn_id"]
     for each in (first, turn_id):

@@ -46,7 +46,7 @@ async def test_views_at_work_count_with_all_that_they_may_take(shard: Shard) -> 
         await ids_asked(shard, ref)
     assert len(children()) == 3  # idle, they are small
 
-    busy, left = endless(shard, first, 8.0), endless(shard, second, 4.0)
+    busy, left = endless(shard, first, 60.0), endless(shard, second, 4.0)
     await until_asked(2)
     await until(lambda: len(children()) == 2)  # the idle one has gone for them
     await ended(left)  # which the query has not: its view works on

@@ -30,7 +30,7 @@ def write(folder: Path, name: str, text: str) -> str:
 def test_the_shipped_workflows_are_always_there() -> None:
     catalog = Catalog.load(())
 
-    assert [definition.name for definition in catalog.definitions] == ["echo", "support_triage"]
+    assert [definition.name for definition in catalog.definitions] == ["ask_library", "echo", "support_triage"]
     assert catalog.broken == ()
     assert all(definition.description for definition in catalog.definitions)
 

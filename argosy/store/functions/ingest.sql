@@ -148,9 +148,11 @@ END
 $$;
 
 -- Those of these jobs that have no refused lines any more.
-CREATE OR REPLACE FUNCTION jobs_without_rejects(p_jobs uuid[]) RETURNS uuid[] LANGUAGE sql STABLE SET enable_seqscan = off AS $$
-  SELECT coalesce(array_agg(u.job), '{}') FROM unnest(p_jobs) AS u (job)
-  WHERE NOT EXISTS (SELECT 1 FROM ingest_rejects AS r WHERE r.job_id = u.job)
+CREATE OR REPLACE FUNCTION jobs_without_rejects(p_jobs uuid[]) RETURNS uuid[] LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+BEGIN
+  RETURN ARRAY(
+    SELECT u.job FROM unnest(p_jobs) AS u (job) WHERE NOT EXISTS (SELECT 1 FROM ingest_rejects AS r WHERE r.job_id = u.job));
+END
 $$;
 
 -- Forgets ended jobs after p_age_s, when the log has forgotten their records, too: else one that is read again would make
