@@ -86,6 +86,7 @@ async def test_an_effect_that_must_not_be_repeated_parks_its_turn_when_a_crash_l
     await client.judge(disruptions=1, waiting=[turn, behind])
 
 
+@BOTH_IN_FAULTS
 async def test_a_worker_killed_again_and_again_makes_progress_every_time(fleet: Fleet, client: Client) -> None:
     doomed = fleet.worker(crash_at="in_step:10")
     posting = asyncio.gather(*(_converse(client, number) for number in range(SESSIONS)))
@@ -100,6 +101,7 @@ async def test_a_worker_killed_again_and_again_makes_progress_every_time(fleet: 
     await client.judge(disruptions=3)
 
 
+@BOTH_IN_FAULTS
 async def test_a_worker_told_to_end_finishes_what_it_runs_and_nothing_is_repeated(fleet: Fleet, client: Client) -> None:
     first = fleet.worker()
     turns = [await client.post(f"session-{number}", "dawdles", effects=1, step_s=0.5) for number in range(50)]

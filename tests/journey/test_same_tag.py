@@ -9,6 +9,7 @@ import pytest
 
 from tests.checker.sink import Sink
 from tests.harness.fleet import Fleet
+from tests.harness.logs import KAFKA_FIRST
 from tests.harness.same_tag import same_tag
 
 pytestmark = pytest.mark.parametrize("settings", [{"ALLOW_TENANT_HEADER": "1", "SSE_HEARTBEAT_S": "1"}])
@@ -57,6 +58,7 @@ async def until_suspended(victim: httpx2.AsyncClient, turn_id: str) -> None:
             await asyncio.sleep(0.02)
 
 
+@KAFKA_FIRST
 async def test_nothing_that_a_tenant_with_the_same_tag_does_reaches_a_turn_or_is_told_of_it(
     fleet: Fleet, victim: httpx2.AsyncClient, thief: httpx2.AsyncClient, sink: Sink
 ) -> None:

@@ -50,6 +50,12 @@ async def emptied(dsn: str) -> str:
     return dsn
 
 
+# For tests of many calls: PostgreSQL 15 has its turn when there is time.
+BOTH_IN_FAULTS = pytest.mark.parametrize(
+    "store_dsn", [pytest.param("15", marks=pytest.mark.slow), "18"], ids=["postgres15", "postgres18"], indirect=True
+)
+
+
 @pytest.fixture(params=["15", "18"], ids=["postgres15", "postgres18"])
 async def store_dsn(request: pytest.FixtureRequest) -> str:
     """A migrated database without rows, on PostgreSQL 15 and on 18."""

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 
 from argosy.store.numbered_stream import Answer
 from argosy.turn.status import ENDED, HELD, OPEN, Status
+from tests.store.conftest import BOTH_IN_FAULTS
 from tests.store.hand import Change, Hand, New, flush_arguments
 from tests.store.reachable import reachable
 
@@ -264,6 +265,7 @@ class Store(RuleBasedStateMachine):
         assert rows == []
 
 
+@BOTH_IN_FAULTS
 def test_the_database_does_what_the_model_says(store_dsn: str) -> None:
     with asyncio.Runner() as runner:
         machine = type("Machine", (Store,), {"dsn": store_dsn, "runner": runner})

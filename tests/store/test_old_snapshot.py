@@ -16,6 +16,7 @@ from argosy.store import log as log_store
 from argosy.store.pool import connect
 from argosy.store.queries import load_queries
 from tests.harness.logs import DROP_TOPIC
+from tests.store.conftest import BOTH_IN_FAULTS
 from tests.store.hand import FLUSH_SQL, LANE, LOG, Change, Hand, New, accept_arguments, flush_arguments
 
 CALLS = 600
@@ -88,6 +89,7 @@ class Measured:
         return await pages(connection, statement, self.hand.worker_id, self.hand.nos[stream], *arguments)
 
 
+@BOTH_IN_FAULTS
 @pytest.mark.usefixtures("old_snapshot")
 async def test_calls_read_as_little_after_many_as_after_few_while_no_dead_version_may_go(hand: Hand) -> None:
     await hand.rows(
