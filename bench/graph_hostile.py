@@ -18,13 +18,13 @@ from bench.latency import p50_p99_ms
 from bench.report import Finding
 from tests.shards.engines import new_ref
 from tests.shards.processes import ShardProcess
+from tests.shards.views import ENDLESS
 
 _ROUNDS: Final = 8
 _CALLS: Final = 60  # of each kind, in each round
 _NODES: Final = 500
 _AT_ONCE: Final = 2  # endless queries
 _S: Final = 10.0
-_ENDLESS: Final = "RETURN size([i IN range(1, 90000) WHERE size([j IN range(1, 90000) WHERE i * j < 0]) > 0])"
 
 Call = Callable[[int], Awaitable[object]]
 
@@ -43,7 +43,7 @@ async def _hostile(shard: Transport, ref: GraphRef) -> AsyncIterator[None]:
     async def ask() -> None:
         while True:
             with contextlib.suppress(ArgosyError):
-                await shard.query(ref, _ENDLESS, {}, row_limit=1, deadline_s=2.0)
+                await shard.query(ref, ENDLESS, {}, row_limit=1, deadline_s=2.0)
 
     asking = [asyncio.create_task(ask()) for _ in range(_AT_ONCE)]
     await asyncio.sleep(0.3)  # until they run; those at their deadline begin again
