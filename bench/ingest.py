@@ -1,12 +1,15 @@
-"""What ingest costs: lines of feeds at a shard."""
+"""What ingest costs: lines of feeds at a shard, and whole uploads through a gateway, the log, a worker and a shard."""
 
 from pathlib import Path
 
-from bench import shard_feeds
+from bench import ingest_rates, shard_feeds
 from bench.report import Finding
 from bench.services import Services
 
 
-async def measure(_: Services, folder: Path, is_quick: bool) -> list[Finding]:
+async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Finding]:
     (folder / "feeds").mkdir()
-    return await shard_feeds.measure(folder / "feeds", is_quick=is_quick)
+    return [
+        *await ingest_rates.measure(servers, folder, is_quick),
+        *await shard_feeds.measure(folder / "feeds", is_quick=is_quick),
+    ]

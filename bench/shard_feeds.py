@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
 import psutil
 
 from argosy.graph.facts import NO_SOURCE, GraphRef
 from argosy.graph.feeds import FeedBatch
-from argosy.graph.ops import Op, UpsertEdge, UpsertNode
+from argosy.graph.ops import Op, UpsertNode
 from argosy.graph.transport import Transport
 from argosy.ingest.chain import EMPTY, chain_of
+from bench.feed_lines import lines_of, mixed, nodes, parts_of
 from bench.latency import p50_p99_ms
 from bench.report import Finding
 from tests.shards.engines import new_ref
@@ -29,7 +29,6 @@ _S: Final = 60.0
 _BATCH_SIZE_BYTES: Final = 262_144
 _LINES: Final = 100_000
 _ROUNDS: Final = 5
-_LOAD_OPS: Final = 1_000  # of one part of a bulk load
 _PER_CALL: Final = 120  # of each kind of call, in each round
 _RATE_MIN: Final = 20_000
 _SHARE_MIN: Final = 0.25
@@ -42,26 +41,10 @@ class Rate(NamedTuple):
     cpu_us: float  # of the shard, for one line
 
 
-def _nodes(count: int) -> list[Op]:
-    return [
-        UpsertNode(f"n{n:07}", "Person", {"name": f"Person number {n}", "born": 1900 + n % 100}) for n in range(count)
-    ]
-
-
-def _mixed(count: int) -> list[Op]:
-    """Every second one is an edge from the node before to one that is there."""
-    ops: list[Op] = []
-    for n in range(count // 2):
-        ops.append(UpsertNode(f"n{n:07}", "Person", {"name": f"Person number {n}", "born": 1900 + n % 100}))
-        ops.append(UpsertEdge(f"n{n:07}", "KNOWS", f"n{max(0, n - 500):07}", {"since": n}))
-    return ops
-
-
 def _batches(ops: Sequence[Op], feed: str) -> list[FeedBatch]:
-    encode = msgspec.json.Encoder().encode
     batches, lines, size_bytes, first, before = [], [], 0, 1, EMPTY
     made_at_ms = int(time.time() * 1_000)
-    for line in [*map(encode, ops), None]:
+    for line in [*lines_of(ops), None]:
         if line is not None:
             lines.append(line)
             size_bytes += len(line) + 1
@@ -70,11 +53,6 @@ def _batches(ops: Sequence[Op], feed: str) -> list[FeedBatch]:
             batches.append(FeedBatch(feed, made_at_ms, first, end, before, after, b"\n".join(lines)))
             lines, size_bytes, first, before = [], 0, end, after
     return batches
-
-
-async def _parts(ops: Sequence[Op]) -> AsyncIterator[Sequence[Op]]:
-    for first in range(0, len(ops), _LOAD_OPS):
-        yield ops[first : first + _LOAD_OPS]
 
 
 class _Bench:
@@ -101,7 +79,7 @@ class _Bench:
         ref = await self.graph()
 
         async def send() -> None:
-            await self._shard.bulk_load(ref, _parts(ops), source=NO_SOURCE, deadline_s=_S)
+            await self._shard.bulk_load(ref, parts_of(ops), source=NO_SOURCE, deadline_s=_S)
 
         return await self._timed(len(ops), send())
 
@@ -114,7 +92,7 @@ class _Bench:
     @contextlib.asynccontextmanager
     async def feeding(self, at_once: int) -> AsyncIterator[GraphRef]:
         """Send to so many graphs for as long as this lasts. Yields the first of them."""
-        ops, refs = _nodes(40_000), [await self.graph() for _ in range(at_once)]
+        ops, refs = nodes(40_000), [await self.graph() for _ in range(at_once)]
 
         async def send(ref: GraphRef) -> None:
             for number in itertools.count():
@@ -151,7 +129,7 @@ async def _timed_calls(calls: dict[str, Call], times_s: dict[str, list[float]]) 
 
 async def _rates(bench: _Bench, rounds: int, lines: int) -> list[Finding]:
     findings = []
-    for kind, ops in {"nodes": _nodes(lines), "nodes and edges": _mixed(lines)}.items():
+    for kind, ops in {"nodes": nodes(lines), "nodes and edges": mixed(lines)}.items():
         fed, loaded = [], []
         for _ in range(rounds):
             fed.append(await bench.feed(ops))
