@@ -35,7 +35,9 @@ class SqliteLandings:
 
     def land(self, ref: GraphRef, copy_id: uuid.UUID, sums: CopySums, expected: Stats | None) -> Stats:
         self._check_welcome(ref)
-        return self._found(ref, copy_id).land(sums, expected)
+        landing = self._found(ref, copy_id)
+        self._check_place(ref)
+        return landing.land(sums, expected)
 
     def activate(self, ref: GraphRef, copy_id: uuid.UUID, generation: int) -> Stats:
         active = ref._replace(generation=generation)
@@ -77,6 +79,15 @@ class SqliteLandings:
         if self._folder.is_dropped(ref.incarnation, ref.generation):
             raise WrongOwnerError("the graph was dropped, or its move abandoned")
 
+    def _check_place(self, ref: GraphRef) -> None:
+        """Raise WrongOwnerError when the graph could not be served here: nobody is to wait for one that cannot be. What
+        comes late of a copy that has become the graph is taken.
+        """
+        if not is_missing(self._folder, ref):
+            meta = read_meta(self._folder.path_of(ref))
+            if meta is not None and meta.generation < ref.generation:
+                raise WrongOwnerError(f"the graph is here already, in generation {meta.generation}")
+
     def _stats_if_active(self, ref: GraphRef) -> Stats | None:
         path = self._folder.path_of(ref)
         meta = read_meta(path)
@@ -84,6 +95,10 @@ class SqliteLandings:
         return stats_of(meta, path) if meta is not None and is_active else None
 
     def _begun(self, ref: GraphRef, copy_id: uuid.UUID) -> Landing:
+        with self._lock:
+            is_new = copy_id not in self._open
+        if is_new:
+            self._check_place(ref)
         with self._lock:
             if copy_id not in self._open:
                 path = self._folder.landing_path(ref, copy_id)

@@ -145,6 +145,7 @@ class MemoryCopies:
     ) -> Received:
         def begun() -> Landing:
             self._check_taken(ref)
+            self._check_place(ref)
             return self._shard.meant.copied.landings.setdefault(copy_id, Landing(ref))
 
         landing = await self._shard.call("receive", begun, is_write=True)
@@ -162,6 +163,7 @@ class MemoryCopies:
         def effect() -> Stats:
             self._check_taken(ref)
             landing = self._landing(copy_id)
+            self._check_place(ref)
             if landing.landed is not None:
                 return landing.landed.stats
             if not landing.is_whole or sums != CopySums(_sum(landing.base), len(landing.tail), _sum(landing.tail)):
@@ -199,8 +201,7 @@ class MemoryCopies:
             landing = self._landing(copy_id)
             if landing.landed is None:
                 raise CopyBrokenError("it has not landed")
-            if there is not None:
-                raise WrongOwnerError("another life or generation is here")
+            self._check_place(ref)
             landing.landed.ref, landing.landed.state = active, GraphState.ACTIVE
             self._shard.meant.files[name] = landing.landed
             self._forget(ref)
@@ -225,6 +226,10 @@ class MemoryCopies:
     def _check_taken(self, ref: GraphRef) -> None:
         if ref.generation <= self._shard.meant.dropped.get(ref.incarnation, -1):
             raise WrongOwnerError("dropped here")
+
+    def _check_place(self, ref: GraphRef) -> None:
+        if GraphName(ref.tenant, ref.graph) in self._shard.meant.files:
+            raise WrongOwnerError("the graph, or another life of it, is here")
 
     def _landing(self, copy_id: uuid.UUID) -> Landing:
         landing = self._shard.meant.copied.landings.get(copy_id)

@@ -210,16 +210,32 @@ def test_a_graph_that_is_dropped_meanwhile_does_not_land(
     assert files_of(tmp_path / "target") == []
 
 
-def test_a_graph_does_not_land_beside_another_life_of_its_name(target: Engine, ref: GraphRef, sent: Sent) -> None:
-    target.landings.land(ref, COPY, *sent)
+@pytest.mark.parametrize("is_landed", [False, True])
+def test_a_graph_does_not_land_beside_another_life_of_its_name(
+    target: Engine, ref: GraphRef, sent: Sent, *, is_landed: bool
+) -> None:
+    if is_landed:
+        target.landings.land(ref, COPY, *sent)
     other = new_ref()
     target.create(other)
 
-    with pytest.raises(WrongOwnerError):
-        target.landings.activate(ref, COPY, 2)
+    with pytest.raises(WrongOwnerError, match="another life"):
+        target.landings.activate(ref, COPY, 2) if is_landed else target.landings.land(ref, COPY, *sent)
+    with pytest.raises(WrongOwnerError, match="another life"):
+        target.landings.take(ref, uuid.uuid4(), CopyPart(0, b"x", 20), is_tail=False)
 
     target.drop(other)
+    target.landings.land(ref, COPY, *sent)
     assert target.landings.activate(ref, COPY, 2).generation == 2
+
+
+def test_nothing_is_received_of_a_graph_that_is_here(engine: Engine, ref: GraphRef) -> None:
+    apply(engine, ref, person("ada"))
+
+    with pytest.raises(WrongOwnerError, match="the graph is here"):
+        engine.landings.take(ref._replace(generation=7), COPY, CopyPart(0, b"x", 20), is_tail=False)
+
+    assert is_served(engine, ref)
 
 
 def test_a_copy_is_another_graph_where_it_is_to_be_one(engine: Engine, target: Engine, ref: GraphRef) -> None:

@@ -53,6 +53,7 @@ _NOTED_S: Final = 1.0  # how often it is asked whether a copy is still wanted
 _SMALL_BYTES: Final = 4_194_304  # what is left of a tail is copied under the seal, in some ten milliseconds
 _ROUNDS_MAX: Final = 5  # of copying the tail: writers who are faster than the pipe wait for the rest
 _ELSEWHERE: Final = "the graph was dropped, or is elsewhere"
+_SHUT: Final = "the shard that it was to come to takes no graphs any more"
 
 
 class Mover(Gate):
@@ -99,6 +100,8 @@ class Mover(Gate):
         """
         if not await self._row.is_as_planned():
             await self._row.forgo(_ELSEWHERE)
+        elif not self._shards.takes_graphs:
+            await self._row.forgo(_SHUT)
         elif fault := await self._shards.fault():
             await self._row.wait_or_forgo(fault)
         elif await self._row.step(MoveState.COPYING):

@@ -35,6 +35,11 @@ class TwoShards:
         """Return why one of the two cannot be asked now; empty: both answer."""
         return await self._fault_of(await self._source()) or await self._fault_of(await self._target())
 
+    @property
+    def takes_graphs(self) -> bool:
+        """Whether the target is a member that takes graphs, as far as this process knows."""
+        return self._move.target in self._members.active
+
     async def target_fault(self) -> str:
         return await self._fault_of(await self._target())
 

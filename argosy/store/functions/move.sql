@@ -182,7 +182,8 @@ END
 $$;
 
 -- Ends the plans whose moves have all ended; how many. A drain whose shard has graphs still (moves were given up, or a graph
--- was being made when it began) looks from the first one again, after p_after_s. Of a deposed leader nothing is written.
+-- was being made when it began), or gets some (it was on its way when that began), looks from the first one again, after
+-- p_after_s. Of a deposed leader nothing is written.
 CREATE OR REPLACE FUNCTION settle_plans(p_role text, p_term bigint, p_after_s double precision) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
@@ -190,7 +191,9 @@ DECLARE
 BEGIN
   PERFORM hold_term(p_role, p_term);
   WITH settled AS (
-    SELECT p.plan_id, p.kind = 'drain' AND EXISTS (SELECT 1 FROM graphs AS g WHERE g.shard = p.shard) AS has_graphs
+    SELECT p.plan_id, p.kind = 'drain' AND (
+        EXISTS (SELECT 1 FROM graphs AS g WHERE g.shard = p.shard)
+        OR EXISTS (SELECT 1 FROM graph_moves AS m WHERE m.target = p.shard AND m.ended_at IS NULL)) AS has_graphs
     FROM shard_plans AS p
     WHERE p.state = 'moving' AND NOT EXISTS (SELECT 1 FROM graph_moves AS m WHERE m.plan_id = p.plan_id AND m.ended_at IS NULL)
     ORDER BY p.plan_id FOR UPDATE OF p)
