@@ -5,7 +5,7 @@
 # make docs    the site of the documentation in site/, every link checked
 # make lock    resolve the versions anew: constraints.txt (what is installed here), constraints-lowest.txt
 # make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="-n 2 --storm-seeds 10": two at once, more storms)
-# make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle graphs ingest watch backlog": some of it)
+# make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle graphs ingest moves watch backlog": some of it)
 # make rolling  one fleet of this version and another one, rolled back and forth (ARGS="--beside DIR": that one's checkout)
 # make check   format, lint, types
 PYTHON ?= python3
