@@ -15,6 +15,8 @@ from argosy.errors import NewerRecordError, RecordError
 
 SCHEMA_VERSION: Final = 1
 ID_SIZE_BYTES: Final = 16  # of a job's id, an incarnation and a chain
+# Of what is written now: so many lines of nothing are as much work for a shard as a record of real ones.
+RECORD_LINES_MAX: Final = 8_192
 
 
 class LinesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="lines"):

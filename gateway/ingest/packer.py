@@ -9,11 +9,9 @@ from typing import Final, NamedTuple
 
 from argosy.gateway.problems import Problem
 from argosy.ingest.chain import chain
-from argosy.ingest.record import EndRecord, LinesRecord, join_lines
+from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, LinesRecord, join_lines
 from argosy.store.ingest import JobRow
 
-# So many lines of nothing are as much work for a shard as a record of real ones.
-RECORD_LINES_MAX: Final = 8_192
 LINE_MAX: Final = 2**63 - 1
 
 
@@ -81,7 +79,7 @@ class Packer:
         job, (line, digest) = self._job, self.place
         if job.end_line is not None and (job.end_line, job.end_chain) != (line, digest):
             raise self.mismatch(f"{line} lines were sent now, and under this key came {job.end_line} others first")
-        if line < job.received_line:
+        if job.end_line is None and line < job.received_line:
             raise self.mismatch(f"{line} lines were sent now, and {job.received_line} came under this key before")
 
     def mismatch(self, detail: str) -> Problem:

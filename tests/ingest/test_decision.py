@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.graph.feeds import FeedState
+from argosy.graph.feeds import LINES_MAX, FeedBatch, FeedState, numbered_lines
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.record import EndRecord, LinesRecord, join_lines
 from argosy.store.ingest_notes import Verdict
@@ -78,6 +78,20 @@ def test_a_large_record_is_sent_in_pieces_of_at_least_one_line() -> None:
 
     assert [each.end for each in pieces] == [3, 4, 5, 6]
     assert b"\n".join(each.lines for each in pieces) == large.lines
+    assert before == chain_of(EMPTY, lines)
+
+
+def test_no_more_lines_are_sent_than_a_batch_may_have() -> None:
+    lines = [b"{}"] * (2 * LINES_MAX + 1)
+    large, ends, before, first = record(1, len(lines) + 1, lines), [], EMPTY, 1
+
+    while first < large.end_line:
+        piece = piece_of(large, first, before)
+        assert len(numbered_lines(FeedBatch("feed", 1, *piece))) == piece.end - piece.first
+        first, before = piece.end, piece.after
+        ends.append(first)
+
+    assert ends == [LINES_MAX + 1, 2 * LINES_MAX + 1, 2 * LINES_MAX + 2]
     assert before == chain_of(EMPTY, lines)
 
 

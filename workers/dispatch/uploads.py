@@ -6,7 +6,6 @@ the graph's file has of them it knows.
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 from argosy import crash_points
@@ -22,7 +21,7 @@ from argosy.errors import (
 from argosy.ids import partition_of
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of
-from argosy.ingest.record import EndRecord, IngestRecord, LinesRecord, encode, join_lines
+from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, LinesRecord, encode, join_lines
 from argosy.log import Entry, LogWriter, Outcome
 from argosy.logs.open import open_writer
 from argosy.logs.topic import ingest_topic
@@ -52,9 +51,8 @@ class Uploads:
         new = NewJob(job_id, tenant, graph, incarnation, JobKind.UPLOAD, bucket_of_graph(tenant, graph), key)
         job = await self._jobs.begin(new, log_id)
         if job.state is JobState.RUNNING and job.end_line is None:
-            await self._append(writer, job, lines)
+            chain = await self._append(writer, job, lines)
             crash_points.reach("upload_made")
-            chain = chain_of(EMPTY, lines)
             await self._jobs.note_received(job_id, log_id, len(lines), chain, size_bytes, is_end=True)
         return job_id
 
@@ -87,25 +85,29 @@ class Uploads:
                     raise LogUnavailableError(str(error)) from error
             return self._writer
 
-    async def _append(self, writer: LogWriter, job: JobRow, lines: list[bytes]) -> None:
+    async def _append(self, writer: LogWriter, job: JobRow, lines: list[bytes]) -> bytes:
+        """Append the whole upload, and return the chain at its end."""
         partition = partition_of(job.bucket, writer.partition_count)
-        records = self._records(job, lines)
-        entries = [Entry(partition, job.job_id.bytes, encode(each)) for each in records]
+        records, end = self._records(job, lines)
+        entries = [Entry(partition, job.job_id.bytes, encode(each)) for each in (*records, end)]
         for appended in await writer.append(entries):
             if appended.outcome is Outcome.NOT_APPENDED:
                 raise LogUnavailableError(appended.reason or "the log did not take it")
             if appended.outcome is Outcome.UNKNOWN:
                 raise OutcomeUnknownError(appended.reason or "the log did not answer")
+        return end.chain
 
-    def _records(self, job: JobRow, lines: list[bytes]) -> Iterator[IngestRecord]:
+    def _records(self, job: JobRow, lines: list[bytes]) -> tuple[list[LinesRecord], EndRecord]:
+        """Return the records of the lines, and that of their end."""
         about = (job.job_id.bytes, job.tenant, job.graph, job.incarnation.bytes, job.made_at_ms)
+        records: list[LinesRecord] = []
         first, before = 0, EMPTY
         while first < len(lines):
-            end, size_bytes = first, 0
-            while end < len(lines) and (end == first or size_bytes < self._settings.ingest_record_size_bytes):
-                size_bytes += len(lines[end])
+            end, size_bytes, end_max = first, 0, min(len(lines), first + RECORD_LINES_MAX)
+            while end < end_max and size_bytes < self._settings.ingest_record_size_bytes:
+                size_bytes += len(lines[end]) + 1
                 end += 1
             part = lines[first:end]
-            yield LinesRecord(*about, first + 1, len(part), before, join_lines(part))
+            records.append(LinesRecord(*about, first + 1, len(part), before, join_lines(part)))
             first, before = end, chain_of(before, part)
-        yield EndRecord(*about, len(lines), before)
+        return records, EndRecord(*about, len(lines), before)

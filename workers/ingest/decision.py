@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
-from argosy.graph.feeds import FeedState
+from argosy.graph.feeds import LINES_MAX, FeedState
 from argosy.ingest.chain import chain_of
 from argosy.ingest.job import JobFailure
 from argosy.ingest.record import EndRecord, LinesRecord, split_lines
@@ -68,9 +68,9 @@ def fate_of(record: LinesRecord, state: FeedState) -> Fate:
 
 def piece_of(record: LinesRecord, first: int, before: bytes) -> Piece:
     """Return the lines of a record from `first` on that are sent at once: at least one, and else at most as many as
-    SENT_SIZE_BYTES hold. before: the chain in front of them.
+    SENT_SIZE_BYTES hold and a batch may have. before: the chain in front of them.
     """
-    lines: Sequence[bytes] = split_lines(record)[first - record.first_line :]
+    lines: Sequence[bytes] = split_lines(record)[first - record.first_line :][:LINES_MAX]
     if len(record.lines) > SENT_SIZE_BYTES:
         lines = lines[: _count_within(lines)]
     is_whole = len(lines) == record.line_count
