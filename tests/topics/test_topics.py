@@ -2,14 +2,22 @@
 
 import asyncio
 import json
+import uuid
 
 import pytest
+from structlog.testing import capture_logs
 
+from argosy import telemetry
+from argosy.clock import SystemClock
+from argosy.graph.bound import BoundGraph
+from argosy.graph.graphs import Graphs
 from argosy.ingest.job import JobKind, JobState, WaitsFor
 from argosy.logs.open import ensure_topic
 from argosy.logs.topic import ingest_topic
+from argosy.store.graph import GraphRow
 from argosy.store.ingest import NEWEST
 from argosy.store.migrate import after_restore
+from argosy.workers.ingest.topics.topic_readings import TopicReadings
 from tests.topics import mappings
 from tests.topics.conftest import GRAPH, World, until
 
@@ -211,3 +219,38 @@ async def test_a_mapping_that_hangs_is_said_and_goes_on_when_it_does(world: Worl
             return (await world.job()).waits_for is WaitsFor.NOTHING
 
         await until(goes_on)
+
+
+class GraphsWhileTheDatabaseGoesBack(Graphs):
+    """As a worker has them; the database is restored just after a graph was found for the first time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.has_gone_back = False
+
+    async def find(self, tenant: str, graph: str) -> GraphRow:
+        found = await self._world.graphs.find(tenant, graph)
+        if not self.has_gone_back:
+            self.has_gone_back = True
+            await after_restore(self._world.settings.state_db_uri, 0.0)
+        return found
+
+    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
+        return self._world.graphs.of(tenant, graph, incarnation)
+
+
+async def test_what_was_known_of_a_graph_before_the_database_went_back_is_not_read_into(world: World) -> None:
+    """All is asked again: the graph that was found may not be the one that is there now."""
+    await world.make_topic()
+    await world.graphs.create("default", GRAPH)
+    await world.write([(0, "o-1", {"total": 1})])
+    graphs = GraphsWhileTheDatabaseGoesBack(world)
+    readings = TopicReadings(graphs, world.pool, SystemClock(), world.of())
+
+    with capture_logs() as said:
+        task = asyncio.create_task(readings.run())
+        await until(lambda: world.counted(1, 0))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert [each["event"] for each in said].count(telemetry.LINEAGE_CHANGED) == 1

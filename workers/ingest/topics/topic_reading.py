@@ -62,12 +62,10 @@ class TopicReading:
 
     async def _run_once(self) -> None:
         source, log_id = self._source, (await self._admin.identity()).log_id
-        # The lineage before anything else: what is read after it is at least as new.
-        lane = f"*topic/{source.topic}"
+        notes = Notes(self._pool, f"*topic/{source.topic}", self._settings.ingest_rejects_max)
+        await notes.begin()  # the lineage before anything else: what is read after it is at least as new
         graph = await self._graph(log_id)
-        notes = Notes(self._pool, lane, self._settings.ingest_rejects_max)
         notes.log_id = f"{log_id}/{graph.incarnation.hex}"  # another life of the graph begins anew
-        await notes.begin()
         job = await self._begin_job(graph.incarnation, log_id)
         if job.state is not JobState.RUNNING:
             await self._wait(f"its job {job.job_id} is {job.state}: another `run` begins one that goes on there")
