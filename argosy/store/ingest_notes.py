@@ -94,7 +94,7 @@ class RejectNote(NamedTuple):
 
 @dataclass(frozen=True)
 class Note:
-    """What a worker says at once. Of each job there is one row."""
+    """What a worker says at once. Of each job there is one row, or one for each end of an upload."""
 
     passed: Sequence[Passed] = ()
     dead: Sequence[DeadRecord] = ()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import uuid
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -204,3 +205,22 @@ async def test_a_job_that_was_cancelled_takes_nothing_more(client: httpx2.AsyncC
     assert [each.status_code for each in cancelled] == [200, 200]
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
     assert len(lines_of(await records_of(gateway_dsn, job["job_id"]))) == 400
+
+
+async def test_an_upload_that_was_answered_may_come_again_after_a_longer_other_one_under_its_key(
+    client: httpx2.AsyncClient,
+) -> None:
+    """Both began at the same time, and the longer one had been noted further when the shorter one ended."""
+    other = await send(client, INGEST, [text_of(LINES[:400]), text_of([b"other"]), GONE], **KEY)
+    assert other is None
+    [job] = (await client.get(INGEST)).json()["jobs"]
+    jobs = client.state.jobs  # type: ignore[attr-defined]
+    opened = await client.state.ingest_log.opened()  # type: ignore[attr-defined]
+    short, chain = LINES[:300], chain_of(EMPTY, LINES[:300])
+    await jobs.note_received(uuid.UUID(job["job_id"]), opened.log_id, 300, chain, len(text_of(short)), is_end=True)
+
+    again = await post(client, text_of(short), **KEY)
+    different = await post(client, text_of([*LINES[:400], b"other"]), **KEY)
+
+    assert (again.status_code, again.json()["lines"], again.json()["chain"]) == (202, 300, chain.hex())
+    assert (different.status_code, different.json()["code"]) == (422, "idempotency_mismatch")

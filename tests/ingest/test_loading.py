@@ -6,7 +6,9 @@ import uuid
 import pytest
 
 from argosy.errors import GraphNotFoundError, KeyExpiredError, ShardUnavailableError, StoreUnavailableError
+from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobState, WaitsFor
+from argosy.ingest.record import EndRecord, LinesRecord, join_lines
 from argosy.workers.ingest.partition import Partition
 from tests.ingest.world import World
 
@@ -161,3 +163,55 @@ def test_a_partition_is_done_up_to_its_first_record_that_is_not() -> None:
     assert (partition.position, partition.held_size_bytes, partition.undone) == (12, 0, 0)
     partition.skip_to(20)
     assert partition.position == 20
+
+
+async def test_what_was_done_stays_done_whatever_end_of_another_upload_comes_behind_it() -> None:
+    """Both ends are read before anything is said: the row has the first one's."""
+    world = World()
+    job = world.upload("crm", LINES, job=1)
+    world.notes.ends[job] = (len(LINES), chain_of(EMPTY, LINES))
+    other = [*LINES[:5], b"another", b"upload"]
+    world.upload("crm", other, job=1)
+
+    async with world:
+        await world.until_noted()
+
+    assert world.notes.states == {job: JobState.DONE}
+    assert world.graphs.graphs["crm"].lines == LINES
+
+
+async def test_an_end_that_is_not_the_jobs_does_not_hide_the_one_that_is() -> None:
+    """The other upload's end comes first, and its failure is not the job's."""
+    world = World()
+    other = [*LINES[:5], b"another"]
+    before = chain_of(EMPTY, LINES)
+    about = (uuid.UUID(int=1).bytes, "acme", "crm", bytes(16), 1)
+    world.read(LinesRecord(*about, 1, len(LINES), EMPTY, join_lines(LINES)))
+    world.notes.ends[uuid.UUID(int=1)] = (len(LINES), before)
+    world.read(EndRecord(*about, len(other), chain_of(EMPTY, other)))
+    world.read(EndRecord(*about, len(LINES), before))
+
+    async with world:
+        await world.until_noted()
+
+    assert world.notes.states == {uuid.UUID(int=1): JobState.DONE}
+    assert {job.code for note in world.notes.said for job in note.jobs} == {"", "idempotency_mismatch"}
+
+
+async def test_a_job_is_one_feed_as_long_as_its_records_are_held() -> None:
+    """Its foreign lines are remembered at its end, although very many other jobs came between the two."""
+    world = World()
+    other = [*LINES[:5], *(b"another %d" % number for number in range(9))]
+    about = (uuid.UUID(int=1).bytes, "acme", "crm", bytes(16), 1)
+    world.read(LinesRecord(*about, 1, len(LINES), EMPTY, join_lines(LINES)))
+    world.read(LinesRecord(*about, 1, len(other), EMPTY, join_lines(other)))
+    for number in range(10_001):
+        about_one = (uuid.UUID(int=2 + number).bytes, "acme", "others", bytes(16), 1)
+        world.read(LinesRecord(*about_one, 1, 1, EMPTY, b"one"))
+    world.read(EndRecord(*about, len(other), chain_of(EMPTY, other)))
+    async with world:
+        async with asyncio.timeout(60):
+            while not world.notes.states:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    assert world.notes.states == {uuid.UUID(int=1): JobState.FAILED}

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobState, WaitsFor
 from tests.harness.fleet import Fleet
 from tests.ingest.hand import TENANT, GatewayHand, nodes
@@ -41,6 +42,14 @@ async def test_what_one_log_can_do_to_a_job(idle_fleet: Fleet, hand: GatewayHand
     await hand.append(mixed, *hand.records(mixed, lines, 10)[:2], *hand.records(mixed, other, 10))
     await hand.append(mixed, hand.end(mixed, other))
 
+    # Such another upload that was whole first, and is not the one that was answered.
+    answered = await hand.begin("answered")
+    await hand.append(answered, *hand.records(answered, lines, 10)[:2], *hand.records(answered, other, 10))
+    await hand.append(answered, *hand.records(answered, lines, 10), hand.end(answered, other))
+    await hand.append(answered, hand.end(answered, lines))
+    chain, log_id = chain_of(EMPTY, lines), hand.writer.identity.log_id
+    await hand.jobs.note_received(answered.job_id, log_id, len(lines), chain, 1, is_end=True)
+
     # A hole: lines behind it are dropped, and the upload goes on from what the file has.
     holey = await hand.begin("holey")
     first, _, third = hand.records(holey, lines, 10)
@@ -60,18 +69,20 @@ async def test_what_one_log_can_do_to_a_job(idle_fleet: Fleet, hand: GatewayHand
     await hand.append(half, *hand.records(half, lines, 10)[:2])
 
     worker = await asyncio.to_thread(idle_fleet.ingest_worker)
-    ended = [await hand.until_ended(job) for job in (twice, mixed, dropped, anew)]
+    ended = [await hand.until_ended(job) for job in (twice, mixed, answered, dropped, anew)]
     assert (await hand.until(half, lambda row: row.next_line == 21)).state is JobState.RUNNING
     lost = await hand.until(holey, lambda row: row.waits_for is WaitsFor.UPLOAD)
 
     assert [(row.state, row.code) for row in ended] == [
         (JobState.DONE, ""),
         (JobState.FAILED, "idempotency_mismatch"),
+        (JobState.DONE, ""),
         (JobState.FAILED, "graph_dropped"),
         (JobState.DONE, ""),
     ]
     assert await hand.numbers("twice") == list(range(30))
     assert await hand.numbers("mixed") == list(range(20))
+    assert await hand.numbers("answered") == list(range(30))
     assert await hand.numbers("dropped") == list(range(5))
     assert await hand.numbers("cancelled") == []
     assert lost.received_line == 10

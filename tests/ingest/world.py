@@ -75,13 +75,14 @@ class MemoryGraphs:
 
 
 class MemoryNotes:
-    """What was said. failures: raised first. states: of jobs that have ended otherwise."""
+    """What was said. failures: raised first. states: of jobs that have ended otherwise. ends: of their uploads."""
 
     def __init__(self) -> None:
         self.said: list[Note] = []
         self.failures: list[Exception] = []
         self.states: dict[uuid.UUID, JobState] = {}
         self.positions: dict[int, int] = {}
+        self.ends: dict[uuid.UUID, tuple[int | None, bytes | None]] = {}
 
     async def say(self, note: Note) -> Noted:
         if self.failures:
@@ -91,6 +92,9 @@ class MemoryNotes:
             if self.positions.get(each.partition, 0) >= each.begin:
                 self.positions[each.partition] = max(self.positions.get(each.partition, 0), each.end)
         for job in note.jobs:
+            end = None if job.end_line is None else (job.end_line, job.end_chain)
+            if end is not None and self.ends.setdefault(job.job_id, end) != end:
+                continue
             if job.verdict in ("done", "failed"):
                 self.states.setdefault(job.job_id, JobState(job.verdict.value))
         states = {job.job_id: self.states.get(job.job_id, JobState.RUNNING) for job in note.jobs}

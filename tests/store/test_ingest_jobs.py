@@ -226,3 +226,18 @@ async def test_waiting_for_the_upload_ends_when_more_comes(jobs: Jobs, store_dsn
     await jobs.note_received(job.job_id, LOG, 5, chain_at(5), 50, is_end=False)
 
     assert (await job.row(jobs)).waits_for is WaitsFor.NOTHING
+
+
+async def test_what_a_job_received_is_what_its_end_says_whatever_came_of_another_upload(jobs: Jobs) -> None:
+    """Of two uploads under one key the longer one was noted first, and goes on after the end of the other."""
+    job = Job()
+    await jobs.begin(job.new, LOG)
+    await jobs.note_received(job.job_id, LOG, 20, b"other" * 3 + b"s", 2_000, is_end=False)
+
+    await jobs.note_received(job.job_id, LOG, 10, chain_at(10), 1_000, is_end=True)
+    await jobs.note_received(job.job_id, LOG, 30, b"other" * 3 + b"s", 3_000, is_end=False)
+    await jobs.note_received(job.job_id, LOG, 40, b"other" * 3 + b"s", 4_000, is_end=True)
+
+    row = await job.row(jobs)
+    assert (row.received_line, row.received_chain, row.received_bytes) == (10, chain_at(10), 1_000)
+    assert (row.end_line, row.end_chain) == (10, chain_at(10))

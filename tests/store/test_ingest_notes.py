@@ -219,3 +219,37 @@ async def test_records_that_cannot_be_decoded_are_kept(notes: Notes, pool: Pool)
 
     rows = await pool.fetch("SELECT lane, position, value FROM argosy.dead_letters")
     assert [tuple(row) for row in rows] == [(LANE, 3, b"\xff")]
+
+
+@pytest.mark.parametrize("other", [Verdict.FAILED, Verdict.LOST, Verdict.DONE])
+@pytest.mark.parametrize("is_at_once", [True, False])
+async def test_the_end_of_another_upload_under_the_key_says_nothing_of_the_job(
+    notes: Notes, jobs: Jobs, other: Verdict, is_at_once: bool
+) -> None:
+    """The log has the ends of both, and the one whose end the row has was answered 202."""
+    job = Job()
+    await jobs.begin(job.new, LOG)
+    await jobs.note_received(job.job_id, LOG, 10, chain_at(10), 1_000, is_end=True)
+    said = [
+        job.note(10, end=12, verdict=other, code="idempotency_mismatch"),
+        job.note(10, end=10, verdict=Verdict.DONE),
+    ]
+
+    for part in [said] if is_at_once else [[each] for each in said]:
+        noted = await notes.say(Note(jobs=part))
+
+    assert noted.states == {job.job_id: JobState.DONE}
+    assert ((await job.row(jobs)).end_line, (await job.row(jobs)).code) == (10, "")
+    assert await types_of(jobs, job) == [JobEventType.STARTED, JobEventType.UPLOADED, JobEventType.DONE]
+
+
+async def test_the_first_end_that_is_known_is_that_of_the_job(notes: Notes, jobs: Jobs) -> None:
+    """Neither gateway has answered: the job fails by the end that was read, and so the other upload is refused."""
+    job = Job()
+    await jobs.begin(job.new, LOG)
+
+    await notes.say(Note(jobs=[job.note(10, end=12, verdict=Verdict.FAILED, code="idempotency_mismatch")]))
+    is_running = await jobs.note_received(job.job_id, LOG, 10, chain_at(10), 1_000, is_end=True)
+
+    row = await job.row(jobs)
+    assert (row.state, row.end_line, is_running) == (JobState.FAILED, 12, False)

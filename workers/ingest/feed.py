@@ -31,6 +31,9 @@ class Feed:
     """A job's feed. state: None: its file was not asked yet. is_looked_up: Postgres was asked whether the job has
     ended. is_over: the job has ended, and what comes of it is dropped. is_mixed: there were foreign lines.
 
+    held_count: of records that are held. A feed is kept as long as there are any: of a job's foreign lines, and of its
+    refused ones, no two things may be known at once.
+
     refused_through: up to which line refused ones are said, or about to be. confirmed: up to which they are in
     Postgres. is_cut: the file has more of them, which it tells when these are confirmed.
     """
@@ -39,6 +42,7 @@ class Feed:
         "bucket",
         "confirmed",
         "graph",
+        "held_count",
         "incarnation",
         "is_cut",
         "is_looked_up",
@@ -61,7 +65,7 @@ class Feed:
         self.bucket = bucket_of_graph(record.tenant, record.graph)
         self.state: FeedState | None = None
         self.is_looked_up = self.is_over = self.is_cut = self.is_mixed = False
-        self.refused_through = self.confirmed = 0
+        self.held_count = self.refused_through = self.confirmed = 0
         self.rate_lines_s = 0.0
         self.rated: tuple[float, int] | None = None
 

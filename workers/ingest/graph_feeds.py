@@ -84,6 +84,7 @@ class GraphFeeds:
 
     def add(self, held: Held) -> None:
         self._queue.append(held)
+        held.feed.held_count += 1
         self.partition = held.partition
         self.held_size_bytes += held.slot.size_bytes
         if self.waits_for is not WaitsFor.NOTHING:
@@ -92,6 +93,10 @@ class GraphFeeds:
     def drop_old(self) -> None:
         """Drop what was read under a reading that is over."""
         kept = [each for each in self._queue if not each.partition.is_over]
+        for each in self._queue:
+            each.feed.held_count -= 1
+        for each in kept:
+            each.feed.held_count += 1
         self._queue = deque(kept)
         self.held_size_bytes = sum(each.slot.size_bytes for each in kept)
 
@@ -135,8 +140,6 @@ class GraphFeeds:
             return feed.question()
         if not feed.has_all_refused(last_line_of(held.record)):
             return feed.question()
-        if ending.verdict is Verdict.FAILED:
-            self._say_failed(feed, ending.code, ending.reason)
         self._progress.ended(feed, ending, held.record)
         self._done(held)
         return None
@@ -201,14 +204,9 @@ class GraphFeeds:
 
     def _fail(self, feed: Feed, code: str, reason: str) -> Next:
         """End the feed's job. What there is of it here is dropped as it comes to its turn."""
-        self._say_failed(feed, code, reason)
         self._progress.ended(feed, Ending(Verdict.FAILED, code, reason))
         feed.is_over = feed.is_looked_up = True
         return Next.STEP
-
-    def _say_failed(self, feed: Feed, code: str, reason: str) -> None:
-        about = {"job": str(feed.job_id), "tenant": feed.tenant, "graph": feed.graph}
-        log.warning(telemetry.INGEST_JOB_FAILED, **about, code=code, reason=reason)
 
     def _pause(self, error: ArgosyError) -> Next:
         self._wait_s = min(max(_WAIT_S_MIN, self._wait_s * 2), self._wait_s_max)
@@ -236,4 +234,5 @@ class GraphFeeds:
     def _drop(self, held: Held) -> None:
         if self._queue and self._queue[0] is held:  # else it was dropped while Postgres was asked
             self._queue.popleft()
+            held.feed.held_count -= 1
             self.held_size_bytes -= held.slot.size_bytes

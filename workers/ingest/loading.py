@@ -28,7 +28,7 @@ from argosy.workers.ingest.graph_life import GraphLives
 from argosy.workers.ingest.partition import Partition
 from argosy.workers.ingest.progress import Progress
 
-_FEEDS_KEPT: Final = 10_000  # without records: one that is forgotten is only asked once more than needed
+_FEEDS_KEPT: Final = 10_000  # beyond those with records: one that is forgotten is only asked once more than needed
 _BESIDE_BYTES: Final = 2_048  # what a record takes beside its value: its job's feed, and its graph's queue
 _Key = tuple[str, str, bytes]
 
@@ -112,10 +112,18 @@ class Loading:
         feed = self._feeds.get(record.job_id)
         if feed is None:
             feed = self._feeds[record.job_id] = Feed(record)
-            if len(self._feeds) > _FEEDS_KEPT:
-                self._feeds.popitem(last=False)
+            self._forget_oldest()
         self._feeds.move_to_end(record.job_id)
         return feed
+
+    def _forget_oldest(self) -> None:
+        """Forget the feed of which nothing came for the longest time, when there are too many. One with records stays,
+        and counts as new: what is held is bounded, and so are these. Two are looked at: so they get fewer again.
+        """
+        for _ in range(min(2, len(self._feeds) - _FEEDS_KEPT)):
+            job_id, oldest = self._feeds.popitem(last=False)
+            if oldest.held_count or self._progress.has_to_say(oldest):
+                self._feeds[job_id] = oldest
 
     # Whose turn it is
 

@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import structlog
+
 from argosy import crash_points, telemetry
 from argosy.clock import Clock
 from argosy.graph.feeds import RefusedLine
@@ -27,6 +29,8 @@ from argosy.workers.ingest.decision import Ending
 from argosy.workers.ingest.feed import Feed
 from argosy.workers.ingest.partition import Partition
 from argosy.workers.ingest.said import Said, parts
+
+log = structlog.get_logger()
 
 _INTERVAL_S: Final = 0.25
 _SOON: Final = 64  # records that are done: then it is said at once
@@ -74,14 +78,16 @@ class Progress:
         self._of(feed).waits_for = waits_for
 
     def ended(self, feed: Feed, ending: Ending, record: EndRecord | None = None) -> None:
-        """Take in how a job ends, and that its end stood in the log."""
-        said = self._of(feed)
-        said.end = record or said.end
-        said.ending = ending
+        """Take in how a job ends; record: by which end of an upload, which stood in the log."""
+        self._of(feed).end(ending, record)
         self._soon.set()
 
     def dead(self, record: DeadRecord) -> None:
         self._dead.append(record)
+
+    def has_to_say(self, feed: Feed) -> bool:
+        """Whether something of a feed was not said yet."""
+        return feed in self._said
 
     @property
     def held_size_bytes(self) -> int:
@@ -172,7 +178,7 @@ class Progress:
 
     async def _say_jobs(self, part: list[Said]) -> None:
         now_s = self._clock.monotonic_s()
-        jobs = [each.note(each.feed.rate_of(now_s)) for each in part]
+        jobs = [note for each in part for note in each.notes(each.feed.rate_of(now_s))]
         rejects = [RejectNote(each.feed.job_id, 0, *line) for each in part for line in each.rejects]
         noted = await self._notes.say(Note(jobs=jobs, rejects=rejects))
         for each in part:
@@ -180,7 +186,7 @@ class Progress:
             if each.rejects:
                 feed.confirmed = max(feed.confirmed, each.rejects[-1].line)
             if (state := noted.states[feed.job_id]) is not JobState.RUNNING:
-                self._note_end(feed, state)
+                self._note_end(each, state)
             for after_note in self._followers:
                 after_note(feed)
 
@@ -202,10 +208,15 @@ class Progress:
             partition.noted = end
             self._reader.accepted(partition.number, end)
 
-    def _note_end(self, feed: Feed, state: JobState) -> None:
-        if not feed.is_over:
-            feed.is_over = True
-            telemetry.INGEST_JOBS_ENDED.labels(state=state).inc()
+    def _note_end(self, said: Said, state: JobState) -> None:
+        feed, failure = said.feed, said.failed
+        if feed.is_over and failure is None:
+            return
+        feed.is_over = True
+        telemetry.INGEST_JOBS_ENDED.labels(state=state).inc()
+        if failure is not None and state is JobState.FAILED:
+            about = {"job": str(feed.job_id), "tenant": feed.tenant, "graph": feed.graph}
+            log.warning(telemetry.INGEST_JOB_FAILED, **about, code=failure.code, reason=failure.reason)
 
     def _restore(
         self, said: dict[Feed, Said], dead: list[DeadRecord], idle: dict[Partition, tuple[int, float]]

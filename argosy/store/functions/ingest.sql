@@ -40,20 +40,18 @@ END
 $$;
 
 -- The log has acknowledged every line up to p_line; p_is_end: and the end of the upload after it. Whether the job still
--- runs. It only moves on: a slower gateway with the same upload changes nothing. Nor does one with another log.
+-- runs. It only moves on: a slower gateway with the same upload changes nothing. Nor does one with another log, nor one with
+-- another upload under the same key, once an end is known: the job is then that end's upload, and so is what was received.
 CREATE OR REPLACE FUNCTION note_received(p_job uuid, p_log text, p_line bigint, p_chain bytea, p_bytes bigint, p_is_end boolean)
 RETURNS boolean LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 BEGIN
+  -- received_at is later than any record of it: what is found missing a minute after this is lost (note_lost).
   UPDATE ingest_jobs SET received_line = p_line, received_chain = p_chain, received_bytes = p_bytes, received_at = now(), changed_at = now(),
-    waits_for = CASE WHEN waits_for = 'upload' THEN '' ELSE waits_for END
-  WHERE job_id = p_job AND log_id = p_log AND ended_at IS NULL AND received_line < p_line;
-  IF p_is_end THEN
-    -- Later than any record of it: what is found missing a minute after this is lost (note_lost).
-    UPDATE ingest_jobs SET end_line = p_line, end_chain = p_chain, received_at = now()
-    WHERE job_id = p_job AND log_id = p_log AND ended_at IS NULL AND end_line IS NULL;
-    IF FOUND THEN
-      PERFORM add_job_event(p_job, 'job.uploaded', jsonb_build_object('lines', p_line));
-    END IF;
+    waits_for = CASE WHEN waits_for = 'upload' THEN '' ELSE waits_for END,
+    end_line = CASE WHEN p_is_end THEN p_line END, end_chain = CASE WHEN p_is_end THEN p_chain END
+  WHERE job_id = p_job AND log_id = p_log AND ended_at IS NULL AND end_line IS NULL AND (received_line < p_line OR p_is_end);
+  IF FOUND AND p_is_end THEN
+    PERFORM add_job_event(p_job, 'job.uploaded', jsonb_build_object('lines', p_line));
   END IF;
   RETURN EXISTS (SELECT 1 FROM ingest_jobs WHERE job_id = p_job AND ended_at IS NULL);
 END

@@ -6,9 +6,11 @@
 --     (p_from or later: then all before is done, too), and never back. Answer: where each partition stands now. One that is
 --     before p_from was set back (reset_position): the worker reads again from there.
 --   p_age_s: so many seconds ago the log ended at p_to, or before; NULL: nobody looked.
---   j_: one row per job, ids ascending. j_next NULL: the file was not asked; j_waits NULL: as it was. j_end_line: the end of the upload stood in the
+--   j_: one row per job, or one for each end of an upload that stood in the log, ids ascending. j_next NULL: the file was not asked; j_waits NULL: as it was. j_end_line: the end of the upload stood in the
 --     log. j_verdict: '' | done | failed: what the file says about the end; lost: lines before the end are in no log and in no
---     file, and the upload must go on from what the file has. Answer: the state of each.
+--     file, and the upload must go on from what the file has. Of two uploads under one key the row has the end of one, which
+--     stands in the log as well: what the file says about the end of the other one says nothing of the job. Answer: the state
+--     of each.
 --   r_: refused lines; at most p_rejects_max stay of a job.
 -- Late: another worker may have noted more of a job meanwhile; then only its rejects and its end are of use, once.
 CREATE OR REPLACE FUNCTION note_ingest(
@@ -99,7 +101,9 @@ BEGIN
         UPDATE ingest_jobs SET end_line = j_end_line[i], end_chain = j_end_chain[i] WHERE job_id = job.job_id;
         PERFORM add_job_event(job.job_id, 'job.uploaded', jsonb_build_object('lines', j_end_line[i]));
       END IF;
-      IF j_verdict[i] = 'lost' THEN
+      IF (j_end_line[i], j_end_chain[i]) <> (job.end_line, job.end_chain) THEN
+        NULL; -- the end of another upload (unknown, and so not other, when either has none)
+      ELSIF j_verdict[i] = 'lost' THEN
         PERFORM lose_received(job.job_id, p_log);
       ELSIF j_verdict[i] <> '' AND settle_job(job.job_id, j_verdict[i], j_code[i], j_reason[i]) THEN
         ended := ended || job.job_id;
