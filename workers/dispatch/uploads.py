@@ -21,7 +21,7 @@ from argosy.errors import (
 from argosy.ids import partition_of
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of
-from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, LinesRecord, encode, join_lines
+from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, IngestRecord, LinesRecord, encode, join_lines
 from argosy.log import Entry, LogWriter, Outcome
 from argosy.logs.open import open_writer
 from argosy.logs.topic import ingest_topic
@@ -88,8 +88,9 @@ class Uploads:
     async def _append(self, writer: LogWriter, job: JobRow, lines: list[bytes]) -> bytes:
         """Append the whole upload, and return the chain at its end."""
         partition = partition_of(job.bucket, writer.partition_count)
-        records, end = self._records(job, lines)
-        entries = [Entry(partition, job.job_id.bytes, encode(each)) for each in (*records, end)]
+        lines_records, end = self._records(job, lines)
+        records: list[IngestRecord] = [*lines_records, end]
+        entries = [Entry(partition, job.job_id.bytes, encode(each)) for each in records]
         for appended in await writer.append(entries):
             if appended.outcome is Outcome.NOT_APPENDED:
                 raise LogUnavailableError(appended.reason or "the log did not take it")
