@@ -9,8 +9,9 @@ from argosy.errors import GraphNotFoundError, KeyExpiredError, ShardUnavailableE
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobState, WaitsFor
 from argosy.ingest.record import EndRecord, LinesRecord, join_lines
+from argosy.store.ingest_notes import Note, Noted
 from argosy.workers.ingest.partition import Partition
-from tests.ingest.world import World
+from tests.ingest.world import MemoryNotes, World
 
 LINES = [b"%d" % number for number in range(10)]
 
@@ -215,3 +216,39 @@ async def test_a_job_is_one_feed_as_long_as_its_records_are_held() -> None:
                 await asyncio.sleep(0.01)
 
     assert world.notes.states == {uuid.UUID(int=1): JobState.FAILED}
+
+
+class GatedNotes(MemoryNotes):
+    """What is said of jobs waits for a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.is_asked = asyncio.Event(), asyncio.Event()
+
+    async def say(self, note: Note) -> Noted:
+        if note.jobs:
+            self.is_asked.set()
+            await self.gate.wait()
+        return await super().say(note)
+
+
+async def test_no_position_overtakes_what_is_being_said_of_the_records_before_it() -> None:
+    """As when a worker ends: it says what it knows while a call about jobs is under way."""
+    notes = GatedNotes()
+    world = World(notes)
+    job = world.upload("crm", [*LINES, b"-bad"])
+
+    async with world:
+        async with asyncio.timeout(20):
+            await notes.is_asked.wait()
+            while world.partition.position < world.next_position:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            last = asyncio.create_task(world.progress.say())
+            await asyncio.wait({last}, timeout=0.5)
+            passed = dict(notes.positions)
+            notes.gate.set()
+            await last
+
+    assert passed == {}
+    assert (notes.positions, notes.states) == ({0: world.next_position}, {job: JobState.DONE})
+    assert notes.refused == [11]

@@ -54,6 +54,7 @@ class Progress:
         self._life = object()  # another one after everything was forgotten
         self._done = self._rejects = 0
         self._soon = asyncio.Event()
+        self._saying = asyncio.Lock()  # a position must not overtake what another call says of the records before it
         self._followers: list[Callable[[Feed], None]] = []
         self.room = asyncio.Event()
         self.room.set()
@@ -150,7 +151,11 @@ class Progress:
                 await self.say()
 
     async def say(self) -> None:
-        """Say what there is. Raises StoreUnavailableError; OwnershipLostError: begin again."""
+        """Say what there is, one call at a time. Raises StoreUnavailableError; OwnershipLostError: begin again."""
+        async with self._saying:
+            await self._say()
+
+    async def _say(self) -> None:
         passed = self._passed()
         if not (passed or self._said or self._dead):
             return
