@@ -16,7 +16,7 @@ from rich.text import Text
 
 from argosy.client import Client, GatewayUnreachableError, Job, JobHandle, Uploading, source_of
 from argosy.errors import ArgosyError, SettingError
-from argosy.ingest.job import JobState
+from argosy.ingest.job import JobState, WaitsFor
 from argosy.printable import printable
 
 _RETRY_S: Final = 60.0  # without progress: a gateway that is rolled needs seconds, a log that is down a little longer
@@ -72,7 +72,13 @@ def _run(console: Console, client: Client, shown: str, uploading: Uploading, *, 
         task = progress.add_task(printable(shown), total=uploading.size_bytes or 1, what="")
         handle = _uploaded(client, uploading, progress, task)
         job = handle.get()
+        is_told = False
         while is_waited_for and not job.has_ended:
+            if job.waits_for == WaitsFor.WORKER and not is_told:
+                is_told = True
+                console.print(
+                    _text(f"{shown}: no ingest worker runs; it is applied once one does (argosy worker ingest)")
+                )
             lines = job.lines or job.received_lines
             what = f"{job.applied:,} applied, {job.rejected:,} rejected, {job.rate_lines_s:,.0f} lines/s"
             what += f", waits for {job.waits_for}" if job.waits_for else ""

@@ -16,7 +16,7 @@ _Shape = TypeVar("_Shape")
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job at one moment. received_lines: what the log has of it; chain: the digest of these lines. lines: how many it
     has; None before its upload is whole. applied, rejected: what the graph has and refused of them. waits_for: why it
-    does not go on ("shard", "operator", "room", "upload"); empty while it does.
+    does not go on ("shard", "operator", "upload", "worker"); empty while it does.
     """
 
     job_id: str

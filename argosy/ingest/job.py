@@ -29,8 +29,8 @@ class WaitsFor(StrEnum):
     NOTHING = ""
     SHARD = "shard"  # the graph's shard does not answer
     OPERATOR = "operator"  # somebody has to see to the graph, or to what the settings say
-    ROOM = "room"  # what is held of other jobs has to go first
     UPLOAD = "upload"  # the rest of its lines
+    WORKER = "worker"  # no ingest worker runs; it is found when a job is looked at, and stands in no row
 
 
 class JobFailure(StrEnum):

@@ -103,10 +103,13 @@ NEWEST: Final = JobPlace(datetime.max.replace(tzinfo=UTC), uuid.UUID(int=(1 << 1
 
 
 class Jobs:
-    """The rows of jobs."""
+    """The rows of jobs. heartbeat_ttl_s: of who shows them; then a running job says when no ingest worker lives, which
+    may be silent for so long.
+    """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, heartbeat_ttl_s: float | None = None) -> None:
         self._pool = pool
+        self._ttl_s = heartbeat_ttl_s
 
     async def begin(self, new: NewJob, log_id: str) -> JobRow:
         """Write a job's row, or return the one that is there, whatever its state. Raises GraphNotFoundError when the
@@ -116,7 +119,7 @@ class Jobs:
         the file has.
         """
         await self._pool.execute(_SQL["begin_job"], *new, log_id)
-        row = await self._pool.fetchrow(_SQL["find_job"], new.job_id, new.tenant)
+        row = await self._pool.fetchrow(_SQL["find_job"], new.job_id, new.tenant, self._ttl_s)
         if row is None:
             raise GraphNotFoundError(f"graph {new.graph!r} was erased meanwhile")
         return _job(row)
@@ -148,11 +151,11 @@ class Jobs:
         return await self.find(job_id, tenant)
 
     async def find(self, job_id: uuid.UUID, tenant: str) -> JobRow | None:
-        return _found(await self._pool.fetchrow(_SQL["find_job"], job_id, tenant))
+        return _found(await self._pool.fetchrow(_SQL["find_job"], job_id, tenant, self._ttl_s))
 
     async def find_many(self, job_ids: Sequence[uuid.UUID]) -> builtins.list[JobRow]:
         """Return those of these jobs that are there, of any tenant: for who has looked the tenants up before."""
-        return [_job(row) for row in await self._pool.fetch(_SQL["find_jobs"], job_ids)]
+        return [_job(row) for row in await self._pool.fetch(_SQL["find_jobs"], job_ids, self._ttl_s)]
 
     async def was_read(self, tenant: str, graph: str, log_id: str) -> bool:
         """Whether a topic of this log was read into a graph of this name, in any of its lives."""
@@ -160,7 +163,8 @@ class Jobs:
 
     async def list(self, tenant: str, graph: str, before: JobPlace, limit: int) -> builtins.list[JobRow]:
         """Return at most `limit` jobs of a graph, of all its lives, that were made before a place, the newest first."""
-        return [_job(row) for row in await self._pool.fetch(_SQL["list_jobs"], tenant, graph, *before, limit)]
+        rows = await self._pool.fetch(_SQL["list_jobs"], tenant, graph, *before, limit, self._ttl_s)
+        return [_job(row) for row in rows]
 
     async def rejects(
         self, job_id: uuid.UUID, tenant: str, after: tuple[int, int], limit: int

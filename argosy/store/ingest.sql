@@ -19,24 +19,31 @@ SELECT cancel_job($1::uuid, $2::text)
 SELECT wait_for_job($1::uuid, $2::text, $3::uuid, $4::text)
 
 -- name: find_job
--- One job of a tenant.
+-- One job of a tenant. $3: for how long a silent ingest worker counts as alive, seconds; NULL: whether one lives is not asked.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       waits_for, seq, made_at, ended_at
+       CASE WHEN ended_at IS NOT NULL OR waits_for = 'upload' OR $3::double precision IS NULL OR EXISTS (
+         SELECT 1 FROM signs_of_life AS s WHERE s.kind = 'ingest' AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $3))
+       THEN waits_for ELSE 'worker' END AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs WHERE job_id = $1 AND tenant = $2
 
 -- name: find_jobs
--- Jobs by their ids, whoever asks has looked their tenants up before.
+-- Jobs by their ids, whoever asks has looked their tenants up before. $2: as $3 of find_job.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       waits_for, seq, made_at, ended_at
+       CASE WHEN ended_at IS NOT NULL OR waits_for = 'upload' OR $2::double precision IS NULL OR EXISTS (
+         SELECT 1 FROM signs_of_life AS s WHERE s.kind = 'ingest' AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $2))
+       THEN waits_for ELSE 'worker' END AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs WHERE job_id = ANY ($1::uuid[])
 
 -- name: list_jobs
--- A graph's jobs before a place in the order of their beginnings, the newest first; those of all its lives.
+-- A graph's jobs before a place in the order of their beginnings, the newest first; those of all its lives. $6: as $3 of
+-- find_job.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       waits_for, seq, made_at, ended_at
+       CASE WHEN ended_at IS NOT NULL OR waits_for = 'upload' OR $6::double precision IS NULL OR EXISTS (
+         SELECT 1 FROM signs_of_life AS s WHERE s.kind = 'ingest' AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $6))
+       THEN waits_for ELSE 'worker' END AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs
 WHERE tenant = $1 AND graph = $2 AND (made_at, job_id) < ($3::timestamptz, $4::uuid)
 ORDER BY made_at DESC, job_id DESC LIMIT $5
@@ -44,6 +51,11 @@ ORDER BY made_at DESC, job_id DESC LIMIT $5
 -- name: was_read
 -- Whether a topic of this log was read into a graph of this name.
 SELECT EXISTS (SELECT 1 FROM ingest_jobs WHERE tenant = $1 AND graph = $2 AND kind = 'topic' AND log_id = $3)
+
+-- name: is_made_again
+-- Whether another log than $2 was read under this lane into the life of a graph with this number, and nothing of $2 yet.
+SELECT EXISTS (SELECT 1 FROM positions WHERE lane = $1 AND right(log_id, 33) = '/' || $3::text)
+   AND NOT EXISTS (SELECT 1 FROM positions WHERE lane = $1 AND log_id = $2 || '/' || $3::text)
 
 -- name: list_rejects
 -- Refused lines of a tenant's job after one of them, in their order.

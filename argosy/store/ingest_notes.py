@@ -125,6 +125,11 @@ class Notes:
         """Read the lineage under which everything that follows is read and said."""
         self._lineage = int(await self._pool.fetchval(_SQL["tell_lineage"]))
 
+    async def is_made_again(self, topic_log_id: str, incarnation: uuid.UUID) -> bool:
+        """Whether another log was read under this lane into this life of a graph, and nothing of this one yet."""
+        arguments = (self._lane, topic_log_id, incarnation.hex)
+        return bool(await self._pool.fetchval(_SQL["is_made_again"], *arguments))
+
     async def open_positions(self, begins: Mapping[int, int]) -> dict[int, int]:
         """Return where these partitions are done up to. One that has no position gets the one that is given for it."""
         numbers = sorted(begins)

@@ -22,7 +22,7 @@ class JobLinks(msgspec.Struct, kw_only=True):
 class JobView(msgspec.Struct, kw_only=True):
     """A job. received_lines: so many the log has, and chain is their digest. lines: of the whole upload; null before it
     is whole. applied and rejected: how many of them the graph has, or refused. status `done`: all that was applied can
-    be read. waits_for: why it does not go on: "shard", "operator", "room" or "upload"; empty while it does.
+    be read. waits_for: why it does not go on: "shard", "operator", "upload" or "worker"; empty while it does.
     """
 
     job_id: uuid.UUID
@@ -117,7 +117,7 @@ def is_uploaded(row: JobRow) -> bool:
 def _waits_for(row: JobRow) -> WaitsFor:
     """Return what a job waits for: also for its upload, when the graph has all that came of it."""
     is_hungry = row.state is JobState.RUNNING and row.next_line > row.received_line and not is_uploaded(row)
-    return WaitsFor.UPLOAD if is_hungry and not row.waits_for else row.waits_for
+    return WaitsFor.UPLOAD if is_hungry and row.waits_for in (WaitsFor.NOTHING, WaitsFor.WORKER) else row.waits_for
 
 
 def reject_line(row: RejectRow) -> bytes:

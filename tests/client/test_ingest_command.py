@@ -119,3 +119,14 @@ async def test_lines_come_from_stdin(server: Scripted, monkeypatch: pytest.Monke
 async def test_a_key_is_for_one_file(server: Scripted, file: Path) -> None:
     with pytest.raises(SettingError, match="one file"):
         ingest_files([server.url], "t", "g", [file, file], key="k", is_waited_for=True, rejects_file=None)
+
+
+async def test_that_no_worker_applies_it_is_said_once(
+    server: Scripted, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits = answer(200, **job(10, lines=10, is_uploaded=True, waits_for="worker"))
+    server.will_say(NO_JOB, DONE, waits, waits, ended("done", applied=10))
+
+    assert await ingest(server, file) == 0
+
+    assert " ".join(capsys.readouterr().err.split()).count("no ingest worker runs") == 1

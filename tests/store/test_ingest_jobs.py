@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from argosy.errors import OwnershipLostError
-from argosy.ingest.job import JobEventType, JobState, WaitsFor
+from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
 from argosy.store.head import Heads
 from argosy.store.ingest import NEWEST, JobPlace, Jobs, end_signal
 from argosy.store.pool import Pool
@@ -241,3 +241,19 @@ async def test_what_a_job_received_is_what_its_end_says_whatever_came_of_another
     row = await job.row(jobs)
     assert (row.received_line, row.received_chain, row.received_bytes) == (10, chain_at(10), 1_000)
     assert (row.end_line, row.end_chain) == (10, chain_at(10))
+
+
+async def test_the_newest_job_of_a_topic_is_never_forgotten(jobs: Jobs, store_dsn: str) -> None:
+    """Else a worker would read a topic again whose job was cancelled, and make a graph again that was dropped."""
+    term = await term_of(store_dsn, "retention")
+    first, second, other = Job(), Job(), Job("other")
+    for each in (first, second, other):
+        await jobs.begin(each.new._replace(kind=JobKind.TOPIC), LOG)
+        await jobs.cancel(each.job_id, TENANT)
+    await execute(store_dsn, "UPDATE ingest_jobs SET ended_at = now() - interval '1 day'")
+
+    gone = [await jobs.purge("retention", term, "*ingest", 3_600.0, 10) for _ in range(2)]
+
+    assert gone == [1, 0]
+    assert [await jobs.find(each.job_id, TENANT) is not None for each in (first, second, other)] == [False, True, True]
+    assert await jobs.was_read(TENANT, "crm", LOG)

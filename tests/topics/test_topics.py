@@ -137,6 +137,30 @@ async def test_a_topic_that_is_made_again_is_another_one(world: World) -> None:
 
 
 @pytest.mark.slow
+async def test_that_a_topic_was_made_again_is_said_although_no_worker_saw_it(world: World) -> None:
+    await world.make_topic()
+    await world.write([(0, "old", {"total": 1})])
+    with capture_logs() as before:
+        async with world.worker():
+            await until(lambda: world.has(["old"]))
+            await until(lambda: world.counted(1, 0))
+        async with world.worker():
+            await world.write([(0, "more", {"total": 1})])
+            await until(lambda: world.has(["more"]))
+    await world.delete_topic()
+    await asyncio.sleep(3.0)
+    await world.make_topic()
+    await world.write([(0, "new", {"total": 1})])
+
+    with capture_logs() as after:
+        async with world.worker():
+            await until(lambda: world.has(["new"]))
+
+    said = [[each["event"] for each in logs].count(telemetry.TOPIC_MADE_AGAIN) for logs in (before, after)]
+    assert said == [0, 1]
+
+
+@pytest.mark.slow
 async def test_partitions_that_come_later_are_read_from_their_first_record(world: World) -> None:
     await world.make_topic(1)
     async with world.worker(world.of(**{"from": "latest"})):

@@ -154,8 +154,9 @@ END
 $$;
 
 -- Forgets ended jobs after p_age_s, when the log has forgotten their records, too: else one that is read again would make
--- its job anew. A job of another log than the lane's has none. How many it came to: those with many refused lines go bit by
--- bit, the job itself at last.
+-- its job anew. A job of another log than the lane's has none. The newest job of a topic and a graph's name stays: it says that
+-- a graph was dropped, or that nothing more is to be read. How many it came to: those with many refused lines go bit by bit,
+-- the job itself at last.
 CREATE OR REPLACE FUNCTION purge_ingest(p_role text, p_term bigint, p_lane text, p_age_s double precision, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -167,8 +168,12 @@ BEGIN
     SELECT j.job_id
     FROM ingest_jobs AS j LEFT JOIN lane_logs AS l ON l.lane = p_lane
     WHERE j.ended_at < now() - make_interval(secs => p_age_s)
-      AND (j.kind = 'topic' OR j.log_id IS DISTINCT FROM l.cluster_id || '/' || l.topic_id
-        OR j.ended_at < gone_from_log(p_lane, j.bucket * l.partition_count / 1024))
+      AND CASE WHEN j.kind = 'topic' THEN EXISTS (
+          SELECT 1 FROM ingest_jobs AS n
+          WHERE n.tenant = j.tenant AND n.graph = j.graph AND n.kind = 'topic' AND n.log_id = j.log_id
+            AND (n.made_at, n.job_id) > (j.made_at, j.job_id))
+        ELSE j.log_id IS DISTINCT FROM l.cluster_id || '/' || l.topic_id
+          OR j.ended_at < gone_from_log(p_lane, j.bucket * l.partition_count / 1024) END
     ORDER BY j.ended_at, j.job_id LIMIT p_limit);
   PERFORM forget_rejects(due);
   gone := jobs_without_rejects(due);

@@ -162,8 +162,9 @@ BEGIN
 END
 $$;
 
--- Running jobs of these partitions whose graph is there no more, or has another life, end. How many. A job's row is younger
--- than its graph's, whoever made it: so a graph that has none was dropped.
+-- Running jobs of these partitions whose graph is there no more, or has another life, end; so do those of topics, which have
+-- their graph's partition as well. How many. A job's row is younger than its graph's, whoever made it: so a graph that has none
+-- was dropped.
 CREATE OR REPLACE FUNCTION end_dropped(p_partitions integer[], p_partition_count integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -174,7 +175,7 @@ BEGIN
   gone := ARRAY(
     SELECT j.job_id
     FROM unnest(p_partitions) AS u (partition)
-    JOIN ingest_jobs AS j ON j.ended_at IS NULL AND j.kind = 'upload'
+    JOIN ingest_jobs AS j ON j.ended_at IS NULL
       AND j.bucket >= (u.partition * 1024 + p_partition_count - 1) / p_partition_count
       AND j.bucket < ((u.partition + 1) * 1024 + p_partition_count - 1) / p_partition_count
     WHERE NOT EXISTS (

@@ -25,6 +25,7 @@ from argosy.workers.ingest.topics.topic_run import TopicRun
 
 log = structlog.get_logger()
 
+_BEGINS: Final = {"earliest": "first record", "latest": "end"}
 _AGAIN_S: Final = 2.0  # until the next look, while there is nothing to be read
 
 
@@ -71,6 +72,9 @@ class TopicReading:
             await self._wait(f"its job {job.job_id} is {job.state}: another `run` begins one that goes on there")
             return
         self._said = ""
+        if await notes.is_made_again(log_id, graph.incarnation):
+            words = f"the topic was made again: it is another one, and is read from its {_BEGINS[source.begin]}"
+            log.warning(telemetry.TOPIC_MADE_AGAIN, topic=source.topic, graph=source.graph, consequence=words)
         bound = self._graphs.of(source.tenant, source.graph, graph.incarnation)
         reader = open_reader(self._settings, "", self._topic, self._clock)
         topic_notes = TopicNotes(notes, self._jobs, job, bound, self._clock)
