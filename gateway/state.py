@@ -91,7 +91,7 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
     log_monitor = LogMonitor(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
-    jobs = Jobs(pool)
+    jobs = Jobs(pool, settings.heartbeat_ttl_s)
     connections = WorkerConnections(catalog, keys.calls, clock, settings.stream_credit_size_bytes)
     return State(
         settings=settings,
@@ -109,7 +109,9 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         jobs=jobs,
         moved_jobs=Together(Moved(jobs)),
         ingest_log=IngestLog(settings, pool, clock),
-        uploads=Uploads(settings.ingest_uploads_max, settings.ingest_tenant_uploads_max),
+        uploads=Uploads(
+            settings.ingest_uploads_max, settings.ingest_tenant_uploads_max, settings.ingest_whole_size_bytes_max
+        ),
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),

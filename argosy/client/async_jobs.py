@@ -48,12 +48,12 @@ class AsyncJobHandle:
 
     async def rejects(self) -> AsyncGenerator[Reject, None]:
         """Yield the lines that were refused so far, in order."""
-        partition, line = 0, 0
+        after: tuple[int, int] | None = None
         while True:
-            answer = await self._asking.ask(calls.rejects(self.job_id, partition, line, _REJECTS_AT_ONCE))
+            answer = await self._asking.ask(calls.rejects(self.job_id, after, _REJECTS_AT_ONCE))
             page = decode_rejects(answer.content)
             for each in page:
-                partition, line = each.partition, each.line
+                after = each.partition, each.line
                 yield each
             if len(page) < _REJECTS_AT_ONCE:
                 return

@@ -169,9 +169,10 @@ def cancel_job(job_id: str) -> Call:
     return Call("POST", f"{_job(job_id)}/cancel")
 
 
-def rejects(job_id: str, partition: int, after: int, limit: int) -> Call:
-    """Return the request for refused lines of a job, behind one of them."""
-    return Call("GET", f"{_job(job_id)}/rejects?partition={partition}&after={after}&limit={limit}")
+def rejects(job_id: str, after: tuple[int, int] | None, limit: int) -> Call:
+    """Return the request for refused lines of a job: the first ones, or those behind a (partition, line)."""
+    behind = "" if after is None else f"&partition={after[0]}&after={after[1]}"
+    return Call("GET", f"{_job(job_id)}/rejects?limit={limit}{behind}")
 
 
 def job_events(job_id: str) -> str:

@@ -49,12 +49,12 @@ class JobHandle:
 
     def rejects(self) -> Generator[Reject, None, None]:
         """Yield the lines that were refused so far, in order."""
-        partition, line = 0, 0
+        after: tuple[int, int] | None = None
         while True:
-            answer = self._asking.ask(calls.rejects(self.job_id, partition, line, _REJECTS_AT_ONCE))
+            answer = self._asking.ask(calls.rejects(self.job_id, after, _REJECTS_AT_ONCE))
             page = decode_rejects(answer.content)
             for each in page:
-                partition, line = each.partition, each.line
+                after = each.partition, each.line
                 yield each
             if len(page) < _REJECTS_AT_ONCE:
                 return

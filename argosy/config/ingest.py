@@ -63,6 +63,13 @@ class Ingest(BaseModel):
     ingest_tenant_uploads_max: int = Field(
         default=4, ge=1, le=1_000, description="Uploads of one tenant at once through one gateway process; then 503."
     )
+    ingest_whole_size_bytes_max: int = Field(
+        default=268_435_456,
+        ge=1_048_576,
+        le=68_719_476_736,
+        description="Memory of the uploads that one gateway process reads as a whole (lists of JSON, texts), "
+        "as estimated: then 503, and 413 for one that needs more alone.",
+    )
     ingest_batches_max: int = Field(
         default=8, ge=1, le=64, description="Batches that one ingest worker has under way at shards."
     )

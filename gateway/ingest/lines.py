@@ -18,12 +18,18 @@ from argosy.config import Settings
 from argosy.errors import UploadEncodingError
 from argosy.gateway import json_value
 from argosy.gateway.ingest.blocks import blocks
+from argosy.gateway.ingest.uploads import Uploads
 from argosy.gateway.problems import Problem
 from argosy.ingest.split import Splitter
 
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl")
 TEXT: Final = ("text/plain", "text/markdown")
 JSON: Final = "application/json"
+# Memory, as estimated: of a byte of a list, and of what may be a member of it, behind a comma; of a byte of a text,
+# which is decoded and encoded again.
+_LIST_FACTOR: Final = 2
+_MEMBER_BYTES: Final = 72
+_TEXT_FACTOR: Final = 6
 _LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -57,14 +63,14 @@ def shape_of(request: Request) -> Shape:
 
 
 def lines(
-    request: Request, settings: Settings, shape: Shape, document_id: str | None, *, is_begun: bool
+    request: Request, settings: Settings, uploads: Uploads, shape: Shape, document_id: str | None, *, is_begun: bool
 ) -> AsyncGenerator[list[bytes]]:
     """Return the lines of an upload, some at a time. is_begun: it goes on behind some line. Raises as `blocks` does."""
     if shape is Shape.LINES:
         return _streamed(request, settings, is_begun=is_begun)
     if shape is Shape.LIST:
-        return _listed(request, settings)
-    return _document(request, settings, document_id or "")
+        return _listed(request, settings, uploads)
+    return _document(request, settings, uploads, document_id or "")
 
 
 async def _streamed(request: Request, settings: Settings, *, is_begun: bool) -> AsyncGenerator[list[bytes]]:
@@ -74,29 +80,37 @@ async def _streamed(request: Request, settings: Settings, *, is_begun: bool) -> 
     yield splitter.finish()
 
 
-async def _listed(request: Request, settings: Settings) -> AsyncGenerator[list[bytes]]:
+async def _listed(request: Request, settings: Settings, uploads: Uploads) -> AsyncGenerator[list[bytes]]:
     """Yield the members of a list, each on one line: a line break in JSON stands between its parts only."""
-    found = json_value.decode(await _whole(request, settings, settings.batch_size_bytes_max), _decoder, "the body")
-    splitter = Splitter(settings.ingest_line_size_bytes_max)
-    for raw in found.ops if isinstance(found, _Ops) else found:
-        yield splitter.feed(bytes(raw).translate(_LINE_BREAKS) + b"\n")
-    yield splitter.finish()
+    with uploads.whole() as whole:
+        sent: list[bytes] = []
+        async for block in blocks(request, settings, settings.batch_size_bytes_max):
+            whole.take(_LIST_FACTOR * len(block) + _MEMBER_BYTES * block.count(b","))
+            sent.append(block)
+        found = json_value.decode(b"".join(sent), _decoder, "the body")
+        del sent
+        splitter = Splitter(settings.ingest_line_size_bytes_max)
+        for raw in found.ops if isinstance(found, _Ops) else found:
+            yield splitter.feed(bytes(raw).translate(_LINE_BREAKS) + b"\n")
+        yield splitter.finish()
 
 
-async def _document(request: Request, settings: Settings, document_id: str) -> AsyncGenerator[list[bytes]]:
-    raw = await _whole(request, settings, settings.ingest_line_size_bytes_max)
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UploadEncodingError(f"the text is not UTF-8: {error.reason} at byte {error.start}") from None
-    line = _encode({"op": "document", "id": document_id, "text": text})
-    if len(line) > settings.ingest_line_size_bytes_max:
-        detail = (
-            f"as a line the document has more than {settings.ingest_line_size_bytes_max} bytes: cut it into several"
-        )
-        raise Problem("payload_too_large", detail)
-    yield [line]
-
-
-async def _whole(request: Request, settings: Settings, size_bytes_max: int) -> bytes:
-    return b"".join([block async for block in blocks(request, settings, size_bytes_max)])
+async def _document(
+    request: Request, settings: Settings, uploads: Uploads, document_id: str
+) -> AsyncGenerator[list[bytes]]:
+    with uploads.whole() as whole:
+        sent: list[bytes] = []
+        async for block in blocks(request, settings, settings.ingest_line_size_bytes_max):
+            whole.take(_TEXT_FACTOR * len(block))
+            sent.append(block)
+        try:
+            text = b"".join(sent).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UploadEncodingError(f"the text is not UTF-8: {error.reason} at byte {error.start}") from None
+        line = _encode({"op": "document", "id": document_id, "text": text})
+        if len(line) > settings.ingest_line_size_bytes_max:
+            detail = (
+                f"as a line the document has more than {settings.ingest_line_size_bytes_max} bytes: cut it into several"
+            )
+            raise Problem("payload_too_large", detail)
+        yield [line]

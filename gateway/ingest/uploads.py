@@ -1,4 +1,7 @@
-"""The uploads that run at this process: so many in all, and so many of one tenant. They end when it drains."""
+"""The uploads that run at this process: so many in all, and so many of one tenant. They end when it drains.
+
+Those that are read as a whole share a bound of memory (INGEST_WHOLE_SIZE_BYTES_MAX). It is asked for as they come.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,12 +14,28 @@ from argosy.gateway.problems import Problem
 _RETRY_AFTER_S: Final = 5.0  # an upload that is worth the bound takes seconds and more
 
 
-class Uploads:
-    """The uploads under way."""
+class Whole:
+    """The memory of one upload that is read as a whole."""
 
-    def __init__(self, uploads_max: int, tenant_uploads_max: int) -> None:
+    def __init__(self, uploads: "Uploads") -> None:
+        self._uploads = uploads
+        self.size_bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """Take so much more. Raises Problem when there is not so much."""
+        self._uploads.check_whole(self.size_bytes, size_bytes)
+        self.size_bytes += size_bytes
+        self._uploads.whole_size_bytes += size_bytes
+
+
+class Uploads:
+    """The uploads under way. whole_size_bytes: of those that are read as a whole."""
+
+    def __init__(self, uploads_max: int, tenant_uploads_max: int, whole_size_bytes_max: int) -> None:
         self._uploads_max = uploads_max
         self._tenant_uploads_max = tenant_uploads_max
+        self._whole_size_bytes_max = whole_size_bytes_max
+        self.whole_size_bytes = 0
         self._tenants: Counter[str] = Counter()
         self._is_draining = False
 
@@ -36,6 +55,25 @@ class Uploads:
             self._tenants[tenant] -= 1
             if not self._tenants[tenant]:
                 del self._tenants[tenant]
+
+    @contextmanager
+    def whole(self) -> Iterator[Whole]:
+        """Hold the memory that an upload takes, for as long as the block lasts."""
+        whole = Whole(self)
+        try:
+            yield whole
+        finally:
+            self.whole_size_bytes -= whole.size_bytes
+
+    def check_whole(self, has_size_bytes: int, size_bytes: int) -> None:
+        """Raise Problem when an upload that has so much memory cannot have so much more."""
+        bound = self._whole_size_bytes_max
+        if has_size_bytes + size_bytes > bound:
+            detail = f"to be read as a whole it needs more than {bound} bytes of memory: send it as NDJSON, or in parts"
+            raise Problem("payload_too_large", detail)
+        if self.whole_size_bytes + size_bytes > bound:
+            detail = f"uploads that are read as a whole have {self.whole_size_bytes} of {bound} bytes of memory now"
+            raise Problem("too_many_uploads", detail, retry_after_s=_RETRY_AFTER_S)
 
     def check(self) -> None:
         """Raise Problem when this gateway ends: an upload goes on at another one."""

@@ -4,7 +4,7 @@ An upload of any size becomes records of the log (gateway/ingest/upload.py); a j
 """
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from argosy.errors import UploadError
 from argosy.gateway import names
 from argosy.gateway.ingest import views
 from argosy.gateway.ingest.blocks import is_gzip
@@ -103,21 +104,22 @@ async def ingest(
         names.node_id(document)
     key = checked_key(request.headers.get("idempotency-key"))
     begin = _begin(shape, key, after_line, chain)
+    all_lines = lines(request, state.settings, state.uploads, shape, document, is_begun=bool(after_line))
     with state.uploads.opened(tenant):
-        opened = await state.ingest_log.opened()
-        row = await state.graphs.create(tenant, name)
-        key = key or uuid.uuid4().hex
-        job_id = job_id_of(tenant, name, row.incarnation, key)
-        new = NewJob(job_id, tenant, name, row.incarnation, JobKind.UPLOAD, bucket_of_graph(tenant, name), key)
-        job = await state.jobs.begin(new, opened.log_id)
-        if job.state is not JobState.RUNNING and job.end_line is None:
-            return json_response(views.job(job))
-        if begin is not None and begin != Place(job.received_line, job.received_chain):
-            raise _moved(job, begin)
-        packer = Packer(job, begin or Place(0, EMPTY), state.settings.ingest_record_size_bytes)
-        upload = Upload(job, packer, opened, state.jobs, state.uploads, state.clock)
-        async with aclosing(lines(request, state.settings, shape, document, is_begun=bool(after_line))) as sent:
-            job = await upload.run(sent)
+        async with aclosing(all_lines), aclosing(await _readable(shape, all_lines)) as sent:
+            opened = await state.ingest_log.opened()
+            row = await state.graphs.create(tenant, name)
+            key = key or uuid.uuid4().hex
+            job_id = job_id_of(tenant, name, row.incarnation, key)
+            bucket = bucket_of_graph(tenant, name)
+            new = NewJob(job_id, tenant, name, row.incarnation, JobKind.UPLOAD, bucket, key)
+            job = await state.jobs.begin(new, opened.log_id)
+            if job.state is not JobState.RUNNING and job.end_line is None:
+                return json_response(views.job(job))
+            if begin is not None and begin != Place(job.received_line, job.received_chain):
+                raise _moved(job, begin)
+            packer = Packer(job, begin or Place(0, EMPTY), state.settings.ingest_record_size_bytes)
+            job = await Upload(job, packer, opened, state.jobs, state.uploads, state.clock).run(sent)
     return json_response(views.job(job), 202 if job.state is JobState.RUNNING else 200)
 
 
@@ -163,7 +165,9 @@ async def get_job(job_id: str, request: Request) -> Response:
 async def get_rejects(
     job_id: str,
     request: Request,
-    after: Annotated[int, Query(ge=0, le=LINE_MAX, description="Only lines behind this one.")] = 0,
+    after: Annotated[
+        int | None, Query(ge=0, le=LINE_MAX, description="Only lines behind this one; offsets of a topic begin with 0.")
+    ] = None,
     partition: Annotated[int, Query(ge=0, le=INTEGER_MAX, description="Of a topic: from this partition on.")] = 0,
     limit: Annotated[
         int | None, Query(ge=1, le=INTEGER_MAX, description="So many at the most; without it, all.")
@@ -171,7 +175,8 @@ async def get_rejects(
 ) -> Response:
     """The lines that were refused so far, each with the reason. At most INGEST_REJECTS_MAX are kept of a job."""
     row = await _job(request, job_id)
-    pages = _rejects(state_of(request), row, (partition, after), limit or INTEGER_MAX)
+    begin = partition, -1 if after is None else after
+    pages = _rejects(state_of(request), row, begin, limit or INTEGER_MAX)
     first = await anext(pages, b"")
     return StreamingResponse(_rest(first, pages), media_type="application/x-ndjson")
 
@@ -221,6 +226,25 @@ def _begin(shape: Shape, key: str | None, after_line: int | None, chain: str | N
     if key is None or shape is not Shape.LINES:
         raise Problem("invalid_parameter", "`after_line` is for lines whose upload began with an Idempotency-Key")
     return Place(after_line, bytes.fromhex(chain))
+
+
+async def _readable(shape: Shape, sent: AsyncGenerator[list[bytes]]) -> AsyncGenerator[list[bytes]]:
+    """Return the lines of an upload; of one that is read as a whole, once it was: what cannot be read makes no job.
+    Raises Problem.
+    """
+    if shape is Shape.LINES:
+        return sent
+    try:
+        first = await anext(sent)
+    except UploadError as error:
+        raise Problem(error.code, str(error)) from error
+    return _behind(first, sent)
+
+
+async def _behind(first: list[bytes], sent: AsyncGenerator[list[bytes]]) -> AsyncGenerator[list[bytes]]:
+    yield first
+    async for lines_ in sent:
+        yield lines_
 
 
 def _moved(job: JobRow, begin: Place) -> Problem:

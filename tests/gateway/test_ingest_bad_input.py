@@ -205,3 +205,45 @@ async def test_an_upload_to_a_graph_that_cannot_be_is_refused(client: httpx2.Asy
 async def test_a_list_may_have_lines_that_are_anything(client: httpx2.AsyncClient, gateway_dsn: str) -> None:
     job = (await client.post(INGEST, content=json.dumps([1, None, "a\nb", {}], indent=1), headers=JSON)).json()
     assert list(lines_of(await records_of(gateway_dsn, job["job_id"])).values()) == [b"1", b"null", b'"a\\nb"', b"{}"]
+
+
+async def test_what_is_read_as_a_whole_and_cannot_be_makes_neither_job_nor_graph(client: httpx2.AsyncClient) -> None:
+    cases = [
+        ("", JSON, b"[{]"),
+        ("", JSON, b""),
+        ("", JSON | GZIP, b"none"),
+        ("?id=a", {"content-type": "text/plain"}, b"\xff"),
+    ]
+
+    for query, headers, body in cases:
+        path = "/v1/graphs/another/ingest"
+        answer = await client.post(path + query, content=body, headers=NDJSON | headers)
+        assert answer.status_code == 400
+    assert (await client.get("/v1/graphs/another")).status_code == 404
+    assert (await client.get("/v1/graphs/another/ingest")).json()["jobs"] == []
+
+
+async def test_uploads_that_are_read_as_a_whole_share_a_bound_of_memory(open_gateway: OpenGateway) -> None:
+    client = await open_gateway(ingest_whole_size_bytes_max=1_048_576)
+    held = client.state.uploads  # type: ignore[attr-defined]
+    members = b"[" + b",".join([b"0"] * 10_000) + b"]"
+
+    with held.whole() as other:
+        other.take(700_000)
+        refused = await client.post(INGEST, content=members, headers=JSON)
+        small = await client.post(INGEST, content=b"[" + LINES[0] + b"]", headers=JSON)
+    alone = await client.post(INGEST, content=members, headers=JSON)
+    large = await client.post(INGEST, content=b"[" + b",".join([b"0"] * 20_000) + b"]", headers=JSON)
+    text = await client.post(f"{INGEST}?id=a", content=b"x" * 200_000, headers={"content-type": "text/plain"})
+    lines = await client.post(INGEST, content=text_of(LINES) * 200, headers=NDJSON)
+
+    answers = [(each.status_code, each.json().get("code")) for each in (refused, small, alone, large, text, lines)]
+    assert answers == [
+        (503, "too_many_uploads"),
+        (202, ""),
+        (202, ""),
+        (413, "payload_too_large"),
+        (413, "payload_too_large"),
+        (202, ""),
+    ]
+    assert held.whole_size_bytes == 0

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -141,6 +142,24 @@ async def test_rejects_are_lines_with_their_reasons(client: httpx2.AsyncClient, 
     }
 
 
+async def test_the_first_record_of_a_topic_is_a_reject_like_any_other(client: httpx2.AsyncClient, rows: Rows) -> None:
+    """Its offset is 0."""
+    job_id = await upload(client)
+    refused = [(uuid.UUID(job_id), partition, offset) for partition in (0, 1) for offset in (0, 1)]
+    await rows.connection.executemany(
+        "INSERT INTO ingest_rejects (job_id, partition, line, code, reason, start) VALUES ($1, $2, $3, 'c', 'r', '')",
+        refused,
+    )
+
+    async def listed(**params: int) -> list[tuple[int, int]]:
+        answer = await client.get(f"/v1/ingest/{job_id}/rejects", params=params)
+        return [(each["partition"], each["line"]) for each in map(json.loads, answer.text.splitlines())]
+
+    assert await listed() == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert await listed(partition=1) == [(1, 0), (1, 1)]
+    assert await listed(partition=0, after=0, limit=2) == [(0, 1), (1, 0)]
+
+
 async def test_a_job_without_rejects_has_an_empty_list(client: httpx2.AsyncClient) -> None:
     answer = await client.get(f"/v1/ingest/{await upload(client)}/rejects")
     assert (answer.status_code, answer.content) == (200, b"")
@@ -180,3 +199,23 @@ async def test_what_is_no_id_is_refused(client: httpx2.AsyncClient) -> None:
     for text in ("x", "0", "ffffffff-ffff-ffff-ffff-ffffffffffff0"):
         answer = await client.get(f"/v1/ingest/{text}")
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_id")
+
+
+async def test_a_job_says_that_no_worker_runs(client: httpx2.AsyncClient, gateway_dsn: str) -> None:
+    job_id = await upload(client)
+
+    alone = (await client.get(f"/v1/ingest/{job_id}")).json()["waits_for"]
+    connection = await asyncpg.connect(gateway_dsn, server_settings={"search_path": "argosy"})
+    worker = uuid.uuid4()
+    number = await connection.fetchval(
+        "INSERT INTO workers (worker_id, lane, kind, build, host, pid, address, metrics_port, slots)"
+        " VALUES ($1, '*ingest', 'ingest', '', '', 1, '', 0, 0) RETURNING worker_no",
+        worker,
+    )
+    await connection.execute("SELECT pg_advisory_lock(worker_lock($1))", number)
+    beside = (await client.get(f"/v1/ingest/{job_id}")).json()["waits_for"]
+    listed = (await client.get(INGEST)).json()["jobs"][0]["waits_for"]
+    await connection.close()
+    after = (await client.get(INGEST)).json()["jobs"][0]["waits_for"]
+
+    assert (alone, beside, listed, after) == ("worker", "", "", "worker")
