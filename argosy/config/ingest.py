@@ -75,7 +75,7 @@ class Ingest(BaseModel):
     )
     ingest_shard_batches_max: int = Field(default=2, ge=1, le=64, description="Of these, batches at one shard.")
     ingest_held_size_bytes_max: int = Field(
-        default=50_331_648,
+        default=33_554_432,
         ge=1_048_576,
         le=8_589_934_592,
         description="Records that an ingest worker holds; it reads no further until half of this is gone.",

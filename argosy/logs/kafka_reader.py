@@ -26,6 +26,8 @@ from argosy.rounds import Rounds
 log = structlog.get_logger()
 
 _CLOSE_TIMEOUT_S: Final = 5.0  # to leave the group is one request; without brokers the end must not wait for it
+_FETCH_SIZE_BYTES_MAX: Final = 1_048_576  # librdkafka's own default
+_FETCHES_AHEAD: Final = 16
 _LOOKS_OUT: Final = 2  # in a row: after a stop (SIGSTOP) the event loop may run before the threads that hear the group
 # After a silence the word stays old for this long: a group that has taken this member out says so within its heartbeat
 # interval, and what comes first after a stop of this process may have been sent before the stop.
@@ -50,6 +52,9 @@ def consumer_config(settings: Settings, topic: Topic) -> dict[str, Any]:
         # Fetch little ahead, since a pause throws it away; so the fetcher must look again soon, not after 1 s.
         "queued.min.messages": 2 * topic.batch_max,
         "queued.max.messages.kbytes": topic.read_ahead_size_bytes_max // 1024,
+        # What one fetch brings of a partition counts as it lies in the log: lines that are alike become up to 250 times
+        # as much in memory at once. A larger batch of the log still comes, alone.
+        "max.partition.fetch.bytes": min(_FETCH_SIZE_BYTES_MAX, topic.read_ahead_size_bytes_max // _FETCHES_AHEAD),
         "fetch.queue.backoff.ms": 20,
         # A resumed partition waits for the fetch under way, and a broker holds an empty fetch this long.
         "fetch.wait.max.ms": 100,

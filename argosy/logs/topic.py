@@ -12,8 +12,9 @@ from argosy.ingest.job import LANE
 
 _DEFAULT_MESSAGE_BYTES: Final = 1_000_000  # librdkafka's own default
 _OVERHEAD_BYTES: Final = 65_536  # what a record has beside its content: key, headers, names, tags
-_INGEST_BATCH_MAX: Final = 16  # records of ingest are large: what is read at once stays small beside what is held
-
+# Records of ingest are large: what is read at once, and ahead, stays small beside what is held.
+_INGEST_BATCH_MAX: Final = 8
+_INGEST_READ_AHEAD_SIZE_BYTES: Final = 2_097_152
 _READ_AHEAD_SIZE_BYTES: Final = 4_194_304  # of a foreign topic: it is thrown away whenever the graph is slower
 
 
@@ -86,7 +87,7 @@ def ingest_topic(settings: Settings) -> Topic:
         message_size_bytes_max=max(_DEFAULT_MESSAGE_BYTES, size_bytes_max),
         batch_max=min(_INGEST_BATCH_MAX, settings.log_batch_max),
         batch_size_bytes_max=settings.log_batch_size_bytes_max,
-        read_ahead_size_bytes_max=settings.log_read_ahead_size_bytes_max,
+        read_ahead_size_bytes_max=min(_INGEST_READ_AHEAD_SIZE_BYTES, settings.log_read_ahead_size_bytes_max),
         wording=Wording("ingested lines", "INGEST_TOPIC", "KG_TASKS_PARTITIONS", "INGEST_LINE_SIZE_BYTES_MAX"),
     )
 

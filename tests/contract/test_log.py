@@ -46,6 +46,19 @@ async def test_positions_of_a_partition_grow_with_the_order_of_appends(log: Log)
         assert [record.value for record in records] == [by_position[position] for position in range(250)]
 
 
+async def test_large_records_of_many_partitions_are_all_read(log: Log) -> None:
+    chance = random.Random(1)
+    large = [[chance.randbytes(size) for size in (250_000, 900_000) * 3] for _ in range(4)]
+    writer = await log.writer()
+    for partition, each in enumerate(large):
+        await writer.append([Entry(partition, b"key", value) for value in each])
+
+    owner = await log.owner()
+
+    await until(lambda: owner.count == 24)
+    assert [owner.values(partition) for partition in range(4)] == large
+
+
 async def test_the_order_of_one_call_is_kept_within_each_partition(log: Log) -> None:
     writer = await log.writer()
     owner = await log.owner()

@@ -50,6 +50,20 @@ def test_the_largest_input_fits_into_a_record() -> None:
     assert turns_topic(load({})).message_size_bytes_max >= 1_000_000
 
 
+def test_what_compresses_well_does_not_fill_the_memory_of_an_ingest_worker() -> None:
+    settings = load({}, kafka_bootstrap_servers="kafka:9092")
+    config = consumer_config(settings, ingest_topic(settings))
+
+    best_ratio = 255  # of lz4
+    assert config["max.partition.fetch.bytes"] * best_ratio <= settings.ingest_held_size_bytes_max
+
+
+def test_turns_are_fetched_as_the_client_fetches_by_itself() -> None:
+    settings = load({}, kafka_bootstrap_servers="kafka:9092")
+
+    assert consumer_config(settings, turns_topic(settings))["max.partition.fetch.bytes"] == 1_048_576
+
+
 def test_a_full_record_and_the_longest_line_fit_into_a_record_of_ingest() -> None:
     settings = load({}, ingest_line_size_bytes_max=8_388_608, ingest_record_size_bytes=4_194_304)
 
