@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argosy.config import load
 from argosy.graph.feeds import LINES_MAX, FeedBatch, FeedState, numbered_lines
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.record import EndRecord, LinesRecord, join_lines
@@ -93,6 +94,19 @@ def test_no_more_lines_are_sent_than_a_batch_may_have() -> None:
 
     assert ends == [LINES_MAX + 1, 2 * LINES_MAX + 1, 2 * LINES_MAX + 2]
     assert before == chain_of(EMPTY, lines)
+
+
+@pytest.mark.parametrize("line_size_bytes", [85, 105, 2_000])
+def test_a_full_record_is_sent_in_two_pieces_of_about_the_same_size(line_size_bytes: int) -> None:
+    line = b"a" * line_size_bytes
+    count = -(-load({}).ingest_record_size_bytes // (line_size_bytes + 1))  # the last one fills it
+    full = record(1, count + 1, [line] * count)
+
+    first = piece_of(full, 1, EMPTY)
+    second = piece_of(full, first.end, first.after)
+
+    assert second.end == full.end_line
+    assert len(first.lines) < 1.25 * len(second.lines)
 
 
 @pytest.mark.parametrize(
