@@ -39,6 +39,7 @@ POINTS: Final = (
     *("move_sealed_noted", "move_landed_noted", "move_retired_noted", "move_switched_noted", "move_activated_noted"),
     "erase_forgot",  # a shard has forgotten what turns wrote; nothing is noted
     "erase_scrubbed",  # some turns are erased, and others may be left
+    "erase_unfed",  # a shard has forgotten what jobs of turns brought; the jobs are still there
     "erase_stepped",  # a stage of an erasure is over, and the next one was not begun
     "before_settle_seen",  # a turn's end is committed; its session's next turn has not started
 )

@@ -19,7 +19,8 @@ class ErasureKind(StrEnum):
 
 
 WITH_SESSIONS: Final = frozenset({ErasureKind.SESSION, ErasureKind.TENANT})  # sessions go as a whole
-WITH_JOBS: Final = frozenset({ErasureKind.GRAPH, ErasureKind.TENANT})  # graphs go with what is ingested into them
+# Graphs go with what is ingested into them.
+WITH_JOBS: Final = frozenset({ErasureKind.SESSION, ErasureKind.GRAPH, ErasureKind.TENANT})
 
 
 class Stage(StrEnum):

@@ -124,11 +124,11 @@ class Graph(Protocol):
 
     def stats(self) -> Stats: ...
 
-    def written_by(self, ref: GraphRef, turn_ids: Sequence[str], limit: int, interrupt: Interrupt) -> "Written":
-        """Return at most `limit` of the facts that these turns wrote last; none: there are none."""
+    def written_by(self, ref: GraphRef, turns: ForgetTurns, limit: int, interrupt: Interrupt) -> "Written":
+        """Return at most `limit` of the facts that these turns and feeds wrote last; none: there are none."""
 
     def fence(self, ref: GraphRef, turns: ForgetTurns, now_ms: int) -> None:
-        """Fence these turns, durably, and forget under which keys they wrote."""
+        """Fence these turns and feeds, durably, and forget under which keys they wrote, and what was refused."""
 
     def wipe(self, ref: GraphRef) -> bool:
         """Take out of the file, for a moment, what deleted content left there; whether nothing of it is left."""

@@ -29,7 +29,8 @@ class Forgetting(NamedTuple):
     clock: Clock
 
     async def forget(self, ref: GraphRef, turns: ForgetTurns, deadline: Deadline) -> Forgotten:
-        """Delete what these turns wrote last, as much as half of the time allows: each part must end in the rest.
+        """Delete what these turns and feeds wrote last, as much as half of the time allows: each part must end in the
+        rest.
 
         What is deleted has the version in which it was found: what somebody has written over meanwhile refuses its
         batch, and everything is looked for again. A write gives its deadline up when it ends, so each has its own.
@@ -45,11 +46,11 @@ class Forgetting(NamedTuple):
         while not until():
             found = await self.threads.run(
                 ref.tenant,
-                lambda stop: self.engine.graph(ref).written_by(ref, turns.turn_ids, _FACTS_MAX, stop),
+                lambda stop: self.engine.graph(ref).written_by(ref, turns, _FACTS_MAX, stop),
                 deadline,
             )
             if not found.ops:
-                has_deleted = turns.is_again or nodes + edges > 0
+                has_deleted = turns.is_again or nodes + edges > 0 or bool(turns.feeds)
                 is_done = not has_deleted or await self._wipe(ref, until, deadline)
                 return Forgotten(nodes, edges, is_done)
             batch = Batch(ref, found.ops, None, None, NO_SOURCE)

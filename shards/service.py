@@ -13,7 +13,7 @@ from typing import Any, Final
 from argosy.errors import GraphInputError
 from argosy.graph import chunks, feed_messages, messages, op_messages
 from argosy.graph.facts import LIST_MAX, Direction, GraphName
-from argosy.graph.forgetting import ForgetTurns
+from argosy.graph.forgetting import ForgetFeed, ForgetTurns
 from argosy.graph.ops import Op
 from argosy.graph.transport import Transport
 from argosy.rpc import shard_pb2 as pb
@@ -175,7 +175,9 @@ class ShardService(CopyService):
         return feed_messages.states_to_pb(await self._shard.feeds(ref, request.feeds[:], deadline_s=left_s_of(context)))
 
     async def Forget(self, request: pb.ForgetRequest, context: Any) -> pb.Forgotten:  # noqa: N802
-        turns = ForgetTurns(request.turn_ids[:], [*map(messages.token_of_pb, request.fences)], request.is_again)
+        feeds = [ForgetFeed(each.feed, each.made_at_ms) for each in request.feeds]
+        fences = [*map(messages.token_of_pb, request.fences)]
+        turns = ForgetTurns(request.turn_ids[:], fences, request.is_again, feeds)
         forgotten = await self._shard.forget(messages.graph_of_pb(request.graph), turns, deadline_s=left_s_of(context))
         return pb.Forgotten(nodes=forgotten.nodes, edges=forgotten.edges, is_done=forgotten.is_done)
 

@@ -87,6 +87,11 @@ class Fed(NamedTuple):
     version: int
 
 
+def source_of(feed: str) -> Source:
+    """Return what facts say that lines of a job's feed wrote."""
+    return Source(step_key=f"ingest/{feed}")
+
+
 def new_feed(feed: str) -> FeedState:
     """Return a feed of which nothing was done."""
     return FeedState(feed, FIRST_LINE, EMPTY, 0, 0)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from argosy.erasure import ErasureKind, Needle, Stage
-from argosy.store.leader import write_as
+from argosy.store.leader import rows_as, write_as
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
@@ -71,6 +71,15 @@ class ErasableTurn(NamedTuple):
     session_id: uuid.UUID
     place: int | None
     epoch: int | None
+
+
+class ErasableJob(NamedTuple):
+    """A job of ingest that has ended, and is to be erased. incarnation: the life of the graph that it is about."""
+
+    job_id: uuid.UUID
+    graph: str
+    incarnation: uuid.UUID
+    made_at: datetime
 
 
 async def begin_erasure(pool: Pool, new: NewErasure) -> None:
@@ -142,6 +151,15 @@ class Erasures:
 
     async def erase_jobs(self, row: ErasureRow, limit: int) -> int:
         return int(await self._write("erase_jobs", row.erasure_id, limit))
+
+    async def end_jobs_of(self, row: ErasureRow, turn_ids: Sequence[uuid.UUID], limit: int) -> list[ErasableJob]:
+        """End jobs that these turns started, at most `limit`, and return them: the same ones until these are erased."""
+        rows = await rows_as(self._pool, _SQL["end_jobs_of"], self._role, self._term, row.erasure_id, turn_ids, limit)
+        return [ErasableJob(*each) for each in rows]
+
+    async def erase_ended_jobs(self, row: ErasureRow, job_ids: Sequence[uuid.UUID]) -> None:
+        """Erase jobs that have ended, or a part of what was refused of them."""
+        await self._write("erase_ended_jobs", row.erasure_id, job_ids)
 
     async def erase_strays(self, row: ErasureRow, needle: Needle, limit: int) -> int:
         """Erase what belongs to no turn; how many rows."""

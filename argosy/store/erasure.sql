@@ -77,6 +77,14 @@ SELECT drop_erasable($1::text, $2::bigint, $3::uuid, $4::integer)
 -- Erase jobs and their rejects, a few.
 SELECT erase_jobs($1::text, $2::bigint, $3::uuid, $4::integer)
 
+-- name: end_jobs_of
+-- The jobs that turns started, a few, all of which have ended now.
+SELECT job, its_graph, its_incarnation, its_made_at FROM end_jobs_of($1::text, $2::bigint, $3::uuid, $4::uuid[], $5::integer)
+
+-- name: erase_ended_jobs
+-- Erase jobs that have ended.
+SELECT erase_ended_jobs($1::text, $2::bigint, $3::uuid, $4::uuid[])
+
 -- name: erase_strays
 -- Erase what belongs to no turn, a few.
 SELECT erase_strays($1::text, $2::bigint, $3::uuid, $4::bytea, $5::integer[], $6::integer)

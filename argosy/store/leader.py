@@ -141,3 +141,11 @@ async def write_as(pool: Pool, statement: str, role: str, term: int, *arguments:
         return await pool.fetchval(statement, role, term, *arguments)
     except asyncpg.PostgresError as error:
         raise refused(error) from error
+
+
+async def rows_as(pool: Pool, statement: str, role: str, term: int, *arguments: Any) -> list[Any]:
+    """Write as write_as, and return all rows."""
+    try:
+        return list(await pool.fetch(statement, role, term, *arguments))
+    except asyncpg.PostgresError as error:
+        raise refused(error) from error

@@ -24,7 +24,9 @@ from argosy.graph.feeds import (
     is_next,
     new_feed,
 )
-from argosy.graph.ops import DeleteNode, MergeProps, Op, UpsertNode
+from argosy.graph.forgetting import ForgetFeed
+from argosy.graph.ops import INT_MAX, DeleteNode, MergeProps, Op, UpsertNode
+from argosy.ingest.chain import EMPTY
 from argosy.ingest.documents import HAS_CHUNK, ReplaceDocument
 from argosy.ingest.line_ops import Together, op_of
 from argosy.ingest.oversized import START_SIZE_BYTES_MAX, oversized
@@ -165,6 +167,18 @@ def _refused(number: int, line: bytes, error: RefusedError | GraphInputError) ->
     reason = str(error)[:REASON_LENGTH_MAX].encode(errors="replace").decode()
     over = oversized(line)
     return RefusedLine(number, code, reason, (line if over is None else over.start)[:START_SIZE_BYTES_MAX])
+
+
+def end_feeds(connection: apsw.Connection, feeds: Sequence[ForgetFeed], now_ms: int) -> None:
+    """Let feeds wait for a line that never comes, whether anything was done of them or not, and forget what they
+    refused. In a transaction of the caller's.
+    """
+    if not has_feeds(connection):
+        connection.execute(_SQL["make_feeds"])
+    for each in feeds:
+        used_at_ms = max(now_ms, each.made_at_ms)
+        connection.execute(_SQL["end_feed"], (each.feed, INT_MAX, EMPTY, each.made_at_ms, used_at_ms))
+        connection.execute(_SQL["forget_refused"], (each.feed,))
 
 
 def has_feeds(connection: apsw.Connection) -> bool:

@@ -42,6 +42,12 @@ ON CONFLICT (feed) DO UPDATE
 SET next = excluded.next, chain = excluded.chain, applied = excluded.applied, rejected = excluded.rejected,
     used_at_ms = max(used_at_ms, excluded.used_at_ms)
 
+-- name: end_feed
+-- It waits for the greatest number, so that no line is next, and knows all before: who sends them sends them no more.
+INSERT INTO feed (feed, next, chain, applied, rejected, made_at_ms, used_at_ms) VALUES (?, ?, ?, 0, 0, ?, ?)
+ON CONFLICT (feed) DO UPDATE
+SET next = excluded.next, chain = excluded.chain, used_at_ms = max(used_at_ms, excluded.used_at_ms)
+
 -- name: insert_refused
 INSERT INTO refused (feed, line, code, reason, start) VALUES (?, ?, ?, ?, ?)
 

@@ -1,14 +1,14 @@
-"""Forgets what turns wrote into one graph: finds it, fences the turns, and wipes out what deleted facts left behind."""
+"""Forgets what turns and feeds wrote into one graph: fences them, finds it, and wipes out what deleted facts left."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import apsw
 
+from argosy.graph.feeds import source_of
 from argosy.graph.forgetting import ForgetTurns
 from argosy.graph.ops import DeleteEdge, DeleteNode
 from argosy.shards.engine import Written
-from argosy.shards.engines import text
+from argosy.shards.engines import feeds, text
 from argosy.shards.engines.connection import impatient, transaction
 from argosy.shards.engines.reader import json_of
 from argosy.statements import load_statements
@@ -19,26 +19,30 @@ _PAGES: Final = 256
 _PARTS: Final = 8  # of one step
 
 
-def find(connection: apsw.Connection, turn_ids: Sequence[str], limit: int) -> Written:
-    """Return facts that these turns wrote last, as what deletes them: edges first, nodes once there are no such edges.
-    So an edge counts once.
+def find(connection: apsw.Connection, turns: ForgetTurns, limit: int) -> Written:
+    """Return facts that these turns and feeds wrote last, as what deletes them: edges first, nodes once there are no
+    such edges. So an edge counts once.
     """
-    ids = json_of(turn_ids)
-    edges = list(connection.execute(_SQL["find_edges"], (ids, limit)))
+    whose = (json_of(turns.turn_ids), json_of([source_of(each.feed).step_key for each in turns.feeds]), limit)
+    edges = list(connection.execute(_SQL["find_edges"], whose))
     if edges:
         return Written([DeleteEdge(*edge) for edge in edges], 0, len(edges))
-    nodes = list(connection.execute(_SQL["find_nodes"], (ids, limit)))
+    nodes = list(connection.execute(_SQL["find_nodes"], whose))
     with_them = connection.execute(_SQL["count_edges_of"], (json_of([node[0] for node in nodes]),)).get
     return Written([DeleteNode(*node) for node in nodes], len(nodes), with_them)
 
 
 def fence(connection: apsw.Connection, turns: ForgetTurns, now_ms: int) -> None:
-    """Let nothing take effect that is on its way of these turns, and forget under which keys they wrote."""
+    """Let nothing take effect that is on its way of these turns and feeds, and forget under which keys they wrote, and
+    which of their lines were refused.
+    """
     with transaction(connection):
         connection.executemany(
             _SQL["raise_token"], [(each.session_id.bytes, *each[1:], now_ms) for each in turns.fences]
         )
         connection.executemany(_SQL["forget_keys"], [(turn_id,) for turn_id in turns.turn_ids])
+        if turns.feeds:
+            feeds.end_feeds(connection, turns.feeds, now_ms)
 
 
 def wipe(connection: apsw.Connection) -> bool:

@@ -1,11 +1,15 @@
 -- Forgetting what turns wrote (argosy/graph/forgetting.py). What wrote a fact is in no index: it is asked for rarely, and
--- an index of it would cost every write. ?1: a JSON list of the ids of turns.
+-- an index of it would cost every write. ?1: a JSON list of the ids of turns, ?2: of the keys of feeds, which no turn has.
 
 -- name: find_edges
-SELECT src, type, dst, version FROM edge WHERE turn_id IN (SELECT value FROM json_each(?1)) LIMIT ?2
+SELECT src, type, dst, version FROM edge
+WHERE turn_id IN (SELECT value FROM json_each(?1)) OR (turn_id = '' AND step_key IN (SELECT value FROM json_each(?2)))
+LIMIT ?3
 
 -- name: find_nodes
-SELECT id, version FROM node WHERE turn_id IN (SELECT value FROM json_each(?1)) LIMIT ?2
+SELECT id, version FROM node
+WHERE turn_id IN (SELECT value FROM json_each(?1)) OR (turn_id = '' AND step_key IN (SELECT value FROM json_each(?2)))
+LIMIT ?3
 
 -- name: count_edges_of
 -- ?1: a JSON list of nodes.

@@ -171,14 +171,14 @@ class SqliteGraph:
         with self._connections.reading() as connection:
             return stats_of(Meta.read(connection), self._connections.path)
 
-    def written_by(self, ref: GraphRef, turn_ids: Sequence[str], limit: int, interrupt: Interrupt) -> Written:
+    def written_by(self, ref: GraphRef, turns: ForgetTurns, limit: int, interrupt: Interrupt) -> Written:
         self._meta.check_read(ref)
         with (
             self._connections.reading() as connection,
             reader.interruptible(connection, interrupt),
             snapshot(connection),
         ):
-            return forget.find(connection, turn_ids, limit)
+            return forget.find(connection, turns, limit)
 
     def fence(self, ref: GraphRef, turns: ForgetTurns, now_ms: int) -> None:
         with self._connections.writing() as connection:

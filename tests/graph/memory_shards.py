@@ -38,9 +38,9 @@ from argosy.graph.facts import (
     Summary,
     WriteKey,
 )
-from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, is_next, new_feed, numbered_lines
+from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, is_next, new_feed, numbered_lines, source_of
 from argosy.graph.forgetting import ForgetTurns, Forgotten
-from argosy.graph.ops import Op, UpsertNode
+from argosy.graph.ops import INT_MAX, Op, UpsertNode
 from argosy.graph.transport import Transport
 from argosy.ingest.line_ops import op_of
 from tests.graph.memory_copies import Copied, MemoryCopies
@@ -271,8 +271,16 @@ class MemoryShard(Transport):
 
     async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
         def effect() -> Forgotten:
-            nodes = self._written(ref).nodes
-            gone = [node_id for node_id, node in nodes.items() if node.source.turn_id in turns.turn_ids]
+            file = self._written(ref)
+            nodes, its_keys = file.nodes, {source_of(each.feed).step_key for each in turns.feeds}
+            for each in turns.feeds:
+                file.feeds[each.feed] = new_feed(each.feed)._replace(next=INT_MAX)
+                file.refused.pop(each.feed, None)
+            gone = [
+                node_id
+                for node_id, node in nodes.items()
+                if node.source.turn_id in turns.turn_ids or node.source.step_key in its_keys
+            ]
             for node_id in gone:
                 del nodes[node_id]
             return Forgotten(len(gone), 0, is_done=True)

@@ -9,11 +9,13 @@ from argosy import config
 from argosy.erasure import ErasureKind, Stage, erasure_id_of, target_digest
 from argosy.errors import GraphNotFoundError, OwnershipLostError
 from argosy.graph.facts import NO_SOURCE, Source
+from argosy.graph.feeds import FeedBatch, source_of
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.ops import UpsertNode
 from argosy.ids import bucket_of, session_id_of
-from argosy.ingest.job import bucket_of_graph
+from argosy.ingest.chain import EMPTY, chain
+from argosy.ingest.job import bucket_of_graph, feed_of
 from argosy.log import Identity
 from argosy.record import TurnRequested, encode
 from argosy.store.erasure import ErasureRow, NewErasure, begin_erasure, get_erasure, receipts_of
@@ -319,6 +321,41 @@ async def test_a_graph_is_forgotten_with_its_jobs_whose_records_bring_nothing_ba
     assert await forgetful.receipt(erasure) == {
         ("postgres", "jobs"): 1, ("postgres", "rejects"): 1, ("shards", "graphs"): 1
     }  # fmt: skip
+
+
+async def test_a_turn_is_forgotten_with_the_jobs_it_started(forgetful: Forgetful) -> None:
+    turn, *_ = await filled(forgetful)
+    await forgetful.members.refresh()
+    made = await forgetful.graphs.create(TENANT, "alpha")
+    jobs, gone, kept = Jobs(forgetful.pool), Job("alpha", made.incarnation), Job("alpha", made.incarnation)
+    own = Job(f"session:{LANE}/{MARKER}")
+    keyed = gone.new._replace(key=f"{turn.turn_id}/ingest:start")
+    for new in (keyed, kept.new, own.new):
+        await jobs.begin(new, IDENTITY.log_id)
+    for job in (gone, kept):
+        feed, line = feed_of(job.job_id), b'{"op": "upsert_node", "id": "%s", "label": "X"}' % str(job.job_id).encode()
+        batch = FeedBatch(feed, 1, 1, 2, EMPTY, chain(EMPTY, line), line, source=source_of(feed))
+        await forgetful.graphs.of(TENANT, "alpha").ingest(batch)
+    erasure = await forgetful.ask(ErasureKind.SESSION, MARKER)
+    await forgetful.is_read()
+
+    row = await forgetful.tick(erasure, ticks=2)
+    with pytest.raises(GraphNotFoundError):
+        await jobs.begin(keyed, IDENTITY.log_id)
+    late = keyed._replace(job_id=uuid.uuid4())
+    with pytest.raises(GraphNotFoundError):  # a worker that wakes up late, in a turn that was erased
+        await jobs.begin(late, IDENTITY.log_id)
+
+    assert row.stage is Stage.DONE
+    (file,) = forgetful.shards.files_of(TENANT, "alpha")
+    assert list(file.nodes) == [str(kept.job_id)]
+    assert await forgetful.where() == []
+    found = await forgetful.hand.rows("SELECT job_id, tenant, code FROM ingest_jobs ORDER BY code")
+    assert sorted(map(tuple, found)) == sorted(
+        [(kept.job_id, TENANT, ""), (gone.job_id, "", "erased"), (own.job_id, "", "erased")]
+    )
+    receipt = await forgetful.receipt(erasure)
+    assert (receipt["postgres", "jobs"], receipt["graph alpha", "nodes"]) == (2, 1)
 
 
 async def test_records_in_postgres_log_are_emptied_and_those_of_others_stay(forgetful: Forgetful) -> None:

@@ -1,5 +1,6 @@
 """What turns wrote is forgotten: nothing else is, nothing of it comes late, and nothing of it is left in the file."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 
 from argosy.errors import FencedError, GraphInputError, GraphTooLargeError
 from argosy.graph.facts import FencingToken, GraphRef, Source, WriteKey
-from argosy.graph.forgetting import TURNS_MAX, ForgetTurns, Forgotten
+from argosy.graph.feeds import FeedBatch, source_of
+from argosy.graph.forgetting import TURNS_MAX, ForgetFeed, ForgetTurns, Forgotten
 from argosy.graph.ops import DeleteNode, UpsertNode
 from argosy.graph.transport import Transport
+from argosy.ingest.chain import EMPTY, chain_of
 from tests.shards.engines import Opened, knows, new_ref, person
 from tests.shards.served import shard_over_grpc
 from tests.shards.shards import S, apply, ids_of, shard_of
@@ -132,8 +135,64 @@ async def test_what_an_earlier_call_deleted_is_wiped_out_by_the_next(
     assert found_in(tmp_path, MARKER) == []
 
 
+def fed(job: str, numbers: range, chain: bytes = EMPTY) -> FeedBatch:
+    """Lines of a job's feed: nodes, and one line that is refused."""
+    lines = [b'{"op": "upsert_node", "id": "f%d", "label": "Fed"}' % number for number in numbers]
+    lines.append(b'{"op": "%s"}' % MARKER.encode())
+    after, first = chain_of(chain, lines), numbers.start
+    text = b"\n".join(lines)
+    return FeedBatch(job, 2**41, first, first + len(lines), chain, after, text, source=source_of(job))
+
+
+async def test_what_a_feed_brought_goes_and_it_brings_nothing_more(
+    shard: Transport, ref: GraphRef, tmp_path: Path
+) -> None:
+    first, others = fed("job-1", range(1, 31)), fed("job-10", range(101, 111))
+    others = others._replace(first=1, end=12)
+    await shard.ingest(ref, first, deadline_s=S)
+    await shard.ingest(ref, others, deadline_s=S)
+    await apply(shard, ref, person("f7"), source=OTHER)
+    assert found_in(tmp_path, MARKER)
+
+    asked = ForgetTurns([], [], is_again=False, feeds=[ForgetFeed("job-1", 2**41), ForgetFeed("never came", 2**41)])
+    assert await shard.forget(ref, asked, deadline_s=S) == Forgotten(29, 0, is_done=True)
+
+    late = fed("job-1", range(32, 40), first.after)
+    assert (await shard.ingest(ref, late, deadline_s=S)).refused == []
+    assert (await shard.ingest(ref, fed("never came", range(1, 5)), deadline_s=S)).refused == []
+    assert sorted(await ids_of(shard, ref)) == sorted(["f7", *(f"f{number}" for number in range(101, 111))])
+    again = await shard.ingest(ref, others._replace(confirmed=0), deadline_s=S)
+    assert [line.line for line in again.refused] == [11]  # those of another feed are known as before
+
+
+async def test_a_feed_that_writes_meanwhile_leaves_nothing(shard: Transport, ref: GraphRef) -> None:
+    async def feed() -> None:
+        chain, first = EMPTY, 1
+        while True:
+            batch = fed("job-1", range(first, first + 20), chain)
+            state = (await shard.ingest(ref, batch, deadline_s=S)).state
+            if state.next != batch.end:
+                return
+            chain, first = batch.after, batch.end
+
+    feeding = asyncio.create_task(feed())
+    async with asyncio.timeout(S):
+        while len(await ids_of(shard, ref)) < 100:  # noqa: ASYNC110 (what a shard has is seen by asking it)
+            await asyncio.sleep(0.01)
+    asked = ForgetTurns([], [], is_again=False, feeds=[ForgetFeed("job-1", 2**41)])
+    assert (await shard.forget(ref, asked, deadline_s=S)).nodes >= 100
+
+    await feeding
+    assert await ids_of(shard, ref) == []
+
+
 async def test_bad_input_is_refused(shard: Transport, ref: GraphRef) -> None:
-    for turns in (ForgetTurns([], [], is_again=False), ForgetTurns([""], [], is_again=False)):
+    for turns in (
+        ForgetTurns([], [], is_again=False),
+        ForgetTurns([""], [], is_again=False),
+        ForgetTurns([], [], is_again=False, feeds=[ForgetFeed("", 1)]),
+        ForgetTurns([], [], is_again=False, feeds=[ForgetFeed("job", -1)]),
+    ):
         with pytest.raises(GraphInputError):
             await shard.forget(ref, turns, deadline_s=S)
     with pytest.raises(GraphTooLargeError):

@@ -4,8 +4,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Final
 
-from argosy.graph.facts import Source
-from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine
+from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, source_of
 from argosy.ingest.job import bucket_of_graph, feed_of
 from argosy.ingest.record import IngestRecord, LinesRecord
 from argosy.workers.ingest.decision import Piece
@@ -76,8 +75,7 @@ class Feed:
     def batch_of(self, piece: Piece) -> FeedBatch:
         """Return what sends these lines."""
         name = feed_of(self.job_id)
-        source = Source(step_key=f"ingest/{name}")
-        return FeedBatch(name, self.made_at_ms, *piece, confirmed=self.confirmed, source=source)
+        return FeedBatch(name, self.made_at_ms, *piece, confirmed=self.confirmed, source=source_of(name))
 
     def question(self) -> FeedBatch:
         """Return a batch of no lines: it asks how the feed is, and for refused lines behind the confirmed ones."""

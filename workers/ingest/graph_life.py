@@ -2,7 +2,7 @@
 
 A job's row is younger than its graph's. So, of a record whose graph has no row:
 - Its job has a row: the graph was dropped. So it was when another life has the name, or its row says that it is
-  dropped.
+  dropped. The row of a job that was erased has no tenant, and has ended.
 - Its job has none: the database went back to before both, and the log did not. The graph is made again, in the life
   that the record names; what else was lost with it comes again with the records.
 """
@@ -41,7 +41,7 @@ class GraphLives:
         if row is not None:
             is_it = row.incarnation == feed.incarnation and row.state is not GraphRowState.DROPPING
             return Life.AWAY if is_it else Life.GONE
-        if await self._jobs.find(feed.job_id, feed.tenant) is not None:
+        if await self._jobs.find(feed.job_id, feed.tenant) is not None or await self._jobs.ended([feed.job_id]):
             return Life.GONE
         try:
             made = await self._graphs.create(feed.tenant, feed.graph, incarnation=feed.incarnation)

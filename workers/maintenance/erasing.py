@@ -3,12 +3,16 @@
 A stage is done in bounded parts, and each of them does again what is still there: so whoever leads goes on where
 another one was killed. One erasure that waits, for turns to end or for a shard, keeps no other one waiting.
 
+What turns uploaded goes before them: the job is ended, its feed fenced at the graph's shard, and what it wrote last is
+deleted there. So a batch that is under way was there before, or comes to nothing.
+
 What goes is what was accepted until the log had been read up to the moment in which the erasure was asked for. A turn
 is erased after what it wrote into graphs: as long as it is here, its id is known. Its row stays, with nothing in it,
 until its record is gone from the log (role retention): a record that is read again finds its turn, and does nothing.
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
@@ -113,6 +117,8 @@ class Erasing:
     async def _erase_turns(self, store: Erasures, row: ErasureRow, until_s: float) -> bool:
         while turns := await store.turns(row, min(self._batch_max, TURNS_MAX)):
             if row.kind is not ErasureKind.TENANT:  # all of its graphs are gone
+                if not await self._erase_jobs_of(store, row, [turn.turn_id for turn in turns], until_s):
+                    return False
                 while (name := await self._graphs.forget(store, row, turns, until_s)) is not None:
                     row = row._replace(cursor=name)
                     await store.note(row, name, "")
@@ -124,6 +130,18 @@ class Erasing:
                 crash_points.reach("erase_scrubbed")
             row = row._replace(cursor="")
             await store.note(row, "", "")
+            if self._clock.monotonic_s() > until_s:
+                return False
+        return True
+
+    async def _erase_jobs_of(
+        self, store: Erasures, row: ErasureRow, turn_ids: Sequence[uuid.UUID], until_s: float
+    ) -> bool:
+        """Erase what turns uploaded; whether that is over."""
+        while jobs := await store.end_jobs_of(row, turn_ids, min(self._batch_max, TURNS_MAX)):
+            await self._graphs.forget_jobs(store, row, jobs, until_s)
+            crash_points.reach("erase_unfed")
+            await store.erase_ended_jobs(row, [job.job_id for job in jobs])
             if self._clock.monotonic_s() > until_s:
                 return False
         return True

@@ -1,6 +1,7 @@
-"""What the role erase asks of shards: to drop graphs, and to forget what turns wrote into others."""
+"""What the role erase asks of shards: to drop graphs, and to forget what turns wrote and uploaded into others."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,11 +9,12 @@ from argosy import crash_points
 from argosy.clock import Clock
 from argosy.errors import ArgosyError, ShardUnavailableError, StoreUnavailableError
 from argosy.graph.facts import NOBODY, FencingToken
-from argosy.graph.forgetting import ForgetTurns
+from argosy.graph.forgetting import ForgetFeed, ForgetTurns
 from argosy.graph.line import Again
 from argosy.graph.lives import Lives
 from argosy.graph.members import Members
-from argosy.store.erasure import ErasableTurn, ErasureRow, Erasures
+from argosy.ingest.job import feed_of
+from argosy.store.erasure import ErasableJob, ErasableTurn, ErasureRow, Erasures
 from argosy.store.graph import Directory, GraphRow, GraphRowState
 
 _DROPS_MAX: Final = 200  # of one look; the role graphs drops what is left
@@ -66,6 +68,28 @@ class GraphsForgetting:
                 asked = asked._replace(is_again=True)
         self._done = (erasure.erasure_id, row.graph)
         return row.graph
+
+    async def forget_jobs(
+        self, store: Erasures, erasure: ErasureRow, jobs: Sequence[ErasableJob], until_s: float
+    ) -> None:
+        """Have graphs forget what jobs brought, and take nothing more of them. Raises what a shard's answer was: then
+        it is not done.
+        """
+        feeds: defaultdict[tuple[str, uuid.UUID], list[ForgetFeed]] = defaultdict(list)
+        for job in jobs:
+            made_at_ms = int(job.made_at.timestamp() * 1_000)
+            feeds[job.graph, job.incarnation].append(ForgetFeed(feed_of(job.job_id), made_at_ms))
+        for (graph, incarnation), its_feeds in feeds.items():
+            row = await self._directory.find(erasure.tenant, graph)
+            if row is None or row.incarnation != incarnation:
+                continue
+            if row.state is GraphRowState.RESTORING:
+                raise ShardUnavailableError(f"graph {graph!r} is being restored from a copy")
+            if row.state is GraphRowState.ACTIVE:
+                asked = ForgetTurns([], [], is_again=True, feeds=its_feeds)
+                while not await self._forgotten(store, erasure, row, asked):
+                    if self._clock.monotonic_s() > until_s:
+                        raise ShardUnavailableError(f"graph {graph!r} has more to forget")
 
     async def _forgotten(self, store: Erasures, erasure: ErasureRow, row: GraphRow, turns: ForgetTurns) -> bool:
         line = await self._members.line(row.shard)

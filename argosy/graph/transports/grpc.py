@@ -246,6 +246,7 @@ class GrpcTransport:
                 turn_ids=turns.turn_ids,
                 fences=map(messages.token_to_pb, turns.fences),
                 is_again=turns.is_again,
+                feeds=[pb.ForgetFeed(feed=each.feed, made_at_ms=each.made_at_ms) for each in turns.feeds],
             )
         answer = await self._ask(_FORGET, request, deadline_s)
         return Forgotten(answer.nodes, answer.edges, answer.is_done)

@@ -96,20 +96,31 @@ $$;
 
 -- Forgets what turns of one partition had and did, all of which have ended: what is left of each is nobody's (migration 0036).
 -- With them go the sessions that have no other turns, their names and graphs. The partition's places are held, so that no
--- accept of it counts on a session or a key that goes here. Done again, it finds nothing.
+-- accept of it counts on a session or a key that goes here. Done again, it finds nothing. A turn that still has jobs stays:
+-- one that begins a job holds its turn (begin_job), so either the job is seen here, or it sees that the turn is erased.
 CREATE OR REPLACE FUNCTION erase_turns(p_role text, p_term bigint, p_erasure uuid, p_lane text, p_partition integer, p_turns uuid[])
 RETURNS integer LANGUAGE plpgsql VOLATILE
 SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+  e record;
   erased uuid[];
+  busy text[];
   left_sessions uuid[];
   n bigint;
 BEGIN
   PERFORM hold_term(p_role, p_term);
+  PERFORM need_read_committed();
   PERFORM lock_places(p_lane, ARRAY[p_partition]);
+  SELECT * INTO e FROM erasures WHERE erasure_id = p_erasure;
   erased := ARRAY(
     SELECT t.turn_id FROM turns AS t
-    WHERE t.turn_id = ANY (p_turns) AND t.lane = p_lane AND t.ended_at IS NOT NULL AND t.erased_at IS NULL ORDER BY t.turn_id);
+    WHERE t.turn_id = ANY (p_turns) AND t.lane = p_lane AND t.ended_at IS NOT NULL AND t.erased_at IS NULL ORDER BY t.turn_id
+    FOR UPDATE);
+  IF e.kind <> 'tenant' THEN -- whose jobs go as a whole, and whose graphs are gone
+    busy := ARRAY(
+      SELECT left(j.idempotency_key, 36) FROM ingest_jobs AS j WHERE j.tenant = e.tenant AND left(j.idempotency_key, 37) = ANY (keys_of_turns(erased)));
+    erased := ARRAY(SELECT u.turn FROM unnest(erased) AS u (turn) WHERE u.turn::text <> ALL (busy) ORDER BY u.turn);
+  END IF;
   IF cardinality(erased) = 0 THEN
     RETURN 0;
   END IF;
@@ -178,15 +189,58 @@ BEGIN
 END
 $$;
 
--- Forgets jobs of a tenant or of one graph, which end now if they run: rejects, bit by bit, events, and at last whose they were.
--- A row stays until the log has forgotten the job's records: one that is read again must find that its job has ended, and
--- keeps no rejects any more. How many it came to, p_limit at the most.
+-- What the keys of jobs begin with that these turns started (argosy/workflow/ingest.py).
+CREATE OR REPLACE FUNCTION keys_of_turns(p_turns uuid[]) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(array_agg(u.turn::text || '/'), '{}') FROM unnest(p_turns) AS u (turn)
+$$;
+
+-- The jobs that these turns started, some of them, in an order that stays: the same ones until these are erased. Those that
+-- run end now, so that no worker begins with them anew.
+CREATE OR REPLACE FUNCTION end_jobs_of(p_role text, p_term bigint, p_erasure uuid, p_turns uuid[], p_limit integer)
+RETURNS TABLE (job uuid, its_graph text, its_incarnation uuid, its_made_at timestamptz)
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
+DECLARE
+  due uuid[];
+  each uuid;
+BEGIN
+  PERFORM hold_term(p_role, p_term);
+  PERFORM need_read_committed();
+  due := ARRAY(
+    SELECT j.job_id FROM erasures AS e JOIN ingest_jobs AS j ON j.tenant = e.tenant
+    WHERE e.erasure_id = p_erasure AND left(j.idempotency_key, 37) = ANY (keys_of_turns(p_turns)) ORDER BY j.job_id LIMIT p_limit);
+  FOREACH each IN ARRAY due LOOP
+    PERFORM settle_job(each, 'cancelled', 'erased', 'its turn was erased');
+  END LOOP;
+  PERFORM tell_waiters(due);
+  RETURN QUERY
+  SELECT j.job_id, j.graph, j.incarnation, j.made_at FROM ingest_jobs AS j WHERE j.job_id = ANY (due) ORDER BY j.job_id;
+END
+$$;
+
+-- Forgets jobs that have ended: rejects, bit by bit, events, and at last whose they were. A row stays until the log has
+-- forgotten the job's records: one that is read again must find that its job has ended, and keeps no rejects any more.
+CREATE OR REPLACE FUNCTION erase_ended_jobs(p_role text, p_term bigint, p_erasure uuid, p_jobs uuid[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  gone uuid[];
+BEGIN
+  PERFORM hold_term(p_role, p_term);
+  UPDATE ingest_jobs SET rejects_kept = 2147483647 WHERE job_id = ANY (p_jobs) AND rejects_kept < 2147483647;
+  PERFORM count_erased(p_erasure, 'postgres', 'rejects', forget_rejects(p_jobs));
+  gone := jobs_without_rejects(p_jobs);
+  UPDATE ingest_jobs SET tenant = '', graph = '', idempotency_key = NULL, reason = '' WHERE job_id = ANY (gone);
+  DELETE FROM ingest_events WHERE job_id = ANY (gone);
+  PERFORM count_erased(p_erasure, 'postgres', 'jobs', cardinality(gone));
+END
+$$;
+
+-- Forgets jobs of a tenant, of one graph or of a session's own, which end now if they run (erase_ended_jobs). How many it came
+-- to, p_limit at the most.
 CREATE OR REPLACE FUNCTION erase_jobs(p_role text, p_term bigint, p_erasure uuid, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   e record;
   due uuid[];
-  gone uuid[];
   each uuid;
 BEGIN
   PERFORM hold_term(p_role, p_term);
@@ -194,18 +248,14 @@ BEGIN
   SELECT * INTO e FROM erasures WHERE erasure_id = p_erasure;
   due := ARRAY(
     SELECT j.job_id FROM ingest_jobs AS j
-    WHERE j.tenant = e.tenant AND (e.kind = 'tenant' OR j.graph = e.target) AND e.kind IN ('tenant', 'graph') AND j.made_at <= e.through_at
+    WHERE j.tenant = e.tenant AND e.kind IN ('session', 'tenant', 'graph') AND j.made_at <= e.through_at
+      AND (e.kind = 'tenant' OR j.graph = CASE e.kind WHEN 'session' THEN 'session:' || e.lane || '/' || e.target ELSE e.target END) -- argosy/graph/names.py
     ORDER BY j.job_id LIMIT p_limit);
   FOREACH each IN ARRAY due LOOP
     PERFORM settle_job(each, 'cancelled', 'erased', 'its graph was erased');
   END LOOP;
   PERFORM tell_waiters(due);
-  UPDATE ingest_jobs SET rejects_kept = 2147483647 WHERE job_id = ANY (due) AND rejects_kept < 2147483647;
-  PERFORM count_erased(p_erasure, 'postgres', 'rejects', forget_rejects(due));
-  gone := jobs_without_rejects(due);
-  UPDATE ingest_jobs SET tenant = '', graph = '', idempotency_key = NULL, reason = '' WHERE job_id = ANY (gone);
-  DELETE FROM ingest_events WHERE job_id = ANY (gone);
-  PERFORM count_erased(p_erasure, 'postgres', 'jobs', cardinality(gone));
+  PERFORM erase_ended_jobs(p_role, p_term, p_erasure, due);
   RETURN cardinality(due);
 END
 $$;
@@ -312,6 +362,8 @@ BEGIN
   INSERT INTO erasure_items (erasure_id, place, what, until)
   SELECT p_erasure, 'log ' || l.topic, 'records', p_until FROM erasures AS e
   JOIN lane_logs AS l ON CASE e.kind WHEN 'tenant' THEN true WHEN 'graph' THEN l.lane = '*ingest' ELSE l.lane = e.lane END
+    OR (l.lane = '*ingest' AND EXISTS (
+      SELECT 1 FROM erasure_items AS i WHERE i.erasure_id = p_erasure AND i.place = 'postgres' AND i.what = 'jobs'))
   WHERE e.erasure_id = p_erasure AND p_until IS NOT NULL
   ON CONFLICT (erasure_id, place, what) DO NOTHING;
   INSERT INTO erasure_items (erasure_id, place, what)

@@ -22,7 +22,17 @@ $$;
 CREATE OR REPLACE FUNCTION begin_job(
   p_job uuid, p_tenant text, p_graph text, p_incarnation uuid, p_kind text, p_bucket smallint, p_key text, p_log text
 ) RETURNS void LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  its_turn record;
 BEGIN
+  IF p_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/' THEN
+    -- A turn that was erased begins none, however late its worker wakes up. The turn is held meanwhile: see erase_turns.
+    PERFORM need_read_committed();
+    SELECT erased_at INTO its_turn FROM turns WHERE turn_id = left(p_key, 36)::uuid FOR SHARE;
+    IF its_turn.erased_at IS NOT NULL THEN
+      RETURN;
+    END IF;
+  END IF;
   INSERT INTO ingest_jobs (job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, log_id)
   VALUES (p_job, p_tenant, p_graph, p_incarnation, p_kind, p_bucket, p_key, p_log)
   ON CONFLICT (job_id) DO NOTHING;
