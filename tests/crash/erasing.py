@@ -18,3 +18,14 @@ async def remembers(ctx: Context, job: dict[str, Any]) -> str:
     await ctx.graph("shared").upsert_nodes(nodes)
     await ctx.graph().upsert_nodes(nodes)
     return str(await ctx.run(say, text))
+
+
+@workflow
+async def uploads(ctx: Context, job: dict[str, Any]) -> str:
+    """Upload lines with a text to a graph, one of which is refused; job["is_waited_for"]: until they are applied."""
+    text = job["text"]
+    lines = [{"op": "upsert_node", "id": f"{text} {n}", "label": "Said", "props": {"text": text}} for n in range(500)]
+    upload = await ctx.start_ingest(job["graph"], [*lines, {"op": text}])
+    if job["is_waited_for"]:
+        await ctx.wait_ingest(upload)
+    return str(upload)

@@ -3,71 +3,22 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
+from tests.crash.erasures import ERASING, MARKER, begin_maintain, files_with, run_turn, search, where_is
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
-from tests.harness.processes import Managed, free_port
 from tests.shards.processes import ShardProcess
-
-MARKER = "quetzalmarker"
-SECRET = "a secret of the tests, long enough"
-QUICK = {
-    "MAINTENANCE_TICK_S": "0.2",
-    "MAINTENANCE_TIMEOUT_S": "30",
-    "LEADER_SILENT_S": "0.9",
-    "RETENTION_BATCH_MAX": "2",
-}
-
-
-@pytest.fixture
-def shard(tmp_path: Path) -> Iterator[ShardProcess]:
-    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
-    shard.start()
-    yield shard
-    shard.bury()
 
 
 @pytest.fixture
 def settings(shard: ShardProcess) -> dict[str, str]:
     return {
-        "ARGOSY_WORKFLOWS": f"{WORKFLOWS},{Path(__file__).with_name('erasing.py')}",
+        "ARGOSY_WORKFLOWS": f"{WORKFLOWS},{ERASING}",
         "GRAPH_SERVICE_ENDPOINTS": shard.endpoint,
     }
-
-
-def begin_maintain(fleet: Fleet, crash_at: str = "") -> Managed:
-    port = free_port()
-    settings = {**QUICK, "METRICS_PORT": str(port), "ARGOSY_CRASH_AT": crash_at}
-    return fleet.start_process("maintain", ["maintain"], port, settings, "METRICS_HOST")
-
-
-async def remember(client: Client, session: str, text: str) -> str:
-    """One turn of a session, which has ended; its id."""
-    body = json.dumps({"workflow": "remembers", "input": {"text": text}})
-    reply = await client.request(
-        "POST",
-        f"/v1/sessions/{session}/turns",
-        body,
-        content_type="application/json",
-        idempotency_key=f"{text}-{time.monotonic_ns()}",
-        prefer="wait=20",
-    )
-    assert reply.json()["status"] == "completed", reply.text
-    return str(reply.json()["turn_id"])
-
-
-async def search(client: Client, text: str) -> list[str]:
-    """The nodes of the shared graph that have a text."""
-    reply = await client.request(
-        "POST", "/v1/graphs/shared/search", json.dumps({"text": text}), content_type="application/json"
-    )
-    return sorted(hit["node"]["id"] for hit in reply.json()["hits"])
 
 
 async def until_done(client: Client, erasure_id: str) -> dict[str, Any]:
@@ -78,30 +29,15 @@ async def until_done(client: Client, erasure_id: str) -> dict[str, Any]:
     return dict(found)
 
 
-async def tables_with(dsn: str, marker: str) -> list[str]:
-    """The tables that have a text, as a dump would show it."""
-    connection = await asyncpg.connect(dsn, server_settings={"search_path": "argosy"})
-    found = []
-    for (table,) in await connection.fetch("SELECT tablename::text FROM pg_tables WHERE schemaname = 'argosy'"):
-        text = str(await connection.fetch(f"SELECT t::text FROM {table} AS t"))  # noqa: S608
-        if marker in text or marker.encode().hex() in text:
-            found.append(table)
-    await connection.close()
-    return sorted(found)
-
-
-def files_with(shard: ShardProcess, marker: str) -> list[str]:
-    """The files of graphs that have a text."""
-    graphs = [each for each in shard.folder.rglob("*.db*") if each.is_file()]
-    return [each.name for each in graphs if marker.encode() in each.read_bytes()]
-
-
 async def erased(fleet: Fleet, shard: ShardProcess, crash_at: str = "") -> dict[str, Any]:
-    """The erasure of a session of three turns, once it is done; at a crash point its leader is killed."""
+    """The erasure of a session of four turns, once it is done; at a crash point its leader is killed. What the last one
+    uploads nobody applies.
+    """
     client = Client(fleet.url, None)  # type: ignore[arg-type]
-    turns = [await remember(client, MARKER, MARKER) for _ in range(3)]
-    kept = await remember(client, "kept", "kept")
-    assert len(await search(client, MARKER)) == 3
+    turns = [await run_turn(client, MARKER, "remembers", text=MARKER) for _ in range(3)]
+    turns.append(await run_turn(client, MARKER, "uploads", text=MARKER, graph="shared", is_waited_for=False))
+    kept = await run_turn(client, "kept", "remembers", text="kept")
+    assert len(await search(client, "shared", MARKER)) == 3
     assert files_with(shard, MARKER)
     asked = {"kind": "session", "target": MARKER, "confirm": MARKER}
     reply = await client.request("POST", "/v1/erasures", json.dumps(asked), content_type="application/json")
@@ -112,14 +48,13 @@ async def erased(fleet: Fleet, shard: ShardProcess, crash_at: str = "") -> dict[
         begin_maintain(fleet)
     done = await until_done(client, reply.json()["erasure_id"])
 
-    assert [(await client.request("GET", f"/v1/turns/{each}")).status_code for each in turns] == [404] * 3
+    assert [(await client.request("GET", f"/v1/turns/{each}")).status_code for each in turns] == [404] * 4
     assert (await client.request("GET", f"/v1/sessions/{MARKER}")).status_code == 404
     assert (await client.request("GET", f"/v1/turns/{kept}")).json()["result"] == "kept"
-    assert await search(client, MARKER) == []
-    assert await search(client, "kept") == ["kept 0", "kept 1", "kept 2"]
-    assert files_with(shard, MARKER) == []
-    assert await tables_with(fleet.environment["STATE_DB_URI"], MARKER) == []
-    await remember(client, MARKER, "later")  # the name is free
+    assert await search(client, "shared", MARKER) == []
+    assert await search(client, "shared", "kept") == ["kept 0", "kept 1", "kept 2"]
+    assert await where_is(fleet, shard, MARKER) == []
+    await run_turn(client, MARKER, "remembers", text="later")  # the name is free
     await client.close()
     return done
 
@@ -132,15 +67,15 @@ async def test_a_session_that_was_forgotten_stands_nowhere(fleet: Fleet, shard: 
 
     removed = {(each["where"], each["what"]): each["removed"] for each in done["receipt"]}
     assert (done["target"], done["waits_for"]) == (None, "")
-    assert [removed["postgres", each] for each in ("turns", "sessions")] == [3, 1]
-    assert removed["postgres log", "records"] == 3
+    assert [removed["postgres", each] for each in ("turns", "sessions", "jobs")] == [4, 1, 1]
+    assert removed["postgres log", "records"] == 6  # two of them of the upload
     assert (removed["graph shared", "nodes"], removed["shards", "graphs"]) == (3, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("log_name", ["postgres", "kafka"])
 @pytest.mark.parametrize(
-    "point", ["erase_forgot", "erase_scrubbed", *(f"erase_stepped:{number}" for number in range(1, 8))]
+    "point", ["erase_forgot", "erase_unfed", "erase_scrubbed", *(f"erase_stepped:{number}" for number in range(1, 8))]
 )
 async def test_whoever_is_killed_in_whatever_stage_nothing_of_it_is_left(
     point: str, fleet: Fleet, shard: ShardProcess, log_name: str

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,16 @@ from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
 from tests.harness.processes import stopped
+from tests.harness.sharded import SILENT_SOON, until_stopped
 from tests.shards.processes import ShardProcess
 
 BATCHES = 3
-SILENT_SOON = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 # Between what vectors are made of, what is recorded, what is applied and its record: of the first write, and of later
 # ones.
 AT = (
     *("graph_embedded:2", "graph_recorded", "graph_applied:2"),
     *(pytest.param(each, marks=pytest.mark.slow) for each in ("graph_applied", "graph_recorded:5", "graph_applied:7")),
 )
-SECRET = "a secret of the tests, long enough"
 
 PAUSE = """WITH paused AS (
   UPDATE inbox SET due_at = now() + interval '50 s'
@@ -32,22 +30,6 @@ PAUSE = """WITH paused AS (
 SELECT count(*) FROM paused"""
 
 pytestmark = BOTH_IN_FAULTS
-
-
-@pytest.fixture
-def shard(tmp_path: Path) -> Iterator[ShardProcess]:
-    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
-    shard.start()
-    yield shard
-    shard.bury()
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Iterator[ShardProcess]:
-    second = ShardProcess(tmp_path / "second", GRAPH_SERVICE_AUTH_SECRET=SECRET)
-    second.start()
-    yield second
-    second.bury()
 
 
 @pytest.fixture
@@ -93,7 +75,7 @@ async def test_a_worker_that_wakes_up_with_a_write_under_way_writes_nothing_twic
     idle_fleet.gateway(**SILENT_SOON)
     zombie = await asyncio.to_thread(lambda: idle_fleet.worker(GRAPHS_STOP_AT=stop_at, **SILENT_SOON))
     turn = await client.post("session", "writes", batches=BATCHES)
-    await until_stopped(zombie.pid)
+    await until_stopped(zombie)
 
     await asyncio.to_thread(lambda: idle_fleet.worker(**SILENT_SOON))
     later = await client.post("session", "writes", batches=1)
@@ -110,7 +92,7 @@ async def test_a_worker_that_slept_past_its_turn_s_end_writes_nothing(idle_fleet
     idle_fleet.gateway(**SILENT_SOON)
     zombie = await asyncio.to_thread(lambda: idle_fleet.worker(GRAPHS_STOP_AT="graph_recorded", **SILENT_SOON))
     first = await client.post("session", "writes", batches=1)
-    await until_stopped(zombie.pid)
+    await until_stopped(zombie)
     await client.post_to(f"/v1/turns/{first}/cancel")
     await asyncio.to_thread(lambda: idle_fleet.worker(**SILENT_SOON))
     later = await client.post("session", "writes", batches=1)
@@ -193,9 +175,3 @@ async def in_their_longest_pause(fleet: Fleet, turns: list[str]) -> None:
         while await connection.fetchval(PAUSE, turns) != len(turns):  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(0.05)
     await connection.close()
-
-
-async def until_stopped(pid: int) -> None:
-    async with asyncio.timeout(20):
-        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110 (it tells nobody)
-            await asyncio.sleep(0.02)

@@ -5,7 +5,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -15,27 +15,18 @@ import pytest
 from argosy.ingest.job import JobState
 from tests.harness.fleet import Fleet
 from tests.harness.processes import ROOT, Managed
-from tests.ingest.conftest import SECRET
+from tests.harness.sharded import SECRET, SILENT_SOON, until_stopped
 from tests.ingest.hand import TENANT, GatewayHand, nodes
 from tests.shards.processes import ShardProcess
 
 pytestmark = pytest.mark.slow
 
-SILENT_SOON = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 GRAPHS = [f"g{number}" for number in range(4)]
 LINES, BAD = 2_000, 7
 STORM_LINES = 50_000  # of each of four jobs
 WITHIN_S = 300.0
 POSITIONS = "SELECT partition, position FROM argosy.positions WHERE lane = '*ingest' ORDER BY partition"
 ENDPOINT = "SELECT endpoint FROM argosy.shards WHERE member_id = $1"
-
-
-@pytest.fixture
-def shard(tmp_path: Path) -> Iterator[ShardProcess]:
-    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
-    shard.start()
-    yield shard
-    shard.bury()
 
 
 @pytest.fixture
@@ -244,10 +235,3 @@ def is_alive(process: Managed) -> bool:
         return bool(psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-async def until_stopped(process: Managed) -> None:
-    until_s = time.monotonic() + 30
-    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
-        assert time.monotonic() < until_s
-        await asyncio.sleep(0.05)

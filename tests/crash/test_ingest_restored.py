@@ -1,14 +1,12 @@
 """A database that went back, and a log that was made again, beside workers and shards that went on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from argosy.ingest.job import JobState
 from tests.harness.fleet import Fleet
-from tests.ingest.conftest import SECRET
 from tests.ingest.hand import TENANT, GatewayHand, nodes
 from tests.shards.processes import ShardProcess
 
@@ -23,14 +21,6 @@ GONE = (
     "DELETE FROM argosy.graphs",
     "UPDATE argosy.lineages SET restores = restores + 1",
 )
-
-
-@pytest.fixture
-def shard(tmp_path: Path) -> Iterator[ShardProcess]:
-    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
-    shard.start()
-    yield shard
-    shard.bury()
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
+from tests.harness.sharded import SECRET
 from tests.shards.processes import ShardProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("log_name", ["kafka"])]
 
-SECRET = "a secret of the tests, long enough"
 GRAPHING = Path(__file__).with_name("graphing.py")
 SESSIONS, BATCHES = 8, 3
 LOADED = "SELECT is_loaded FROM argosy_restore.progress"

@@ -9,13 +9,11 @@ nobody else does.
 import asyncio
 import json
 import signal
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import psutil
 import pytest
 
 from argosy import ids, record
@@ -26,10 +24,9 @@ from tests.harness.effects import Latch, until_reached
 from tests.harness.fleet import WORKFLOWS, Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
 from tests.harness.owners import sessions_over, until_shared
-from tests.harness.processes import Managed
+from tests.harness.sharded import SILENT_SOON, until_stopped
 
 PARTITIONS = 8
-SILENT_SOON = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 # Counted from when the first starts are in the memory of the turn that asks for them.
 AT = (
     "in_step",
@@ -113,13 +110,6 @@ async def starts_left(fleet: Fleet) -> int:
         return int(await connection.fetchval("SELECT count(*) FROM argosy.starts"))
     finally:
         await connection.close()
-
-
-async def until_stopped(process: Managed, within_s: float = 15.0) -> None:
-    deadline = time.monotonic() + within_s
-    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
-        assert time.monotonic() < deadline, f"{process.name} does not stop"
-        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("crash_at", AT)

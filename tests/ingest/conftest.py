@@ -1,24 +1,14 @@
 """A shard, a fleet beside it, and the hand of a gateway."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.harness.fixtures import *  # noqa: F403
 from tests.harness.fleet import Fleet
+from tests.harness.sharded import *  # noqa: F403
 from tests.ingest.hand import GatewayHand
 from tests.shards.processes import ShardProcess
-
-SECRET = "a secret of the tests, long enough"
-
-
-@pytest.fixture
-def shard(tmp_path: Path) -> Iterator[ShardProcess]:
-    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
-    shard.start()
-    yield shard
-    shard.bury()
 
 
 @pytest.fixture  # type: ignore[no-redef]
