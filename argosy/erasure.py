@@ -18,6 +18,7 @@ class ErasureKind(StrEnum):
     TURN = "turn"
 
 
+ROLE: Final = "erase"  # of maintenance, which does them
 WITH_SESSIONS: Final = frozenset({ErasureKind.SESSION, ErasureKind.TENANT})  # sessions go as a whole
 # Graphs go with what is ingested into them.
 WITH_JOBS: Final = frozenset({ErasureKind.SESSION, ErasureKind.GRAPH, ErasureKind.TENANT})

@@ -13,6 +13,7 @@ from argosy.cli.gateway_call import ask, call, segment, show
 from argosy.cli.options import URL, Url
 from argosy.clock import SystemClock
 from argosy.errors import SettingError
+from argosy.printable import printable
 
 app = typer.Typer(help="Forget, everywhere and for good; through a gateway.", no_args_is_help=True)
 
@@ -85,11 +86,14 @@ def _forget(kind: str, target: str, again: str | None, tenant: str, wait_s: floa
 
 
 def _done(answer: Any, wait_s: float, headers: dict[str, str], url: str) -> tuple[Any, bool]:
-    """Wait until an erasure is done; return what it came to, and whether it is done."""
+    """Wait until an erasure is done; return what it came to, and whether it is done. What it waits for is said."""
     clock = SystemClock()
     until_s = clock.monotonic_s() + wait_s
-    is_success = True
+    is_success, said = True, ""
     while is_success and answer["status"] != "done":
+        if answer["waits_for"] not in ("", said):
+            said = answer["waits_for"]
+            typer.echo(printable(f"waits: {said}"), err=True)
         if clock.monotonic_s() > until_s:
             return answer, False
         asyncio.run(clock.sleep(_LOOK_S))

@@ -121,6 +121,11 @@ async def list_leaders(pool: Pool) -> list[LeaderSeen]:
     return [LeaderSeen(*row) for row in await pool.fetch(_SQL["list_leaders"])]
 
 
+async def is_led(pool: Pool, role: str) -> bool:
+    """Whether a process leads a role now."""
+    return bool(await pool.fetchval(_SQL["is_led"], role))
+
+
 def refused(error: asyncpg.PostgresError) -> Exception:
     """Return the exception to raise for a write under a term that failed.
 

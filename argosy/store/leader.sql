@@ -39,3 +39,10 @@ SELECT l.role, l.term, l.worker_id, l.host, l.pid, l.since, l.ticked_at, l.outco
                  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                  AND (k.classid::bigint << 32 | k.objid::bigint) = role_lock(l.role)) AS is_held
 FROM leaders AS l ORDER BY l.role
+
+-- name: is_led
+-- Whether somebody holds the lock of a role now.
+SELECT EXISTS (SELECT 1 FROM pg_locks AS k
+               WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
+                 AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND (k.classid::bigint << 32 | k.objid::bigint) = role_lock($1))

@@ -1,6 +1,7 @@
 """/v1/erasures: what a tenant asks to be forgotten. The role erase does it (workers/maintenance/erasing.py)."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy import ids
-from argosy.erasure import ErasureKind, Stage, erasure_id_of, target_digest
+from argosy.erasure import ROLE, ErasureKind, Stage, erasure_id_of, target_digest
 from argosy.gateway import body, json_value, names
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
@@ -31,10 +32,12 @@ from argosy.store.erasure import (
     list_erasures,
     receipts_of,
 )
+from argosy.store.leader import is_led
 
 router: Final = APIRouter(prefix="/v1/erasures", tags=["erasures"], dependencies=[strict])
 
 _BODY_SIZE_BYTES_MAX: Final = 16_384  # names of 512 characters, as JSON writes any of them
+_NOBODY: Final = "no process leads the role erase: start `argosy maintain`"
 _BEGIN: Final = (datetime.max.replace(tzinfo=UTC), uuid.UUID(int=2**128 - 1))
 
 
@@ -122,9 +125,10 @@ async def get_erasures(request: Request, limit: Limit = None, cursor: Cursor = N
     rows = await list_erasures(state.pool, tenant, before=before, limit=size + 1)
     page, last = rows[:size], rows[size - 1] if len(rows) > size else None
     receipts = await receipts_of(state.pool, [row.erasure_id for row in page])
+    waits_for = await _nobody(state, page)
     return json_response(
         ErasurePage(
-            erasures=[_shown(row, receipts.get(row.erasure_id, [])) for row in page],
+            erasures=[_shown(row, receipts.get(row.erasure_id, []), waits_for) for row in page],
             next=state.cursors.encode(list_name, (microseconds(last.asked_at), last.erasure_id)) if last else None,
         )
     )
@@ -180,17 +184,24 @@ def _not_found() -> Problem:
 
 
 async def _view(state: State, row: ErasureRow) -> ErasureView:
-    return _shown(row, (await receipts_of(state.pool, [row.erasure_id])).get(row.erasure_id, []))
+    receipt = (await receipts_of(state.pool, [row.erasure_id])).get(row.erasure_id, [])
+    return _shown(row, receipt, await _nobody(state, [row]))
 
 
-def _shown(row: ErasureRow, items: list[Item]) -> ErasureView:
+async def _nobody(state: State, rows: Sequence[ErasureRow]) -> str:
+    """Return what those of these that are not done wait for when nobody does them; empty: somebody does."""
+    is_done = all(row.ended_at is not None for row in rows)
+    return "" if is_done or await is_led(state.pool, ROLE) else _NOBODY
+
+
+def _shown(row: ErasureRow, items: list[Item], waits_for: str) -> ErasureView:
     return ErasureView(
         erasure_id=row.erasure_id,
         kind=row.kind,
         target=row.target,
         status="running" if row.ended_at is None else "done",
         stage=row.stage,
-        waits_for=row.waits_for,
+        waits_for=row.waits_for if row.ended_at is not None else waits_for or row.waits_for,
         asked_at=row.asked_at,
         ended_at=row.ended_at,
         receipt=[ReceiptLine(where=one, what=what, removed=count, until=until) for one, what, count, until in items],

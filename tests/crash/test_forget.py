@@ -58,6 +58,15 @@ async def run(fleet: Fleet, kind: str, target: str) -> dict[tuple[str, str], int
     return removed_of(output)
 
 
+async def test_a_command_that_waits_says_that_nobody_does_it(fleet: Fleet) -> None:
+    arguments = ("--again", "s", "--wait", "1", "--url", fleet.url)
+
+    code, output = await asyncio.to_thread(fleet.run, "forget", "session", "s", *arguments)
+
+    assert code == 1
+    assert output.count("waits: no process leads the role erase: start `argosy maintain`") == 1
+
+
 async def test_each_kind_is_forgotten_everywhere_and_nothing_else_is(
     fleet: Fleet, client: Client, shard: ShardProcess
 ) -> None:

@@ -18,6 +18,8 @@ async def test_an_erasure_is_asked_for_once_and_shown(client: httpx2.AsyncClient
     assert again.json() == first.json() == (await client.get(first.json()["links"]["self"])).json()
     shown = first.json()
     assert (shown["kind"], shown["target"], shown["status"], shown["receipt"]) == ("session", "ada's", "running", [])
+    assert "argosy maintain" in shown["waits_for"]  # nobody else would say so
+    assert [each["waits_for"] for each in (await client.get("/v1/erasures")).json()["erasures"]] == [shown["waits_for"]]
 
 
 async def test_a_key_that_was_used_for_something_else_is_refused(client: httpx2.AsyncClient) -> None:

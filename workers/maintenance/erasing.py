@@ -20,7 +20,7 @@ from typing import Final
 from argosy import crash_points
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.erasure import FOLLOWING, ErasureKind, Stage, needle_of
+from argosy.erasure import FOLLOWING, ROLE, ErasureKind, Stage, needle_of
 from argosy.errors import ArgosyError, OwnershipLostError, StoreUnavailableError
 from argosy.graph.forgetting import TURNS_MAX
 from argosy.store.erasure import ErasureRow, Erasures
@@ -40,7 +40,7 @@ class WaitsError(Exception):
 class Erasing:
     """The role erase; see workers/maintenance/role.py. share_s: how long one tick may take."""
 
-    name = "erase"
+    name = ROLE
 
     def __init__(self, settings: Settings, pool: Pool, graphs: GraphsForgetting, clock: Clock, share_s: float) -> None:
         self._batch_max = settings.retention_batch_max
