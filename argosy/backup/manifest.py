@@ -84,6 +84,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> bytes:
     return hashlib.sha256(text).digest()
 
 
+def sum_of_manifest(folder: Path) -> bytes:
+    """Return the SHA-256 of the manifest of a backup."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).digest()
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a backup. Raises GraphInputError when the folder has none, or one of a newer version."""
     try:

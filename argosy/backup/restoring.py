@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from argosy.backup.database import load
-from argosy.backup.manifest import Manifest, check_files, read_manifest
+from argosy.backup.manifest import Manifest, check_files, read_manifest, sum_of_manifest
 from argosy.errors import SettingError, WrongOwnerError
 from argosy.graph.facts import GraphState, Member
 from argosy.graph.placement import place
 from argosy.graph.seed import Found
 from argosy.graph.snapshot import Snapshot, send_snapshot
 from argosy.graph.transport import Connect, Transport
-from argosy.store.backup import Left, RestoreRows, restoring, settling
+from argosy.store.backup import Left, RestoreRows, note_backup, restoring, settling
 from argosy.store.migrate import migrate
 
 _ASK_S: Final = 10.0
@@ -50,8 +50,15 @@ class Restoring:
             await migrate(dsn)
             left = await rows.left()
             await self._all(rows, connect, left)
+            await self._note(dsn)
             await rows.finish()
             return len(left)
+
+    async def _note(self, dsn: str) -> None:
+        """Note in the database that this backup is there: it was dumped before anybody could."""
+        made, place = self.manifest, str(self._folder.resolve())
+        sha256 = await asyncio.to_thread(sum_of_manifest, self._folder)
+        await note_backup(dsn, made.backup_id, made.made_at, place, len(made.graphs), sha256)
 
     async def _load(self, dsn: str, rows: RestoreRows, shards: Sequence[Found]) -> None:
         _check_shards(self.manifest, shards)

@@ -18,6 +18,7 @@ for graph_command in (ingest.ingest, ingest.jobs, ingest.job, ingest.cancel_inge
     graphs.app.command()(graph_command)
 app.add_typer(shards.app, name="shards")
 app.add_typer(forget.app, name="forget")
+app.add_typer(backups.app, name="backups")
 
 for command in (
     processes.up,

@@ -1,6 +1,7 @@
-"""`argosy backup` and `argosy restore`: a whole installation, in a folder."""
+"""`argosy backup`, `argosy backups …` and `argosy restore`: a whole installation, in a folder."""
 
 import asyncio
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,9 @@ import typer
 from argosy.cli.gateway_call import show
 from argosy.cli.options import dsn_of, load_settings
 from argosy.clock import SystemClock
+from argosy.errors import SettingError
+
+app = typer.Typer(help="Which backups there are, as far as anybody has said.", no_args_is_help=True)
 
 AtOnce = Annotated[int, typer.Option(min=1, max=64, help="Graphs that are copied at the same time.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds that one graph may take.")]
@@ -26,7 +30,7 @@ def backup(
     from argosy.cli import graph_calls
 
     settings, clock = load_settings(), SystemClock()
-    dsn = graph_calls.running_dsn(settings) or dsn_of(settings)
+    dsn = _dsn()
     bounds = Bounds(at_once, timeout, settings.trim_lag_s)
 
     async def take(opened: graph_calls.Opened) -> dict[str, Any]:
@@ -43,6 +47,32 @@ def backup(
         }
 
     show(graph_calls.run(settings, dsn, take))
+
+
+@app.command("list")
+def list_known(limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 100) -> None:
+    """Show the backups that receipts of `argosy forget` name, the newest first."""
+    from argosy.store.backup import list_backups
+
+    dsn = _dsn()
+    found = asyncio.run(list_backups(dsn, limit))
+    show([{**each._asdict(), "backup_id": str(each.backup_id), "made_at": each.made_at.isoformat()} for each in found])
+
+
+@app.command()
+def gone(backup_id: Annotated[uuid.UUID, typer.Argument(help="As `argosy backups list` shows it.")]) -> None:
+    """Say that a backup was deleted: no receipt names it any more. It deletes nothing itself."""
+    from argosy.store.backup import note_gone
+
+    if not asyncio.run(note_gone(_dsn(), backup_id)):
+        raise SettingError(f"there is no backup {backup_id}: `argosy backups list` shows those that are known")
+
+
+def _dsn() -> str:
+    from argosy.cli import graph_calls
+
+    settings = load_settings()
+    return graph_calls.running_dsn(settings) or dsn_of(settings)
 
 
 def restore(

@@ -69,6 +69,27 @@ async def note_backup(
         await connection.execute(_SQL["insert_backup"], backup_id, made_at, place, graphs, sha256)
 
 
+class BackupRow(NamedTuple):
+    """A backup that is still there, as far as anybody has said. place: where it was written."""
+
+    backup_id: uuid.UUID
+    made_at: datetime
+    place: str
+    graphs: int
+
+
+async def list_backups(dsn: str, limit: int) -> list[BackupRow]:
+    """Return at most `limit` backups that are still there, the newest first."""
+    async with _connected(dsn, "argosy backups") as connection:
+        return [BackupRow(*row) for row in await connection.fetch(_SQL["list_backups"], limit)]
+
+
+async def note_gone(dsn: str, backup_id: uuid.UUID) -> bool:
+    """Note that a backup was deleted; whether it was known."""
+    async with _connected(dsn, "argosy backups") as connection:
+        return bool(await connection.fetchval(_SQL["note_gone"], backup_id))
+
+
 def settling() -> str:
     """Return what is done in the transaction that loads a dump, behind it."""
     return f"SET search_path TO argosy;\n{_RAISE};\n{_SQL['settle_restored']}"

@@ -23,6 +23,16 @@ SELECT tenant, graph, incarnation FROM graphs WHERE state = 'active' ORDER BY te
 -- Remember a backup, for receipts of erasures.
 INSERT INTO backups (backup_id, made_at, place, graphs, sha256) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
 
+-- name: list_backups
+-- The backups that nobody has said to be gone, the newest first.
+SELECT backup_id, made_at, place, graphs FROM backups WHERE gone_at IS NULL ORDER BY made_at DESC, backup_id LIMIT $1
+
+-- name: note_gone
+-- A backup is there no more: no receipt of an erasure names it from now on. Whether it was known.
+WITH gone AS (UPDATE backups SET gone_at = coalesce(gone_at, now()) WHERE backup_id = $1 RETURNING backup_id),
+named AS (DELETE FROM erasure_items WHERE place = 'backup ' || (SELECT backup_id FROM gone) AND count = 0)
+SELECT EXISTS (SELECT 1 FROM gone)
+
 -- name: try_lock
 -- The lock under which one restore at a time works.
 SELECT pg_try_advisory_lock($1)
@@ -63,19 +73,22 @@ INSERT INTO argosy_restore.graph SELECT * FROM unnest($1::text[], $2::text[], $3
 -- name: settle_restored
 -- In the transaction that loads the database, behind raise_restores: so nobody ever sees it as it was. The shards are
 -- those of today, which have nothing yet. Each graph is in a generation that no shard of before has seen: whoever still
--- asks those, or sends them a late call, means another one. Graphs that were on their way to be made are made when
--- somebody asks for them; those that were to be dropped, or to be restored, are gone with their shards, as is one that
--- was dropped before its turn to be backed up came.
+-- asks those, or sends them a late call, means another one. A lineage has 31 bits, and 22 behind it are below 2^53, which
+-- clients in JavaScript can count; a graph that an older version restored is in a greater one already, and stays above it.
+-- Graphs that were on their way to be made are made when somebody asks for them; those that were to be dropped, or to be
+-- restored, are gone with their shards, as is one that was dropped before its turn to be backed up came.
 DELETE FROM argosy.graph_moves;
 DELETE FROM argosy.shard_plans;
 UPDATE argosy.shards SET endpoint = member_id::text;
 INSERT INTO argosy.shards (member_id, endpoint) SELECT member_id, endpoint FROM argosy_restore.member;
 UPDATE argosy.graphs AS g
-SET shard = r.shard, generation = (argosy.lineage() << 31) | 1, state = 'restoring'
+SET shard = r.shard, state = 'restoring',
+  generation = argosy.lineage() << CASE WHEN g.generation < 9007199254740992 THEN 22 ELSE 31 END | 1
 FROM argosy_restore.graph AS r
 WHERE g.tenant = r.tenant AND g.graph = r.graph AND g.incarnation = r.incarnation AND g.state = 'active';
 UPDATE argosy.graphs
-SET shard = (SELECT min(member_id::text)::uuid FROM argosy_restore.member), generation = (argosy.lineage() << 31) | 1
+SET shard = (SELECT min(member_id::text)::uuid FROM argosy_restore.member),
+  generation = argosy.lineage() << CASE WHEN generation < 9007199254740992 THEN 22 ELSE 31 END | 1
 WHERE state = 'creating' AND EXISTS (SELECT 1 FROM argosy_restore.member);
 DELETE FROM argosy.graphs WHERE shard NOT IN (SELECT member_id FROM argosy_restore.member);
 DELETE FROM argosy.shards WHERE member_id NOT IN (SELECT member_id FROM argosy_restore.member);

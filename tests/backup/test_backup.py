@@ -24,6 +24,7 @@ from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.seed import Found
 from argosy.graph.transport import Connect, Transport
+from argosy.store.backup import list_backups, note_gone
 from argosy.store.graph import Directory
 from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
@@ -147,7 +148,8 @@ async def test_what_is_taken_under_writes_is_restored(
         for name in NAMES:
             row, found = await graphs.find("acme", name), await ids(graphs, name)
             assert row.incarnation == lives[name].incarnation
-            assert row.generation > manifest.lineage << 31
+            assert manifest.lineage << 22 < row.generation < 2**53
+            assert row.generation > lives[name].generation
             assert row.shard in {member.member_id for member in after.members}
             assert found == [f"{number:05}" for number in range(len(found))]
             assert least[name] < len(found) <= written[name] + 1
@@ -166,6 +168,12 @@ async def test_a_restore_raises_the_lineage_and_leaves_nothing_of_itself(
     await take(before, tmp_path / "backup")
     await restore(after, tmp_path / "backup")
 
+    backup_id = read_manifest(tmp_path / "backup").backup_id
+    for place in (before, after):  # a receipt names it, here and there
+        assert [each.backup_id for each in await list_backups(place.dsn, 10)] == [backup_id]
+    assert await note_gone(after.dsn, backup_id)
+    assert await list_backups(after.dsn, 10) == []
+    assert not await note_gone(after.dsn, uuid.uuid4())
     one, other = await asyncpg.connect(before.dsn), await asyncpg.connect(after.dsn)
     try:
         assert await other.fetchval("SELECT argosy.lineage()") > await one.fetchval("SELECT argosy.lineage()")
