@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
-from tests.harness.sharded import SECRET
+from tests.harness.sharded import SECRET, SILENT_SOON, until_stopped
 from tests.shards.processes import ShardProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("log_name", ["kafka"])]
@@ -104,3 +105,35 @@ async def test_an_installation_is_restored_beside_its_log(
         counted = await client.post(f"session-{number}", "counts")
         found = await client.until_status([counted], within_s=60)
         assert found[counted]["result"] == [len(written) * BATCHES] * 2
+
+
+@pytest.mark.parametrize("partitions", [1])
+@pytest.mark.scenario("worker that slept through a restore", "what it had begun is refused, and written once")
+async def test_a_worker_that_wakes_up_beside_the_restored_installation_writes_nothing_of_before(
+    idle_fleet: Fleet, client: Client, shards: list[ShardProcess], tmp_path: Path
+) -> None:
+    fleet, folder = idle_fleet, tmp_path / "backup"
+    gateway = await asyncio.to_thread(lambda: fleet.gateway(**SILENT_SOON))
+    zombie = await asyncio.to_thread(lambda: fleet.worker(GRAPHS_STOP_AT="graph_recorded", **SILENT_SOON))
+    turn = await client.post("session", "writes", batches=BATCHES)
+    await until_stopped(zombie)
+    code, output = await asyncio.to_thread(run, fleet, "backup", str(folder))
+    assert code == 0, output
+
+    await asyncio.to_thread(gateway.terminate)
+    await fetchval(fleet, "DROP SCHEMA argosy CASCADE")
+    fleet.environment["GRAPH_SERVICE_ENDPOINTS"] = shards[1].endpoint
+    code, output = await asyncio.to_thread(run, fleet, "restore", str(folder), "--yes")
+    assert code == 0, output
+    await asyncio.to_thread(lambda: fleet.gateway(**SILENT_SOON))
+    await asyncio.to_thread(lambda: fleet.worker(**SILENT_SOON))
+    ended = await client.until_status([turn], within_s=60)
+    psutil.Process(zombie.pid).resume()
+    await asyncio.to_thread(zombie.wait_ready)
+    counted = [await client.post("session", "counts") for _ in range(2)]
+    found = await client.until_status(counted, within_s=60)
+
+    assert ended[turn]["result"] == list(range(1, BATCHES + 1))
+    assert [found[each]["result"] for each in counted] == [[BATCHES] * 2] * 2
+    await asyncio.to_thread(zombie.terminate)
+    assert (await client.until_status([turn]))[turn]["result"] == list(range(1, BATCHES + 1))
