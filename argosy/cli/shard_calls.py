@@ -50,7 +50,7 @@ async def moves(opened: Opened, limit: int) -> Shown:
 
 async def add(opened: Opened, endpoint: str) -> Shown:
     """Make the shard at an endpoint a member."""
-    (found,) = await opened.seed.find([endpoint], _ANSWER_S)
+    found = await opened.seed.find_one(endpoint, _ANSWER_S)
     known = {row.member_id: row for row in await opened.directory.shards()}
     if found.has_graphs and found.member.member_id not in known:
         raise SettingError(
@@ -196,7 +196,7 @@ async def _shown_shard(opened: Opened, counted: ShardCounted, moves: MovesOfShar
         "coming": moves.coming,
         "going": moves.going,
         "is_up": line.is_up,
-        "reason": line.reason or line.fault or (draining.blocked if draining else ""),
+        "reason": line.reason or line.fault or (draining.blocked if draining else "") or moves.waits_for,
         "added_at": shard.added_at.isoformat(),
     }
 

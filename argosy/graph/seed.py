@@ -79,14 +79,21 @@ class Seed:
         return True
 
     async def find(self, endpoints: Sequence[str], within_s: float) -> list[Found]:
-        """Return what these endpoints answer. Raises ShardUnavailableError, SettingError."""
+        """Return what these endpoints of the settings answer. Raises ShardUnavailableError, SettingError."""
         return await find_shards(self._connect, endpoints, within_s, self._clock)
+
+    async def find_one(self, endpoint: str, within_s: float) -> Found:
+        """Return what any endpoint answers. Raises ShardUnavailableError."""
+        return await _find(self._connect, endpoint, self._clock.monotonic_s() + within_s, self._clock)
 
 
 async def find_shards(connect: Connect, endpoints: Sequence[str], within_s: float, clock: Clock) -> list[Found]:
-    """Return what these endpoints answer. Raises ShardUnavailableError, SettingError."""
+    """Return what these endpoints of the settings answer. Raises ShardUnavailableError, SettingError."""
     until_s = clock.monotonic_s() + within_s
-    found = await asyncio.gather(*(_find(connect, each, until_s, clock) for each in endpoints))
+    try:
+        found = await asyncio.gather(*(_find(connect, each, until_s, clock) for each in endpoints))
+    except ShardUnavailableError as error:
+        raise ShardUnavailableError(f"GRAPH_SERVICE_ENDPOINTS: {error}") from error
     if len({each.member.member_id for each in found}) < len(found) or len(set(endpoints)) < len(endpoints):
         raise SettingError("GRAPH_SERVICE_ENDPOINTS: two of them are one and the same shard")
     return found
@@ -102,9 +109,7 @@ async def _find(connect: Connect, endpoint: str, until_s: float, clock: Clock) -
                 return Found(Member(member_id, endpoint), has_graphs)
             except ArgosyError as error:
                 if clock.monotonic_s() + _PAUSE_S >= until_s:
-                    raise ShardUnavailableError(
-                        f"GRAPH_SERVICE_ENDPOINTS: the shard at {endpoint} does not say what it has: {error}"
-                    ) from error
+                    raise ShardUnavailableError(f"the shard at {endpoint} does not say what it has: {error}") from error
             await clock.sleep(_PAUSE_S)
     finally:
         await transport.close()

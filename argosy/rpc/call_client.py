@@ -239,6 +239,9 @@ class Caller:
             raise ShardSilentError("the shard did not answer in time") from error
         if _TOO_LARGE in details:
             raise GraphTooLargeError(f"a message to or from the shard is over its bound: {details}") from error
+        if status is grpc.StatusCode.UNIMPLEMENTED:
+            name = method.descriptor.name
+            raise ShardUnavailableError(f"{self._target}: it is of another version, and knows no {name}") from error
         if status in _REFUSED or _NOT_SENT in details:
             raise ShardUnavailableError(f"{self._target}: {details}") from error
         raise self._lost(method, details) from error

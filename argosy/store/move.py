@@ -81,10 +81,11 @@ class MovesCounted(NamedTuple):
 
 
 class MovesOfShard(NamedTuple):
-    """How many open moves lead to a shard, and away from it."""
+    """How many open moves lead to a shard, and away from it. waits_for: what one of them waits for; empty: nothing."""
 
     coming: int
     going: int
+    waits_for: str = ""
 
 
 class PlanKind(StrEnum):
@@ -142,10 +143,13 @@ async def count_moves(pool: Pool) -> list[MovesCounted]:
 async def moves_of_shards(pool: Pool) -> dict[uuid.UUID, MovesOfShard]:
     """Return how many open moves lead to a shard and away from it, of those with any."""
     coming, going = Counter[uuid.UUID](), Counter[uuid.UUID]()
-    for source, target, moves in await pool.fetch(_SQL["count_between"]):
+    waits_for: dict[uuid.UUID, str] = {}
+    for source, target, moves, why in await pool.fetch(_SQL["count_between"]):
         coming[target] += moves
         going[source] += moves
-    return {each: MovesOfShard(coming[each], going[each]) for each in coming | going}
+        for each in (source, target):
+            waits_for[each] = waits_for.get(each) or why
+    return {each: MovesOfShard(coming[each], going[each], waits_for[each]) for each in coming | going}
 
 
 async def list_plans(pool: Pool) -> list[Plan]:

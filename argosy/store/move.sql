@@ -33,8 +33,8 @@ SELECT state, count(*) AS moves, extract(epoch FROM clock_timestamp() - min(seal
 FROM graph_moves WHERE ended_at IS NULL GROUP BY state
 
 -- name: count_between
--- How many moves are open from one shard to another.
-SELECT source, target, count(*) AS moves FROM graph_moves WHERE ended_at IS NULL GROUP BY source, target
+-- How many moves are open from one shard to another, and what one of them waits for, or was put off for.
+SELECT source, target, count(*) AS moves, max(reason) AS waits_for FROM graph_moves WHERE ended_at IS NULL GROUP BY source, target
 
 -- name: list_plans
 -- Plans that are open, with how many of their moves are.

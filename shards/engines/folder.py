@@ -170,12 +170,15 @@ def _hold(root: Path) -> int:
         sync_folder(root.parent)
         held = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingError(f"{root} cannot be a shard's folder: {error.strerror}") from error
+        raise SettingError(f"{root} (SHARD_DIR) cannot be a shard's folder: {error.strerror}") from error
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(held)
-        raise SettingError(f"{root} is the folder of another shard, which is running") from error
+        raise SettingError(
+            f"{root} is the folder of another shard, which is running: stop that one, or give this one a folder of its "
+            "own (SHARD_DIR)"
+        ) from error
     except OSError as error:
         os.close(held)
         raise SettingError(f"{root} cannot be locked, as a shard's folder has to be: {error.strerror}") from error

@@ -47,6 +47,8 @@ from tests.graph.memory_copies import Copied, MemoryCopies
 
 T = TypeVar("T")
 
+_OF_MOVES = ("copy", "copy_tail", "release_copy", "receive", "land", "set_state", "activate", "abandon")
+
 
 @dataclass
 class File:
@@ -119,11 +121,14 @@ class Fault:
 
 
 class MemoryShards:
-    """Shards by endpoint. calls: what they were asked, (endpoint, method). down: endpoints that do not answer."""
+    """Shards by endpoint. calls: what they were asked, (endpoint, method). down: endpoints that do not answer.
+    outdated: those that do not know how a graph moves.
+    """
 
     def __init__(self, *endpoints: str) -> None:
         self.folders = {endpoint: Folder(uuid.UUID(int=number)) for number, endpoint in enumerate(endpoints, 1)}
         self.down: set[str] = set()
+        self.outdated: set[str] = set()
         self.faults: list[Fault] = []
         self.hanging = asyncio.Event()
         self.may_go_on = asyncio.Event()
@@ -326,6 +331,8 @@ class MemoryShard(Transport):
         await asyncio.sleep(0)
         if self._member.endpoint in self._shards.down:
             raise ShardUnavailableError("connection refused")
+        if self._member.endpoint in self._shards.outdated and method in _OF_MOVES:
+            raise ShardUnavailableError("it is of another version")
         fault = next((each for each in self._shards.faults if each.method == method), None)
         if fault is None:
             return effect()

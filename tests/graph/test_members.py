@@ -85,6 +85,16 @@ async def test_the_first_members_are_waited_for_and_then_missed_by_name(
     assert await directory.shards() == []
 
 
+async def test_one_that_is_named_by_hand_is_missed_by_its_endpoint_alone(directory: Directory) -> None:
+    shards = MemoryShards("one")
+    seed = Seed(directory, shards, HandClock())
+    assert (await seed.find_one("one", 0.0)).member == shards.members[0]
+    shards.down.add("one")
+
+    with pytest.raises(ShardUnavailableError, match=r"^the shard at one does not say what it has: con"):
+        await seed.find_one("one", 0.0)
+
+
 async def test_one_shard_under_two_endpoints_is_refused(directory: Directory, unseeded: MemoryShards) -> None:
     unseeded.folders["alias"] = unseeded.folders["one"]
 

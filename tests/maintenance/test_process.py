@@ -11,12 +11,19 @@ from typing import Any
 import asyncpg
 import pytest
 
+from argosy.cli.processes import maintain
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.processes import Managed, free_port
 
 QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "5", "LEADER_SILENT_S": "0.9"}
 ROLES = {"trim", "retention", "horizon", "graphs", "rebalance", "erase"}
+
+
+def test_the_help_names_every_role() -> None:
+    assert {role for role in ROLES if role in str(maintain.__doc__)} == ROLES
+
+
 on_postgres = pytest.mark.parametrize("log_name", ["postgres"])
 
 

@@ -172,6 +172,7 @@ def test_a_folder_has_one_shard(shard: ShardProcess, tmp_path: Path) -> None:
         process = second.begin()
         assert process.wait_dead() == 1
         assert f"{shard.folder}/shard is the folder of another shard" in process.tail()
+        assert "SHARD_DIR" in process.tail()
     finally:
         second.bury()
 

@@ -10,7 +10,7 @@ import pytest
 
 from argosy.clock import SystemClock
 from argosy.errors import ShardUnavailableError, WrongOwnerError
-from argosy.graph.facts import GraphRef, WriteKey
+from argosy.graph.facts import GraphRef, GraphState, WriteKey
 from argosy.graph.messages import graph_to_pb
 from argosy.graph.op_messages import op_to_pb
 from argosy.rpc import shard_pb2 as pb
@@ -42,6 +42,17 @@ async def test_a_stale_call_is_refused(served: Served, ref: GraphRef) -> None:
         assert status is REFUSED
         assert "clock" in details
     assert len(served.engine.list(never)) == 1
+
+
+async def test_a_shard_of_another_version_is_said_to_be_one(served: Served, ref: GraphRef) -> None:
+    server = grpc.aio.server()  # it knows no call at all
+    other = served.transport(address=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+
+    with pytest.raises(ShardUnavailableError, match="it is of another version, and knows no SetState"):
+        await other.copies.set_state(ref, GraphState.SEALED, 1, deadline_s=S)
+
+    await server.stop(None)
 
 
 async def test_an_altered_call_is_refused(served: Served, ref: GraphRef) -> None:

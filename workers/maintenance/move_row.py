@@ -17,6 +17,7 @@ from argosy.store.move import STALLED, Move, Moves, MoveState
 log = structlog.get_logger()
 
 _CANCELLED: Final = "cancelled"  # the reason of a move that an operator has given up (functions/move.sql)
+_WAITS: Final = "; waits: "  # behind a reason: what a move waits for that is given up (functions/move.sql)
 _PAUSE_S_MIN, _PAUSE_S_MAX = 1.0, 60.0  # between two tries, doubled each time
 
 
@@ -70,12 +71,12 @@ class MoveRow:
         """End a move that was given up: it is tried again later, unless somebody has cancelled it. Its target may have
         something of it still. False: it was not to be given up any more.
         """
-        is_over = self.move.reason == _CANCELLED or self._is_last_try
+        is_over = self._given_up == _CANCELLED or self._is_last_try
         if not await self._moves.abort(self.move, is_target_dirty=True, again_s=None if is_over else self._pause_s):
             await self._read_again()
             return False
         telemetry.MOVES_ENDED.labels(outcome="aborted").inc()
-        log.warning(telemetry.MOVE_ABORTED, **self.named, why=self.move.reason, is_tried_again=not is_over)
+        log.warning(telemetry.MOVE_ABORTED, **self.named, why=self._given_up, is_tried_again=not is_over)
         self.move = self.move._replace(state=MoveState.ABORTED)
         return True
 
@@ -94,15 +95,22 @@ class MoveRow:
         await (self.forgo(why) if self._is_last_try else self.wait(why))
 
     async def wait(self, why: ArgosyError | str) -> None:
-        """Let the move wait: for moments only, where the graph does."""
-        self.waits = True
-        await self._moves.put_off(self.move, _PAUSE_S_MIN if self.state in STALLED else self._pause_s, _said(why))
+        """Let the move wait: for moments only, where the graph does. That is logged once, and not with each try."""
+        self.waits, said = True, _said(why)
+        if self.move.reason.rpartition(_WAITS)[2] != said:
+            log.warning(telemetry.MOVE_WAITS, **self.named, state=self.state.value, why=said)
+        await self._moves.put_off(self.move, _PAUSE_S_MIN if self.state in STALLED else self._pause_s, said)
 
     @property
     def named(self) -> dict[str, Any]:
         move = self.move
         named = {"move": move.move_id, "source": move.source, "target": move.target}
         return {"tenant": move.tenant, "graph": move.graph, **{key: str(each) for key, each in named.items()}}
+
+    @property
+    def _given_up(self) -> str:
+        """Why it was given up."""
+        return self.move.reason.partition(_WAITS)[0]
 
     @property
     def _is_last_try(self) -> bool:

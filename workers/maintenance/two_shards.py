@@ -9,8 +9,9 @@ which it had before the move, and the copy by the move's id. What the other lead
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from argosy.errors import ArgosyError
 from argosy.graph.copies import Copies, CopySums
-from argosy.graph.facts import GraphState, Stats
+from argosy.graph.facts import NOBODY, GraphState, Stats
 from argosy.graph.line import Again, Line
 from argosy.graph.members import Members
 from argosy.graph.transport import Transport
@@ -32,8 +33,20 @@ class TwoShards:
         self._members = members
 
     async def fault(self) -> str:
-        """Return why one of the two cannot be asked now; empty: both answer."""
-        return await self._fault_of(await self._source()) or await self._fault_of(await self._target())
+        """Return why one of the two cannot be asked now for what a move asks; empty: both can. Late: it ends a copy
+        that nobody has, and asks what is there of one.
+        """
+        source, target = await self._source(), await self._target()
+        if fault := await self._fault_of(source) or await self._fault_of(target):
+            return fault
+        pipe, line = await self.pipe(), source
+        try:
+            await source.transport.copies.release_copy(self._move.ref, NOBODY, deadline_s=_LOOK_S)
+            line = target
+            await pipe.received(_LOOK_S)
+        except ArgosyError as error:
+            return f"shard {line.member.endpoint}: {error}"
+        return ""
 
     @property
     def takes_graphs(self) -> bool:

@@ -276,12 +276,14 @@ CREATE OR REPLACE FUNCTION abort_move(
 DECLARE
   moving record;
   is_there boolean;
+  why text;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   SELECT * INTO moving FROM graph_moves WHERE move_id = p_move;
   IF moving.state IS DISTINCT FROM 'aborting' THEN
     RETURN coalesce(moving.state = 'aborted', false);
   END IF;
+  why := split_part(moving.reason, '; waits: ', 1);
   UPDATE graphs SET generation = moving.generation + 1
   WHERE tenant = moving.tenant AND graph = moving.graph AND incarnation = moving.incarnation
     AND shard = moving.source AND generation = moving.generation;
@@ -289,12 +291,12 @@ BEGIN
   PERFORM 1 FROM shard_plans WHERE plan_id = moving.plan_id AND ended_at IS NULL FOR KEY SHARE;
   is_there := is_there AND (FOUND OR moving.plan_id IS NULL);
   UPDATE graph_moves SET
-    state = 'aborted', ended_at = now(), changed_at = now(), is_target_dirty = p_is_target_dirty,
+    state = 'aborted', ended_at = now(), changed_at = now(), is_target_dirty = p_is_target_dirty, reason = why,
     stalled_s = extract(epoch FROM clock_timestamp() - sealed_at)
   WHERE move_id = p_move AND state = 'aborting';
   INSERT INTO graph_moves (move_id, plan_id, tenant, graph, incarnation, source, target, generation, reason, tries, not_before)
   SELECT p_again, moving.plan_id, moving.tenant, moving.graph, moving.incarnation, moving.source, moving.target,
-         moving.generation + 1, moving.reason, moving.tries + 1, now() + make_interval(secs => p_again_s)
+         moving.generation + 1, why, moving.tries + 1, now() + make_interval(secs => p_again_s)
   WHERE is_there AND p_again_s IS NOT NULL;
   RETURN true;
 END
@@ -311,13 +313,14 @@ BEGIN
 END
 $$;
 
--- The move waits for so long, and why; what cannot be given up waits as often as it has to.
+-- The move waits for so long, and why; what cannot be given up waits as often as it has to. One that is given up has that
+-- behind the reason for which it is.
 CREATE OR REPLACE FUNCTION put_off_move(p_role text, p_term bigint, p_move uuid, p_after_s double precision, p_reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 BEGIN
   PERFORM hold_term(p_role, p_term);
   UPDATE graph_moves SET not_before = now() + make_interval(secs => p_after_s), tries = tries + (state = 'planned')::integer,
-    reason = CASE WHEN state = 'aborting' THEN reason ELSE p_reason END
+    reason = CASE WHEN state = 'aborting' THEN split_part(reason, '; waits: ', 1) || '; waits: ' || p_reason ELSE p_reason END
   WHERE move_id = p_move AND ended_at IS NULL;
 END
 $$;
