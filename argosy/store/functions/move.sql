@@ -91,7 +91,8 @@ END
 $$;
 
 -- Takes a member out that has nothing any more; what came of it, with how many graphs and open moves name it: removed,
--- holds (it has some), last (no other one takes graphs), unknown. Its row is held against whoever adds a graph or plans a
+-- holds (it has some), last (no other one takes graphs), unknown. A move that waits for nothing but that this source drops
+-- what another shard serves by now is done with it: the source may be gone for good. Its row is held against whoever adds a graph or plans a
 -- move meanwhile: they hold it, too, so they come before this, and are counted, or after it, and find no such member.
 CREATE OR REPLACE FUNCTION remove_shard(p_member uuid, OUT outcome text, OUT graph_count bigint, OUT move_count bigint)
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '5s' AS $$
@@ -99,7 +100,9 @@ DECLARE
   has_other boolean := has_other_shard(p_member);
 BEGIN
   graph_count := (SELECT count(*) FROM graphs WHERE shard = p_member);
-  move_count := (SELECT count(*) FROM graph_moves WHERE p_member IN (source, target) AND ended_at IS NULL);
+  move_count := (
+    SELECT count(*) FROM graph_moves
+    WHERE p_member IN (source, target) AND ended_at IS NULL AND NOT (source = p_member AND state = 'activated' AND reason <> ''));
   IF NOT EXISTS (SELECT 1 FROM shards WHERE member_id = p_member) THEN
     outcome := 'unknown';
   ELSIF graph_count + move_count > 0 THEN
@@ -108,6 +111,7 @@ BEGIN
     outcome := 'last';
   ELSE
     UPDATE shard_plans SET state = 'done', ended_at = now() WHERE shard = p_member AND ended_at IS NULL;
+    UPDATE graph_moves SET state = 'done', ended_at = now(), changed_at = now() WHERE source = p_member AND state = 'activated';
     UPDATE graph_moves SET is_target_dirty = false WHERE is_target_dirty AND target = p_member;
     DELETE FROM shards WHERE member_id = p_member;
     outcome := 'removed';
