@@ -146,10 +146,10 @@ class Notes:
         jobs = sorted(note.jobs, key=lambda each: each.job_id)
         partitions = sorted(note.passed)
         arguments = (
-            *_arrays(partitions, Passed),
-            *_arrays(note.dead, DeadRecord),
-            *_arrays(jobs, JobNote),
-            *_arrays(note.rejects, RejectNote),
+            *columns(partitions, Passed._fields),
+            *columns(note.dead, DeadRecord._fields),
+            *columns(jobs, JobNote._fields),
+            *columns(note.rejects, RejectNote._fields),
         )
         try:
             row = await self._pool.fetchrow(
@@ -176,7 +176,3 @@ class Notes:
     async def end_dropped(self, partitions: Sequence[int], partition_count: int) -> int:
         """End jobs whose graphs were dropped. Returns how many."""
         return int(await self._pool.fetchval(_SQL["end_dropped"], partitions, partition_count))
-
-
-def _arrays(rows: Sequence[tuple[object, ...]], kind: type[tuple[object, ...]]) -> list[Sequence[object]]:
-    return columns(rows, kind._fields)  # type: ignore[attr-defined]

@@ -295,6 +295,32 @@ async def test_a_tenant_is_forgotten_with_its_graphs_and_another_one_stays(forge
     assert (receipt["postgres", "turns"], receipt["postgres", "sessions"], receipt["shards", "graphs"]) == (10, 2, 1)
 
 
+@pytest.mark.parametrize("state", ["copying", "aborted"])
+async def test_a_graph_is_not_gone_while_a_shard_that_it_was_to_move_to_has_a_copy(
+    forgetful: Forgetful, state: str
+) -> None:
+    one, two = (each.member_id for each in forgetful.shards.members)
+    await forgetful.hand.rows(
+        """INSERT INTO graph_moves
+          (move_id, tenant, graph, incarnation, source, target, generation, state, ended_at, is_target_dirty)
+        VALUES (gen_random_uuid(), $1, $2, gen_random_uuid(), $3, $4, 1, $5::text,
+                CASE WHEN $5::text = 'aborted' THEN now() END, $5::text = 'aborted') RETURNING 1""",
+        TENANT, MARKER, one, two, state,
+    )  # fmt: skip
+    erasure = await forgetful.ask(ErasureKind.GRAPH, MARKER)
+
+    waiting = await forgetful.tick(erasure, ticks=2)
+    await forgetful.hand.rows(
+        "UPDATE graph_moves SET state = 'aborted', ended_at = now(), is_target_dirty = false RETURNING 1"
+    )
+    row = await forgetful.tick(erasure, ticks=2)
+
+    assert waiting.stage is not Stage.DONE
+    assert "by their shards: 1" in waiting.waits_for
+    assert row.stage is Stage.DONE
+    assert await forgetful.where() == []
+
+
 async def test_a_graph_is_forgotten_with_its_jobs_whose_records_bring_nothing_back(forgetful: Forgetful) -> None:
     jobs, gone, kept = Jobs(forgetful.pool), Job(MARKER), Job("other")
     for job in (gone, kept):

@@ -164,15 +164,18 @@ END
 $$;
 
 -- Lets nobody find the graphs of a tenant, some of them, or one of these (p_graph), or those of a session; how many are not
--- gone yet, counted to p_limit. Whoever is at it drops them (role graphs).
+-- gone yet, counted to p_limit, with copies of them that a shard may have to which they were to move. Whoever is at it drops
+-- them (roles graphs and rebalance).
 CREATE OR REPLACE FUNCTION drop_erasable(p_role text, p_term bigint, p_erasure uuid, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
   e record;
   n bigint;
+  its_graph text;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   SELECT * INTO e FROM erasures WHERE erasure_id = p_erasure;
+  its_graph := CASE e.kind WHEN 'graph' THEN e.target WHEN 'session' THEN 'session:' || e.lane || '/' || e.target END; -- argosy/graph/names.py
   UPDATE graphs SET state = 'dropping' WHERE (tenant, graph) IN (
     SELECT g.tenant, g.graph FROM graphs AS g
     WHERE g.tenant = e.tenant AND g.created_at <= e.through_at AND g.state <> 'dropping'
@@ -185,6 +188,14 @@ BEGIN
       SELECT 1 FROM graphs AS g
       WHERE g.tenant = e.tenant AND g.created_at <= e.through_at
         AND (e.kind = 'tenant' OR (e.kind = 'graph' AND g.graph = e.target) OR (e.kind = 'session' AND g.session_id = e.session_id))
+      UNION ALL
+      SELECT 1 FROM graph_moves AS m
+      WHERE m.ended_at IS NULL AND m.state <> 'planned' AND m.planned_at <= e.through_at
+        AND m.tenant = e.tenant AND (e.kind = 'tenant' OR m.graph = its_graph)
+      UNION ALL
+      SELECT 1 FROM graph_moves AS m
+      WHERE m.is_target_dirty AND m.planned_at <= e.through_at
+        AND m.tenant = e.tenant AND (e.kind = 'tenant' OR m.graph = its_graph)
       LIMIT p_limit) AS mine);
 END
 $$;
@@ -295,7 +306,7 @@ BEGIN
   GET DIAGNOSTICS letters = ROW_COUNT;
   IF e.kind <> 'turn' THEN
     DELETE FROM graph_moves AS m
-    WHERE m.tenant = e.tenant AND m.ended_at IS NOT NULL AND (e.kind = 'tenant' OR m.graph = its_graph);
+    WHERE m.tenant = e.tenant AND m.ended_at IS NOT NULL AND NOT m.is_target_dirty AND (e.kind = 'tenant' OR m.graph = its_graph);
     UPDATE shard_plans SET after_tenant = '', after_graph = ''
     WHERE ended_at IS NOT NULL AND after_tenant = e.tenant AND (e.kind = 'tenant' OR after_graph = its_graph);
     DELETE FROM erasure_items AS i USING erasures AS o

@@ -344,16 +344,18 @@ CREATE OR REPLACE FUNCTION purge_moves(p_role text, p_term bigint, p_age_s doubl
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
   purged integer;
-  purged_moves integer;
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  DELETE FROM shard_plans WHERE ctid = ANY (ARRAY(
-    SELECT p.ctid FROM shard_plans AS p WHERE p.ended_at < now() - make_interval(secs => p_age_s) LIMIT p_limit));
-  GET DIAGNOSTICS purged = ROW_COUNT;
-  DELETE FROM graph_moves WHERE ctid = ANY (ARRAY(
-    SELECT m.ctid FROM graph_moves AS m
-    WHERE m.ended_at < now() - make_interval(secs => p_age_s) AND NOT m.is_target_dirty ORDER BY m.ended_at LIMIT p_limit));
-  GET DIAGNOSTICS purged_moves = ROW_COUNT;
-  RETURN purged + purged_moves;
+  WITH plans AS (
+    DELETE FROM shard_plans WHERE ctid = ANY (ARRAY(
+      SELECT p.ctid FROM shard_plans AS p WHERE p.ended_at < now() - make_interval(secs => p_age_s) LIMIT p_limit))
+    RETURNING 1),
+  moves AS (
+    DELETE FROM graph_moves WHERE ctid = ANY (ARRAY(
+      SELECT m.ctid FROM graph_moves AS m
+      WHERE m.ended_at < now() - make_interval(secs => p_age_s) AND NOT m.is_target_dirty ORDER BY m.ended_at LIMIT p_limit))
+    RETURNING 1)
+  SELECT (SELECT count(*) FROM plans) + (SELECT count(*) FROM moves) INTO purged;
+  RETURN purged;
 END
 $$;
