@@ -157,8 +157,8 @@ class GraphCopy(Protocol):
 
 class Landings(Protocol):
     """The graphs that a folder receives, by the rules of argosy/graph/copies.py. All methods but the last one raise
-    WrongOwnerError for a graph that was dropped here in this generation or a later one. So do `take`, when the copy is
-    new, and `land` for one that has no place here: it is here as it was, or another life of its name is.
+    WrongOwnerError for a graph that was dropped here in this generation or a later one. So do `received` and `take`,
+    when the copy is new, and `land` for one that has no place here: it is here as it was, or another life of its name.
     """
 
     def received(self, ref: GraphRef, copy_id: uuid.UUID) -> Received:

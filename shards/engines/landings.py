@@ -27,7 +27,10 @@ class SqliteLandings:
         self._check_welcome(ref)
         with self._lock:
             landing = self._open.get(copy_id)
-        return Received(0, 0, is_whole=False, is_landed=False) if landing is None else landing.received
+        if landing is None:
+            self._check_place(ref)
+            return Received(0, 0, is_whole=False, is_landed=False)
+        return landing.received
 
     def take(self, ref: GraphRef, copy_id: uuid.UUID, part: CopyPart, *, is_tail: bool) -> bool:
         self._check_welcome(ref)

@@ -207,7 +207,7 @@ async def test_writers_wait_no_longer_than_they_may(fleet: Fleet) -> None:
 async def test_what_is_written_while_a_graph_is_copied_comes_with_it(fleet: Fleet) -> None:
     row = await fleet.graph_on("one", "ada")
     await fleet.ask_move(row, "two")
-    fleet.shards.faults.append(Fault("receive", hangs=True))
+    fleet.shards.faults.append(Fault("copy", hangs=True, is_after=True))
     moving = asyncio.create_task((await fleet.leader()).tick())
     await fleet.shards.hanging.wait()
 

@@ -223,6 +223,8 @@ def test_a_graph_does_not_land_beside_another_life_of_its_name(
         target.landings.activate(ref, COPY, 2) if is_landed else target.landings.land(ref, COPY, *sent)
     with pytest.raises(WrongOwnerError, match="another life"):
         target.landings.take(ref, uuid.uuid4(), CopyPart(0, b"x", 20), is_tail=False)
+    with pytest.raises(WrongOwnerError, match="another life"):
+        target.landings.received(ref, uuid.uuid4())
 
     target.drop(other)
     target.landings.land(ref, COPY, *sent)
