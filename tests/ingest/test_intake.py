@@ -13,10 +13,13 @@ from tests.ingest.world import MemoryNotes, World
 
 
 class ScriptedReader:
-    """A log of one partition, of which a test delivers what it likes. started: (position, reading)."""
+    """A log of one partition, of which a test delivers what it likes. started: (position, reading). paused: what of
+    `pause` and `resume` came, in order.
+    """
 
     def __init__(self) -> None:
         self.started: list[tuple[int, int]] = []
+        self.paused: list[str] = []
         self.stopped = 0
 
     async def spans(self, partitions: list[int]) -> dict[int, Span]:
@@ -28,9 +31,11 @@ class ScriptedReader:
     def stop(self, partition: int) -> None:
         self.stopped += 1
 
-    def pause(self) -> None: ...
+    def pause(self) -> None:
+        self.paused.append("pause")
 
-    def resume(self) -> None: ...
+    def resume(self) -> None:
+        self.paused.append("resume")
 
 
 class SameLog:
@@ -50,8 +55,8 @@ class OpenNotes(MemoryNotes):
 class Reads(World):
     """A worker's parts with an intake."""
 
-    def __init__(self) -> None:
-        super().__init__(OpenNotes())
+    def __init__(self, **settings: str) -> None:
+        super().__init__(OpenNotes(), **settings)
         self.progress.leave(self.partition)
         self.log = ScriptedReader()
         self.intake = Intake(
@@ -61,7 +66,7 @@ class Reads(World):
             self.progress,
             self.loading,
             SystemClock(),
-            config.load({}),
+            config.load(settings),
         )
         self.intake.begin(Identity("cluster", "topic", 1))
 
