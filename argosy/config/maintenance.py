@@ -18,7 +18,7 @@ class Maintenance(BaseModel):
         default=2_592_000.0,
         ge=0,
         le=3_153_600_000,
-        description="Ended turns are forgotten after this, with their history and idempotency keys.",
+        description="Ended turns and jobs are forgotten after this, with history, rejects and keys; so are receipts.",
     )
     retention_batch_max: int = Field(
         default=200, ge=1, le=10_000, description="Turns that are forgotten in one transaction."

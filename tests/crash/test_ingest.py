@@ -197,8 +197,8 @@ async def test_a_storm_of_kills_leaves_graphs_that_equal_their_uploads(
     await all_is_there_once(hand, jobs, lines)
 
 
-async def sent_until_taken(fleet: Fleet, graph: str, body: bytes) -> uuid.UUID:
-    headers = {"content-type": "application/x-ndjson", "idempotency-key": "one", "x-argosy-tenant": TENANT}
+async def sent_until_taken(fleet: Fleet, graph: str, body: bytes, key: str = "one") -> uuid.UUID:
+    headers = {"content-type": "application/x-ndjson", "idempotency-key": key, "x-argosy-tenant": TENANT}
     until_s = time.monotonic() + WITHIN_S
     async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
         while True:

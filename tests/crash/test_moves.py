@@ -65,6 +65,9 @@ async def test_shards_come_and_go_under_writers_and_readers(moving: Moving) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.scenario(
+    "F44 killed in each state of a move", "no write lost, no read older than another, the graph moves"
+)
 @pytest.mark.parametrize("victim", ["leader", "source", "target"])
 @pytest.mark.parametrize("point", POINTS)
 async def test_whoever_is_killed_in_whatever_state_no_write_is_lost_and_no_read_is_old(
@@ -128,6 +131,9 @@ async def test_the_old_shard_that_comes_back_with_its_files_serves_nothing(movin
 
 
 @pytest.mark.slow
+@pytest.mark.scenario(
+    "F44 a shard more, and one less", "300 graphs under kills: all writes there, a third of them moves"
+)
 @pytest.mark.timeout(1_200)
 async def test_three_hundred_graphs_survive_a_shard_that_is_added_and_drained_while_everybody_is_killed(
     moving: Moving,
@@ -147,6 +153,9 @@ async def test_three_hundred_graphs_survive_a_shard_that_is_added_and_drained_wh
     assert {row.graph: row.shard for row in rows} == {each: place(members, TENANT, each) for each in names}
     # 300 names: one standard deviation of the share is 2.7 %.
     assert abs(await moving.graphs_of("three") / 300 - 1 / 3) < 0.1
+    three = (await moving.member("three")).member_id
+    moved = Counter(each.graph for each in await moving.moves() if each.state is MoveState.DONE)
+    assert moved == Counter(row.graph for row in rows if row.shard == three)  # nobody else's graph moved, or twice
 
     assert await moving.changes.drain((await moving.member("three")).member_id) is not None
     await settled_while_killed(moving, traffic)
