@@ -57,6 +57,10 @@ SELECT EXISTS (SELECT 1 FROM ingest_jobs WHERE tenant = $1 AND graph = $2 AND ki
 SELECT EXISTS (SELECT 1 FROM positions WHERE lane = $1 AND right(log_id, 33) = '/' || $3::text)
    AND NOT EXISTS (SELECT 1 FROM positions WHERE lane = $1 AND log_id = $2 || '/' || $3::text)
 
+-- name: list_lives
+-- The lives of graphs into which the log $2 was read under this lane.
+SELECT DISTINCT right(log_id, 32) FROM positions WHERE lane = $1 AND left(log_id, -33) = $2
+
 -- name: list_rejects
 -- Refused lines of a tenant's job after one of them, in their order.
 SELECT r.partition, r.line, r.code, r.reason, r.start FROM ingest_rejects AS r

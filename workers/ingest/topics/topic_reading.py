@@ -32,8 +32,8 @@ _AGAIN_S: Final = 2.0  # until the next look, while there is nothing to be read
 class TopicReading:
     """One topic and its graph. `run` goes on until it is cancelled. Raises SettingError for its mapping.
 
-    - The graph is made when the topic is read into it for the first time. One that was dropped stays dropped: reading
-      goes on when somebody makes it again, from where the source says, as the graph has nothing.
+    - The graph is made when the topic is read into it for the first time. One that was dropped or erased stays so:
+      reading goes on when somebody makes it again, from where the source says, as the graph has nothing.
     - A topic that was made again under its name is another one: it is read from where the source says.
     - A job that was cancelled stays so; another `run` in INGEST_TOPICS begins one that goes on where it ended.
     """
@@ -65,7 +65,7 @@ class TopicReading:
         source, log_id = self._source, (await self._admin.identity()).log_id
         notes = Notes(self._pool, f"*topic/{source.topic}", self._settings.ingest_rejects_max)
         await notes.begin()  # the lineage before anything else: what is read after it is at least as new
-        graph = await self._graph(log_id)
+        graph = await self._graph(log_id, notes)
         notes.log_id = f"{log_id}/{graph.incarnation.hex}"  # another life of the graph begins anew
         job = await self._begin_job(graph.incarnation, log_id)
         if job.state is not JobState.RUNNING:
@@ -80,23 +80,36 @@ class TopicReading:
         topic_notes = TopicNotes(notes, self._jobs, job, bound, self._clock)
         await TopicRun(source, bound, self._mapper, topic_notes, reader, self._clock, self._settings).run()
 
-    async def _graph(self, log_id: str) -> GraphRow:
+    async def _graph(self, log_id: str, notes: Notes) -> GraphRow:
         """Return the graph, which is made if it never was there. Raises GraphNotFoundError for one that was dropped."""
         source = self._source
         try:
             return await self._graphs.find(source.tenant, source.graph)
         except GraphNotFoundError as error:
-            if await self._jobs.was_read(source.tenant, source.graph, log_id):
+            if await self._was_read(log_id, notes):
                 raise GraphNotFoundError(
                     f"its graph {source.graph!r} was dropped: make it again, or take the topic out of INGEST_TOPICS"
                 ) from error
             return await self._graphs.create(source.tenant, source.graph)
 
+    async def _was_read(self, log_id: str, notes: Notes) -> bool:
+        """Whether the topic was read into the graph before. A job that an erasure has passed over names no graph any
+        more: its id, which is made of the names, still does.
+        """
+        source = self._source
+        if await self._jobs.was_read(source.tenant, source.graph, log_id):
+            return True
+        lives = await notes.lives(log_id)
+        return bool(await self._jobs.find_many([self._job_id(each, log_id) for each in lives]))
+
+    def _job_id(self, incarnation: uuid.UUID, log_id: str) -> uuid.UUID:
+        source = self._source
+        return job_id_of(source.tenant, source.graph, incarnation, f"topic/{log_id}/{source.run}")
+
     async def _begin_job(self, incarnation: uuid.UUID, log_id: str) -> JobRow:
         tenant, graph = self._source.tenant, self._source.graph
-        key = f"topic/{log_id}/{self._source.run}"
         new = NewJob(
-            job_id_of(tenant, graph, incarnation, key),
+            self._job_id(incarnation, log_id),
             tenant,
             graph,
             incarnation,
