@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from typing import Self
 
 from argosy import config
 from argosy.clock import SystemClock
@@ -70,7 +71,7 @@ class Reads(World):
         )
         self.intake.begin(Identity("cluster", "topic", 1))
 
-    async def __aenter__(self) -> "Reads":
+    async def __aenter__(self) -> Self:
         await super().__aenter__()
         self.tasks.append(asyncio.create_task(self.intake.run()))
         self.intake.eligible(frozenset({0}))

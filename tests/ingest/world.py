@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from argosy import config
 from argosy.clock import SystemClock
@@ -149,7 +149,7 @@ class World:
         self.next_position = 0
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> "World":
+    async def __aenter__(self) -> Self:
         self.tasks = [asyncio.create_task(each.run()) for each in (self.progress, self.loading)]
         return self
 
