@@ -1,18 +1,16 @@
 """A whole installation: backed up while it works, killed, and restored beside the log, which goes on."""
 
 import asyncio
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import psutil
 import pytest
 
+from tests.crash.restoring import fetchval, run
 from tests.harness.client import Client
 from tests.harness.fleet import WORKFLOWS, Fleet
-from tests.harness.sharded import SECRET, SILENT_SOON, until_stopped
+from tests.harness.sharded import SILENT_SOON, until_stopped
 from tests.shards.processes import ShardProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("log_name", ["kafka"])]
@@ -20,17 +18,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("log_name", ["kafka"])]
 GRAPHING = Path(__file__).with_name("graphing.py")
 SESSIONS, BATCHES = 8, 3
 LOADED = "SELECT is_loaded FROM argosy_restore.progress"
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Iterator[list[ShardProcess]]:
-    """The one of before, and the one of after."""
-    shards = [ShardProcess(tmp_path / name, GRAPH_SERVICE_AUTH_SECRET=SECRET) for name in ("old", "new")]
-    for shard in shards:
-        shard.start()
-    yield shards
-    for shard in shards:
-        shard.bury()
 
 
 @pytest.fixture
@@ -49,19 +36,6 @@ async def post(client: Client, rounds: int) -> list[str]:
         for _ in range(rounds)
         for number in range(SESSIONS)
     ]
-
-
-async def fetchval(fleet: Fleet, statement: str) -> Any:
-    connection = await asyncpg.connect(fleet.environment["STATE_DB_URI"])
-    try:
-        return await connection.fetchval(statement)
-    finally:
-        await connection.close()
-
-
-def run(fleet: Fleet, *arguments: str) -> tuple[int, str]:
-    process = fleet.start_process(arguments[0], list(arguments), 0, {})
-    return process.wait_dead(120), process.tail()
 
 
 async def kill_the_restore_once_it_is_loaded(fleet: Fleet, folder: Path) -> None:

@@ -1,13 +1,12 @@
 """An installation with uploads: backed up while they come, killed, and restored beside the log, which has them all."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.crash.restoring import fetchval, run
 from tests.crash.test_ingest import all_is_there_once, lines_of, sent_until_taken
-from tests.crash.test_restored_installation import SECRET, fetchval, run
 from tests.harness.fleet import Fleet
 from tests.ingest.hand import TENANT, GatewayHand
 from tests.shards.processes import ShardProcess
@@ -18,17 +17,6 @@ DURING = [f"during-{number}" for number in range(4)]
 LINES = 20_000
 UNDER_WAY = "SELECT count(*) FROM argosy.ingest_jobs WHERE next_line > 1 AND ended_at IS NULL"
 BROKEN_OFF = "SELECT count(*) FROM argosy.ingest_jobs WHERE ended_at IS NULL"
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Iterator[list[ShardProcess]]:
-    """The one of before, and the one of after."""
-    shards = [ShardProcess(tmp_path / name, GRAPH_SERVICE_AUTH_SECRET=SECRET) for name in ("old", "new")]
-    for shard in shards:
-        shard.start()
-    yield shards
-    for shard in shards:
-        shard.bury()
 
 
 @pytest.fixture

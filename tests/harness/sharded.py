@@ -12,7 +12,7 @@ import pytest
 from tests.harness.processes import Managed
 from tests.shards.processes import ShardProcess
 
-__all__ = ["SECRET", "SILENT_SOON", "second", "shard", "until_stopped"]
+__all__ = ["SECRET", "SILENT_SOON", "second", "shard", "shards", "until_stopped"]
 
 SECRET: Final = "a secret of the tests, long enough"  # as tests/harness/fleet.py says it
 SILENT_SOON: Final = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
@@ -32,6 +32,17 @@ def second(tmp_path: Path) -> Iterator[ShardProcess]:
     second.start()
     yield second
     second.bury()
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Iterator[list[ShardProcess]]:
+    """The one of before, and the one of after."""
+    shards = [ShardProcess(tmp_path / name, GRAPH_SERVICE_AUTH_SECRET=SECRET) for name in ("old", "new")]
+    for shard in shards:
+        shard.start()
+    yield shards
+    for shard in shards:
+        shard.bury()
 
 
 async def until_stopped(process: Managed, within_s: float = 30.0) -> None:
