@@ -1,12 +1,16 @@
 """One partition under one reading: the records that were read of it, in order, and which of them are done. Pure.
 
 `position` is before the first record that is not done: everything up to there may be noted. What is done behind it
-waits for it. Positions without a record are done when they are read.
+waits for it, as long as that takes: of records that follow each other and are done, only the last is kept. Positions
+without a record are done when they are read.
 """
 
 from collections import deque
+from typing import Final
 
 from argosy.consuming.continuity import Reading
+
+_MERGE_AT: Final = 1_024  # slots; and then twice as many as were left, so that each is looked at a few times at most
 
 
 class Slot:
@@ -35,6 +39,7 @@ class Partition:
         self.held_size_bytes = 0
         self.is_over = False
         self._slots: deque[Slot] = deque()
+        self._merge_at = _MERGE_AT
         self._position = position
 
     @property
@@ -44,13 +49,13 @@ class Partition:
 
     @property
     def undone(self) -> int:
-        """How many records were read and have not been passed yet."""
+        """How many records were read and have not been passed yet, as far as they are kept one by one."""
         return len(self._slots)
 
     def add(self, position: int, size_bytes: int) -> Slot:
         """Take in the next record."""
         slot = Slot(position, size_bytes)
-        self._slots.append(slot)
+        self._append(slot)
         self.held_size_bytes += size_bytes
         return slot
 
@@ -59,7 +64,7 @@ class Partition:
         if self._slots:
             slot = Slot(end - 1, 0)
             slot.is_done = True
-            self._slots.append(slot)
+            self._append(slot)
         else:
             self._position = max(self._position, end)
 
@@ -71,3 +76,15 @@ class Partition:
         self.held_size_bytes -= slot.size_bytes
         while self._slots and self._slots[0].is_done:
             self._position = self._slots.popleft().position + 1
+
+    def _append(self, slot: Slot) -> None:
+        self._slots.append(slot)
+        if len(self._slots) < self._merge_at:
+            return
+        kept: deque[Slot] = deque()
+        for each in self._slots:
+            if kept and kept[-1].is_done and each.is_done:
+                kept[-1] = each
+            else:
+                kept.append(each)
+        self._slots, self._merge_at = kept, max(_MERGE_AT, 2 * len(kept))
