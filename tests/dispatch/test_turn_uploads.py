@@ -10,6 +10,7 @@ from argosy import config
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.ingest.chain import EMPTY, chain_of
+from argosy.ingest.oversized import START_SIZE_BYTES_MAX, OversizedLine, oversized
 from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, IngestRecord, LinesRecord, decode
 from argosy.logs.open import ensure_topic
 from argosy.logs.topic import ingest_topic
@@ -65,3 +66,20 @@ async def test_a_turns_upload_is_digested_once_and_its_records_have_no_more_line
     assert isinstance(end, EndRecord)
     assert row is not None
     assert (end.line_count, end.chain) == (row.end_line, row.end_chain) == (len(lines), chain_of(EMPTY, lines))
+
+
+async def test_a_line_that_is_too_long_is_in_the_log_as_one_that_will_be_refused(
+    settings: Settings, pool: Pool
+) -> None:
+    short = settings.model_copy(update={"ingest_line_size_bytes_max": 1_000})
+    uploads = Uploads(short, settings.state_db_uri, pool, SystemClock())
+    lines = [b"{}", b"x" * 1_001, b"y" * 1_000]
+
+    job_id = await uploads.start("acme", "crm", uuid.uuid4(), lines, "turn/key")
+    await uploads.close()
+
+    first, *_ = await records_of(settings.state_db_uri, job_id)
+    assert isinstance(first, LinesRecord)
+    short_line, long_line, just_fits = first.lines.split(b"\n")[:3]
+    assert (short_line, just_fits) == (b"{}", b"y" * 1_000)
+    assert oversized(long_line) == OversizedLine(1_001, b"x" * START_SIZE_BYTES_MAX)

@@ -21,6 +21,7 @@ from argosy.errors import (
 from argosy.ids import partition_of
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of
+from argosy.ingest.oversized import marker_of
 from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, IngestRecord, LinesRecord, encode, join_lines
 from argosy.log import Entry, LogWriter, Outcome
 from argosy.logs.open import open_writer
@@ -45,6 +46,8 @@ class Uploads:
         size_bytes, size_bytes_max = sum(map(len, lines)), self._settings.payload_size_bytes_max
         if size_bytes > size_bytes_max:
             raise PayloadTooLargeError(f"lines of {size_bytes} bytes, and PAYLOAD_SIZE_BYTES_MAX is {size_bytes_max}")
+        line_max = self._settings.ingest_line_size_bytes_max  # the log may take no record with a longer one
+        lines = [each if len(each) <= line_max else marker_of(len(each), bytes(16), each) for each in lines]
         writer = await self._opened()
         log_id = (await writer.look()).log_id
         job_id = job_id_of(tenant, graph, incarnation, key)
