@@ -100,7 +100,7 @@ class Mover(Gate):
         """
         if not await self._row.is_as_planned():
             await self._row.forgo(_ELSEWHERE)
-        elif not self._shards.takes_graphs:
+        elif not await self._shards.takes_graphs():
             await self._row.forgo(_SHUT)
         elif fault := await self._shards.fault():
             await self._row.wait_or_forgo(fault)

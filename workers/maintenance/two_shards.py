@@ -48,9 +48,10 @@ class TwoShards:
             return f"shard {line.member.endpoint}: {error}"
         return ""
 
-    @property
-    def takes_graphs(self) -> bool:
-        """Whether the target is a member that takes graphs, as far as this process knows."""
+    async def takes_graphs(self) -> bool:
+        """Whether the target is a member that takes graphs. One that this process knows as another is looked up."""
+        if self._move.target not in self._members.active:
+            await self._members.refresh()
         return self._move.target in self._members.active
 
     async def target_fault(self) -> str:
