@@ -53,7 +53,8 @@ def consumer_config(settings: Settings, topic: Topic) -> dict[str, Any]:
         "queued.min.messages": 2 * topic.batch_max,
         "queued.max.messages.kbytes": topic.read_ahead_size_bytes_max // 1024,
         # What one fetch brings of a partition counts as it lies in the log: lines that are alike become up to 250 times
-        # as much in memory at once. A larger batch of the log still comes, alone.
+        # as much in memory at once. A larger batch of the log still comes, alone; from then on the client asks for more
+        # of its partition.
         "max.partition.fetch.bytes": min(_FETCH_SIZE_BYTES_MAX, topic.read_ahead_size_bytes_max // _FETCHES_AHEAD),
         "fetch.queue.backoff.ms": 20,
         # A resumed partition waits for the fetch under way, and a broker holds an empty fetch this long.

@@ -74,7 +74,7 @@ INSERT INTO argosy_restore.graph SELECT * FROM unnest($1::text[], $2::text[], $3
 -- In the transaction that loads the database, behind raise_restores: so nobody ever sees it as it was. The shards are
 -- those of today, which have nothing yet. Each graph is in a generation that no shard of before has seen: whoever still
 -- asks those, or sends them a late call, means another one. A lineage has 31 bits, and 22 behind it are below 2^53, which
--- clients in JavaScript can count; a graph that an older version restored is in a greater one already, and stays above it.
+-- clients in JavaScript can count; a graph that was in a greater one when it was backed up stays above that.
 -- Graphs that were on their way to be made are made when somebody asks for them; those that were to be dropped, or to be
 -- restored, are gone with their shards, as is one that was dropped before its turn to be backed up came.
 DELETE FROM argosy.graph_moves;

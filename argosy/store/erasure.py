@@ -161,6 +161,10 @@ class Erasures:
         """Erase jobs that have ended, or a part of what was refused of them."""
         await self._write("erase_ended_jobs", row.erasure_id, job_ids)
 
+    async def has_copies(self, tenant: str, graph: str, incarnation: uuid.UUID) -> bool:
+        """Whether another shard may have a copy of this life of a graph: a move is under way, or its rest is."""
+        return bool(await self._pool.fetchval(_SQL["has_copies"], tenant, graph, incarnation))
+
     async def erase_strays(self, row: ErasureRow, needle: Needle, limit: int) -> int:
         """Erase what belongs to no turn; how many rows."""
         return int(await self._write("erase_strays", row.erasure_id, *needle, limit))

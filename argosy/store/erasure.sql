@@ -85,6 +85,13 @@ SELECT job, its_graph, its_incarnation, its_made_at FROM end_jobs_of($1::text, $
 -- Erase jobs that have ended.
 SELECT erase_ended_jobs($1::text, $2::bigint, $3::uuid, $4::uuid[])
 
+-- name: has_copies
+-- Whether a shard may have a copy of a graph that is not where the graph is.
+SELECT EXISTS (
+  SELECT 1 FROM graph_moves
+  WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND ended_at IS NULL AND state <> 'planned')
+  OR EXISTS (SELECT 1 FROM graph_moves WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND is_target_dirty)
+
 -- name: erase_strays
 -- Erase what belongs to no turn, a few.
 SELECT erase_strays($1::text, $2::bigint, $3::uuid, $4::bytea, $5::integer[], $6::integer)

@@ -113,7 +113,7 @@ class Jobs:
 
     async def begin(self, new: NewJob, log_id: str) -> JobRow:
         """Write a job's row, or return the one that is there, whatever its state. Raises GraphNotFoundError when the
-        job was erased, and its graph with it.
+        job was erased, with its graph or with the turn that started it.
 
         log_id: of the log that takes the upload. Of another one nothing was received: then the row's received_ are what
         the file has.
@@ -121,7 +121,7 @@ class Jobs:
         await self._pool.execute(_SQL["begin_job"], *new, log_id)
         row = await self._pool.fetchrow(_SQL["find_job"], new.job_id, new.tenant, self._ttl_s)
         if row is None:
-            raise GraphNotFoundError(f"graph {new.graph!r} was erased meanwhile")
+            raise GraphNotFoundError(f"graph {new.graph!r} was erased meanwhile, or the turn that uploads into it was")
         return _job(row)
 
     async def note_received(
@@ -158,7 +158,9 @@ class Jobs:
         return [_job(row) for row in await self._pool.fetch(_SQL["find_jobs"], job_ids, self._ttl_s)]
 
     async def was_read(self, tenant: str, graph: str, log_id: str) -> bool:
-        """Whether a topic of this log was read into a graph of this name, in any of its lives."""
+        """Whether a topic of this log was read into a graph of this name, in any of its lives, or into one that was
+        erased, of which nobody knows the name any more.
+        """
         return bool(await self._pool.fetchval(_SQL["was_read"], tenant, graph, log_id))
 
     async def list(self, tenant: str, graph: str, before: JobPlace, limit: int) -> builtins.list[JobRow]:

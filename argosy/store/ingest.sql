@@ -49,17 +49,14 @@ WHERE tenant = $1 AND graph = $2 AND (made_at, job_id) < ($3::timestamptz, $4::u
 ORDER BY made_at DESC, job_id DESC LIMIT $5
 
 -- name: was_read
--- Whether a topic of this log was read into a graph of this name.
+-- Whether a topic of this log was read into a graph of this name, or into one that was erased, whose job is nobody's.
 SELECT EXISTS (SELECT 1 FROM ingest_jobs WHERE tenant = $1 AND graph = $2 AND kind = 'topic' AND log_id = $3)
+    OR EXISTS (SELECT 1 FROM ingest_jobs WHERE tenant = '' AND graph = '' AND kind = 'topic' AND log_id = $3)
 
 -- name: is_made_again
 -- Whether another log than $2 was read under this lane into the life of a graph with this number, and nothing of $2 yet.
 SELECT EXISTS (SELECT 1 FROM positions WHERE lane = $1 AND right(log_id, 33) = '/' || $3::text)
    AND NOT EXISTS (SELECT 1 FROM positions WHERE lane = $1 AND log_id = $2 || '/' || $3::text)
-
--- name: list_lives
--- The lives of graphs into which the log $2 was read under this lane.
-SELECT DISTINCT right(log_id, 32) FROM positions WHERE lane = $1 AND left(log_id, -33) = $2
 
 -- name: list_rejects
 -- Refused lines of a tenant's job after one of them, in their order.

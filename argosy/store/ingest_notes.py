@@ -130,10 +130,6 @@ class Notes:
         arguments = (self._lane, topic_log_id, incarnation.hex)
         return bool(await self._pool.fetchval(_SQL["is_made_again"], *arguments))
 
-    async def lives(self, topic_log_id: str) -> list[uuid.UUID]:
-        """Return the lives of graphs into which this log was read under this lane."""
-        return [uuid.UUID(row[0]) for row in await self._pool.fetch(_SQL["list_lives"], self._lane, topic_log_id)]
-
     async def open_positions(self, begins: Mapping[int, int]) -> dict[int, int]:
         """Return where these partitions are done up to. One that has no position gets the one that is given for it."""
         numbers = sorted(begins)

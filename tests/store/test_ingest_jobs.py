@@ -257,3 +257,36 @@ async def test_the_newest_job_of_a_topic_is_never_forgotten(jobs: Jobs, store_ds
     assert gone == [1, 0]
     assert [await jobs.find(each.job_id, TENANT) is not None for each in (first, second, other)] == [False, True, True]
     assert await jobs.was_read(TENANT, "crm", LOG)
+
+
+async def test_of_the_newest_job_of_a_topic_the_rejects_are_forgotten_as_those_of_others(
+    jobs: Jobs, store_dsn: str
+) -> None:
+    term, job = await term_of(store_dsn, "retention"), Job()
+    await jobs.begin(job.new._replace(kind=JobKind.TOPIC), LOG)
+    await jobs.cancel(job.job_id, TENANT)
+    await execute(store_dsn, "INSERT INTO ingest_rejects SELECT job_id, 0, 1, 'c', 'r', 's' FROM ingest_jobs")
+    await execute(store_dsn, "UPDATE ingest_jobs SET ended_at = now() - interval '1 day'")
+
+    gone = [await jobs.purge("retention", term, "*ingest", 3_600.0, 10) for _ in range(2)]
+
+    assert gone == [1, 0]
+    assert await jobs.find(job.job_id, TENANT) is not None
+    assert await jobs.rejects(job.job_id, TENANT, (-1, -1), 10) == []
+
+
+async def test_jobs_that_erasures_passed_over_say_for_ever_that_their_topic_was_read(
+    jobs: Jobs, store_dsn: str
+) -> None:
+    """Also when several graphs were erased, and after another word as `run`: nobody knows their names any more."""
+    term, first, second = await term_of(store_dsn, "retention"), Job("first"), Job("second")
+    for each in (first, second):
+        await jobs.begin(each.new._replace(kind=JobKind.TOPIC), LOG)
+    await execute(
+        store_dsn,
+        "UPDATE ingest_jobs SET tenant = '', graph = '', state = 'cancelled', ended_at = now() - interval '1 day'",
+    )
+
+    assert await jobs.purge("retention", term, "*ingest", 3_600.0, 10) == 0
+    assert await jobs.was_read(TENANT, "first", LOG)
+    assert not await jobs.was_read(TENANT, "first", "cluster/another")

@@ -56,7 +56,7 @@ async def test_a_graph_that_was_erased_is_not_filled_again(world: World, kind: E
     with capture_logs() as logged:
 
         async def has_said_why() -> bool:
-            return any(each["event"] == telemetry.TOPIC_WAITING and "was dropped" in each["reason"] for each in logged)
+            return any(each["event"] == telemetry.TOPIC_WAITING and "was erased" in each["reason"] for each in logged)
 
         async with world.worker():
             await until(has_said_why, within_s=20)

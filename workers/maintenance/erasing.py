@@ -116,14 +116,14 @@ class Erasing:
 
     async def _erase_turns(self, store: Erasures, row: ErasureRow, until_s: float) -> bool:
         while turns := await store.turns(row, min(self._batch_max, TURNS_MAX)):
-            if row.kind is not ErasureKind.TENANT:  # all of its graphs are gone
-                if not await self._erase_jobs_of(store, row, [turn.turn_id for turn in turns], until_s):
+            # Of a tenant, too: turns that were open have made graphs and jobs after those that go as a whole.
+            if not await self._erase_jobs_of(store, row, [turn.turn_id for turn in turns], until_s):
+                return False
+            while (name := await self._graphs.forget(store, row, turns, until_s)) is not None:
+                row = row._replace(cursor=name)
+                await store.note(row, name, "")
+                if self._clock.monotonic_s() > until_s:
                     return False
-                while (name := await self._graphs.forget(store, row, turns, until_s)) is not None:
-                    row = row._replace(cursor=name)
-                    await store.note(row, name, "")
-                    if self._clock.monotonic_s() > until_s:
-                        return False
             where = sorted(turns, key=lambda turn: (turn.lane, turn.partition))
             for (lane, partition), some in groupby(where, key=lambda turn: (turn.lane, turn.partition)):
                 await store.erase_turns(row, lane, partition, [turn.turn_id for turn in some])
@@ -139,9 +139,9 @@ class Erasing:
     ) -> bool:
         """Erase what turns uploaded; whether that is over."""
         while jobs := await store.end_jobs_of(row, turn_ids, min(self._batch_max, TURNS_MAX)):
-            await self._graphs.forget_jobs(store, row, jobs, until_s)
+            forgotten = await self._graphs.forget_jobs(store, row, jobs, until_s)
             crash_points.reach("erase_unfed")
-            await store.erase_ended_jobs(row, [job.job_id for job in jobs])
+            await store.erase_ended_jobs(row, forgotten)
             if self._clock.monotonic_s() > until_s:
                 return False
         return True

@@ -66,30 +66,48 @@ class GraphsForgetting:
                 if self._clock.monotonic_s() > until_s:
                     raise ShardUnavailableError(f"graph {row.graph!r} has more to forget")
                 asked = asked._replace(is_again=True)
+            await self._has_no_copies(store, row)
         self._done = (erasure.erasure_id, row.graph)
         return row.graph
 
     async def forget_jobs(
         self, store: Erasures, erasure: ErasureRow, jobs: Sequence[ErasableJob], until_s: float
-    ) -> None:
-        """Have graphs forget what jobs brought, and take nothing more of them. Raises what a shard's answer was: then
-        it is not done.
+    ) -> list[uuid.UUID]:
+        """Have graphs forget what jobs brought, and take nothing more of them; which jobs: those of one graph at least,
+        and of others until the time is over. Raises what a shard's answer was: then it is not done.
         """
-        feeds: defaultdict[tuple[str, uuid.UUID], list[ForgetFeed]] = defaultdict(list)
+        feeds: defaultdict[tuple[str, uuid.UUID], dict[uuid.UUID, ForgetFeed]] = defaultdict(dict)
         for job in jobs:
             made_at_ms = int(job.made_at.timestamp() * 1_000)
-            feeds[job.graph, job.incarnation].append(ForgetFeed(feed_of(job.job_id), made_at_ms))
+            feeds[job.graph, job.incarnation][job.job_id] = ForgetFeed(feed_of(job.job_id), made_at_ms)
+        done: list[uuid.UUID] = []
         for (graph, incarnation), its_feeds in feeds.items():
             row = await self._directory.find(erasure.tenant, graph)
-            if row is None or row.incarnation != incarnation:
-                continue
-            if row.state is GraphRowState.RESTORING:
-                raise ShardUnavailableError(f"graph {graph!r} is being restored from a copy")
-            if row.state is GraphRowState.ACTIVE:
-                asked = ForgetTurns([], [], is_again=True, feeds=its_feeds)
-                while not await self._forgotten(store, erasure, row, asked):
-                    if self._clock.monotonic_s() > until_s:
-                        raise ShardUnavailableError(f"graph {graph!r} has more to forget")
+            if row is not None and row.incarnation == incarnation:
+                await self._forget_feeds(store, erasure, row, list(its_feeds.values()), until_s)
+            done += its_feeds
+            if self._clock.monotonic_s() > until_s:
+                break
+        return done
+
+    async def _forget_feeds(
+        self, store: Erasures, erasure: ErasureRow, row: GraphRow, feeds: list[ForgetFeed], until_s: float
+    ) -> None:
+        if row.state is GraphRowState.RESTORING:
+            raise ShardUnavailableError(f"graph {row.graph!r} is being restored from a copy")
+        if row.state is GraphRowState.ACTIVE:
+            asked = ForgetTurns([], [], is_again=True, feeds=feeds)
+            while not await self._forgotten(store, erasure, row, asked):
+                if self._clock.monotonic_s() > until_s:
+                    raise ShardUnavailableError(f"graph {row.graph!r} has more to forget")
+            await self._has_no_copies(store, row)
+
+    async def _has_no_copies(self, store: Erasures, row: GraphRow) -> None:
+        """Raise ShardUnavailableError while another shard may have a copy of a graph from before it has forgotten: one
+        that it moves to, moved from, or was to move to.
+        """
+        if await store.has_copies(row.tenant, row.graph, row.incarnation):
+            raise ShardUnavailableError(f"a copy of graph {row.graph!r} is still at another shard")
 
     async def _forgotten(self, store: Erasures, erasure: ErasureRow, row: GraphRow, turns: ForgetTurns) -> bool:
         line = await self._members.line(row.shard)

@@ -104,6 +104,7 @@ SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET e
 DECLARE
   e record;
   erased uuid[];
+  keys text[];
   busy text[];
   left_sessions uuid[];
   n bigint;
@@ -116,11 +117,10 @@ BEGIN
     SELECT t.turn_id FROM turns AS t
     WHERE t.turn_id = ANY (p_turns) AND t.lane = p_lane AND t.ended_at IS NOT NULL AND t.erased_at IS NULL ORDER BY t.turn_id
     FOR UPDATE);
-  IF e.kind <> 'tenant' THEN -- whose jobs go as a whole, and whose graphs are gone
-    busy := ARRAY(
-      SELECT left(j.idempotency_key, 36) FROM ingest_jobs AS j WHERE j.tenant = e.tenant AND left(j.idempotency_key, 37) = ANY (keys_of_turns(erased)));
-    erased := ARRAY(SELECT u.turn FROM unnest(erased) AS u (turn) WHERE u.turn::text <> ALL (busy) ORDER BY u.turn);
-  END IF;
+  keys := keys_of_turns(erased);
+  busy := ARRAY(
+    SELECT left(j.idempotency_key, 36) FROM ingest_jobs AS j WHERE j.tenant = e.tenant AND left(j.idempotency_key, 37) = ANY (keys));
+  erased := ARRAY(SELECT u.turn FROM unnest(erased) AS u (turn) WHERE u.turn::text <> ALL (busy) ORDER BY u.turn);
   IF cardinality(erased) = 0 THEN
     RETURN 0;
   END IF;
@@ -163,6 +163,16 @@ BEGIN
 END
 $$;
 
+-- Whether this life of a graph was made after this time, and is still there.
+CREATE OR REPLACE FUNCTION is_later_life(p_tenant text, p_graph text, p_incarnation uuid, p_at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT 1 FROM graphs AS g
+    WHERE g.tenant = p_tenant AND g.graph = p_graph AND g.incarnation = p_incarnation AND g.created_at > p_at);
+END
+$$;
+
 -- Lets nobody find the graphs of a tenant, some of them, or one of these (p_graph), or those of a session; how many are not
 -- gone yet, counted to p_limit, with copies of them that a shard may have to which they were to move. Whoever is at it drops
 -- them (roles graphs and rebalance).
@@ -190,12 +200,12 @@ BEGIN
         AND (e.kind = 'tenant' OR (e.kind = 'graph' AND g.graph = e.target) OR (e.kind = 'session' AND g.session_id = e.session_id))
       UNION ALL
       SELECT 1 FROM graph_moves AS m
-      WHERE m.ended_at IS NULL AND m.state <> 'planned' AND m.planned_at <= e.through_at
-        AND m.tenant = e.tenant AND (e.kind = 'tenant' OR m.graph = its_graph)
+      WHERE m.ended_at IS NULL AND m.state <> 'planned'
+        AND m.tenant = e.tenant AND (e.kind = 'tenant' OR m.graph = its_graph) AND NOT is_later_life(m.tenant, m.graph, m.incarnation, e.through_at)
       UNION ALL
       SELECT 1 FROM graph_moves AS m
-      WHERE m.is_target_dirty AND m.planned_at <= e.through_at
-        AND m.tenant = e.tenant AND (e.kind = 'tenant' OR m.graph = its_graph)
+      WHERE m.is_target_dirty
+        AND m.tenant = e.tenant AND (e.kind = 'tenant' OR m.graph = its_graph) AND NOT is_later_life(m.tenant, m.graph, m.incarnation, e.through_at)
       LIMIT p_limit) AS mine);
 END
 $$;
@@ -211,14 +221,18 @@ CREATE OR REPLACE FUNCTION end_jobs_of(p_role text, p_term bigint, p_erasure uui
 RETURNS TABLE (job uuid, its_graph text, its_incarnation uuid, its_made_at timestamptz)
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
+  its_tenant text;
+  keys text[] := keys_of_turns(p_turns);
   due uuid[];
   each uuid;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   PERFORM need_read_committed();
-  due := ARRAY(
-    SELECT j.job_id FROM erasures AS e JOIN ingest_jobs AS j ON j.tenant = e.tenant
-    WHERE e.erasure_id = p_erasure AND left(j.idempotency_key, 37) = ANY (keys_of_turns(p_turns)) ORDER BY j.job_id LIMIT p_limit);
+  its_tenant := (SELECT e.tenant FROM erasures AS e WHERE e.erasure_id = p_erasure);
+  due := ARRAY( -- found by their keys, and then put in order: by the order of all jobs it would be looked for among all
+    SELECT f.job_id FROM (
+      SELECT j.job_id FROM ingest_jobs AS j WHERE j.tenant = its_tenant AND left(j.idempotency_key, 37) = ANY (keys) OFFSET 0) AS f
+    ORDER BY f.job_id LIMIT p_limit);
   FOREACH each IN ARRAY due LOOP
     PERFORM settle_job(each, 'cancelled', 'erased', 'its turn was erased');
   END LOOP;

@@ -28,7 +28,8 @@ BEGIN
   IF p_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/' THEN
     -- A turn that was erased begins none, however late its worker wakes up. The turn is held meanwhile: see erase_turns.
     PERFORM need_read_committed();
-    SELECT erased_at INTO its_turn FROM turns WHERE turn_id = left(p_key, 36)::uuid FOR SHARE;
+    SELECT erased_at INTO its_turn FROM turns
+    WHERE turn_id = left(p_key, 36)::uuid AND (tenant = p_tenant OR erased_at IS NOT NULL) FOR SHARE;
     IF its_turn.erased_at IS NOT NULL THEN
       RETURN;
     END IF;
@@ -165,33 +166,39 @@ $$;
 
 -- Forgets ended jobs after p_age_s, when the log has forgotten their records, too: else one that is read again would make
 -- its job anew. A job of another log than the lane's has none. The newest job of a topic and a graph's name stays: it says that
--- a graph was dropped, or that nothing more is to be read. How many it came to: those with many refused lines go bit by bit,
--- the job itself at last.
+-- a graph was dropped, or that nothing more is to be read. So does one that was erased; but
+-- what was refused of them goes. How many it came to: those with many refused lines go bit by bit, the job itself at last.
 CREATE OR REPLACE FUNCTION purge_ingest(p_role text, p_term bigint, p_lane text, p_age_s double precision, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   due uuid[];
+  kept uuid[];
   gone uuid[];
 BEGIN
   PERFORM hold_term(p_role, p_term);
+  kept := ARRAY(
+    SELECT j.job_id FROM ingest_jobs AS j
+    WHERE j.ended_at < now() - make_interval(secs => p_age_s) AND j.kind = 'topic'
+      AND EXISTS (SELECT 1 FROM ingest_rejects AS r WHERE r.job_id = j.job_id)
+    ORDER BY j.ended_at, j.job_id LIMIT p_limit);
   due := ARRAY(
     SELECT j.job_id
     FROM ingest_jobs AS j LEFT JOIN lane_logs AS l ON l.lane = p_lane
     WHERE j.ended_at < now() - make_interval(secs => p_age_s)
-      AND CASE WHEN j.kind = 'topic' THEN EXISTS (
+      AND CASE WHEN j.kind = 'topic' THEN j.tenant <> '' AND EXISTS (
           SELECT 1 FROM ingest_jobs AS n
           WHERE n.tenant = j.tenant AND n.graph = j.graph AND n.kind = 'topic' AND n.log_id = j.log_id
             AND (n.made_at, n.job_id) > (j.made_at, j.job_id))
         ELSE j.log_id IS DISTINCT FROM l.cluster_id || '/' || l.topic_id
           OR j.ended_at < gone_from_log(p_lane, j.bucket * l.partition_count / 1024) END
     ORDER BY j.ended_at, j.job_id LIMIT p_limit);
-  PERFORM forget_rejects(due);
+  PERFORM forget_rejects(due || kept);
   gone := jobs_without_rejects(due);
   DELETE FROM ingest_jobs WHERE job_id = ANY (gone);
   DELETE FROM ingest_rejects WHERE job_id = ANY (gone); -- that a late worker has noted meanwhile
   DELETE FROM ingest_events WHERE job_id = ANY (gone);
   DELETE FROM ingest_waiters WHERE job_id = ANY (gone);
-  RETURN cardinality(due);
+  RETURN cardinality(due) + cardinality(kept);
 END
 $$;
 

@@ -65,7 +65,7 @@ class TopicReading:
         source, log_id = self._source, (await self._admin.identity()).log_id
         notes = Notes(self._pool, f"*topic/{source.topic}", self._settings.ingest_rejects_max)
         await notes.begin()  # the lineage before anything else: what is read after it is at least as new
-        graph = await self._graph(log_id, notes)
+        graph = await self._graph(log_id)
         notes.log_id = f"{log_id}/{graph.incarnation.hex}"  # another life of the graph begins anew
         job = await self._begin_job(graph.incarnation, log_id)
         if job.state is not JobState.RUNNING:
@@ -80,36 +80,24 @@ class TopicReading:
         topic_notes = TopicNotes(notes, self._jobs, job, bound, self._clock)
         await TopicRun(source, bound, self._mapper, topic_notes, reader, self._clock, self._settings).run()
 
-    async def _graph(self, log_id: str, notes: Notes) -> GraphRow:
+    async def _graph(self, log_id: str) -> GraphRow:
         """Return the graph, which is made if it never was there. Raises GraphNotFoundError for one that was dropped."""
         source = self._source
         try:
             return await self._graphs.find(source.tenant, source.graph)
         except GraphNotFoundError as error:
-            if await self._was_read(log_id, notes):
+            if await self._jobs.was_read(source.tenant, source.graph, log_id):
                 raise GraphNotFoundError(
-                    f"its graph {source.graph!r} was dropped: make it again, or take the topic out of INGEST_TOPICS"
+                    f"graph {source.graph!r} was dropped, or a graph that the topic was read into was erased: make "
+                    f"{source.graph!r} again, or take the topic out of INGEST_TOPICS"
                 ) from error
             return await self._graphs.create(source.tenant, source.graph)
 
-    async def _was_read(self, log_id: str, notes: Notes) -> bool:
-        """Whether the topic was read into the graph before. A job that an erasure has passed over names no graph any
-        more: its id, which is made of the names, still does.
-        """
-        source = self._source
-        if await self._jobs.was_read(source.tenant, source.graph, log_id):
-            return True
-        lives = await notes.lives(log_id)
-        return bool(await self._jobs.find_many([self._job_id(each, log_id) for each in lives]))
-
-    def _job_id(self, incarnation: uuid.UUID, log_id: str) -> uuid.UUID:
-        source = self._source
-        return job_id_of(source.tenant, source.graph, incarnation, f"topic/{log_id}/{source.run}")
-
     async def _begin_job(self, incarnation: uuid.UUID, log_id: str) -> JobRow:
         tenant, graph = self._source.tenant, self._source.graph
+        key = f"topic/{log_id}/{self._source.run}"
         new = NewJob(
-            self._job_id(incarnation, log_id),
+            job_id_of(tenant, graph, incarnation, key),
             tenant,
             graph,
             incarnation,
