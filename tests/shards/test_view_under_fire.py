@@ -58,9 +58,17 @@ async def test_a_query_that_asks_too_much_is_stopped_and_one_beside_it_is_answer
 
         assert beside == [1] * 20
         assert took_s < 3  # on a machine that has much else to do
+        assert await counted_again(view) == DENSE
+
+
+async def counted_again(view: KgliteView) -> object:
+    """Ask a view that may be lost, or loses itself only now to the query before, which goes on for a moment."""
+    for _ in range(2):
         if view.is_lost:
             await view.build(1, Model(dense()).facts())
-        assert await value(view, "MATCH (n) RETURN count(n)") == DENSE
+        with contextlib.suppress(ViewLostError):
+            return await value(view, "MATCH (n) RETURN count(n)")
+    return None
 
 
 async def test_a_slow_query_does_not_hold_up_those_beside_it_on_the_same_graph(view: KgliteView) -> None:

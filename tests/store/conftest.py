@@ -36,7 +36,7 @@ def store_18_dsn(postgres_dsn: str) -> Iterator[str]:
 
 
 async def emptied(dsn: str) -> str:
-    """The database without rows. One for all tests: rows are gone faster than a database is made."""
+    """The database without rows, never restored. One for all tests: rows are gone faster than a database is made."""
     connection = await asyncpg.connect(dsn, server_settings={"search_path": "argosy"})
     await connection.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -46,6 +46,7 @@ async def emptied(dsn: str) -> str:
     # Those that refer to others first.
     for table in sorted(set(tables) - KEPT, key=lambda each: (each != "graphs", each)):
         await connection.execute(f"DELETE FROM {table}")  # noqa: S608
+    await connection.execute("UPDATE lineages SET restores = 0")
     await connection.close()
     return dsn
 
