@@ -57,8 +57,16 @@ def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("workflows", ["workers.flows", "workers/flows.py"])
-@pytest.mark.parametrize("start", [(str(ARGOSY),), (sys.executable, "-P", "-m", "argosy")], ids=["argosy", "python -m"])
+@pytest.mark.parametrize(
+    ("start", "workflows"),
+    [
+        ((str(ARGOSY),), "workers/flows.py"),
+        ((sys.executable, "-P", "-m", "argosy"), "workers.flows"),
+        pytest.param((str(ARGOSY),), "workers.flows", marks=pytest.mark.slow),
+        pytest.param((sys.executable, "-P", "-m", "argosy"), "workers/flows.py", marks=pytest.mark.slow),
+    ],
+    ids=["argosy-file", "python -m-module", "argosy-module", "python -m-file"],
+)
 def test_up_runs_the_workflows_of_such_a_project(project: Path, start: tuple[str, ...], workflows: str) -> None:
     (project / "workers" / "flows.py").write_text(
         FLOWS.replace("workers.tools", "tools") if "/" in workflows else FLOWS
