@@ -155,8 +155,8 @@ async def test_a_worker_that_drains_while_another_is_killed_keeps_its_steps(
     turns = await _hold_steps(client, latch)
     hit = await owned_turns(client, doomed, turns, PARTITIONS)
 
+    doomed.kill()  # first: it could be handed turns of the other one in its last moment, which would run again, too
     draining.send(signal.SIGTERM)
-    doomed.kill()
     await until_reached(client.sink, hit, times=3)
     await until_shared(client, [third], PARTITIONS)
     latch.release()
