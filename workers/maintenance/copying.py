@@ -7,7 +7,7 @@ which nothing came for a while is given up: one of the shards has stopped.
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, Protocol
 
 from argosy import telemetry
@@ -80,9 +80,9 @@ class Pipe:
     ) -> CopyPart:
         flow = _Flow(parts, gate)
         try:
-            async with aclosing(parts), asyncio.timeout(_SILENT_S) as silence:
+            async with asyncio.timeout(_SILENT_S) as silence, flow.drawn(silence):
                 await self._target.receive(
-                    self._ref, self._copy_id, flow.through(silence), is_tail=is_tail, deadline_s=deadline_s
+                    self._ref, self._copy_id, flow.through(), is_tail=is_tail, deadline_s=deadline_s
                 )
         except TimeoutError as error:
             raise ShardSilentError("nothing came through from one shard to the other for too long") from error
@@ -97,28 +97,55 @@ class Pipe:
 
 
 class _Flow:
-    """What goes through a pipe once. fault: why it ended before its last part."""
+    """What goes through a pipe once. fault: why it ended before its last part.
 
-    def __init__(self, parts: AsyncIterator[CopyPart], gate: Gate) -> None:
+    A target answers when it has the last part, or refuses one, while whoever takes parts for it still waits for the
+    next one. So the source is read by a task of the pipe, which ends with it; nobody else is in the middle of a read.
+    """
+
+    def __init__(self, parts: AsyncGenerator[CopyPart, None], gate: Gate) -> None:
         self._parts = parts
         self._gate = gate
+        self._drawn: asyncio.Queue[CopyPart | None] = asyncio.Queue()
+        self._has_room = asyncio.Event()
         self.last: CopyPart | None = None
-        self.fault: ArgosyError | None = None
+        self.fault: Exception | None = None
 
-    async def through(self, silence: asyncio.Timeout) -> AsyncGenerator[CopyPart, None]:
-        """Yield the parts that the gate lets through. silence: begins anew with each of them."""
+    @asynccontextmanager
+    async def drawn(self, silence: asyncio.Timeout) -> AsyncIterator[None]:
+        """Read the source until the block ends, one part ahead. silence: begins anew with each part."""
+        drawing = asyncio.create_task(self._draw(silence))
         try:
-            async for part in self._parts:
-                if not await self._gate.admit(part):
-                    self.fault = CopyBrokenError("the copy is not wanted any more")
-                    return
-                self.last = part
-                telemetry.MOVE_BYTES.inc(len(part.data))
-                verified_s = part.size_bytes / _VERIFIED_BYTES_S if part.sha256 else 0.0
-                silence.reschedule(asyncio.get_running_loop().time() + _SILENT_S + verified_s)
-                yield part
-        except ArgosyError as error:
+            yield
+        finally:
+            drawing.cancel()
+            await asyncio.gather(drawing, return_exceptions=True)
+
+    async def through(self) -> AsyncGenerator[CopyPart, None]:
+        """Yield the parts that the gate lets through, to their end or to that of `drawn`."""
+        self._has_room.set()
+        while (part := await self._drawn.get()) is not None:
+            yield part
+            self._has_room.set()
+
+    async def _draw(self, silence: asyncio.Timeout) -> None:
+        try:
+            async with aclosing(self._parts):
+                async for part in self._parts:
+                    if not await self._gate.admit(part):
+                        self.fault = CopyBrokenError("the copy is not wanted any more")
+                        return
+                    await self._has_room.wait()
+                    self._has_room.clear()
+                    self.last = part
+                    telemetry.MOVE_BYTES.inc(len(part.data))
+                    verified_s = part.size_bytes / _VERIFIED_BYTES_S if part.sha256 else 0.0
+                    silence.reschedule(asyncio.get_running_loop().time() + _SILENT_S + verified_s)
+                    self._drawn.put_nowait(part)
+        except Exception as error:  # the caller's to judge; behind a call to the target it would be lost
             self.fault = error
+        finally:
+            self._drawn.put_nowait(None)
 
 
 async def _nothing() -> AsyncIterator[CopyPart]:
