@@ -182,6 +182,7 @@ async def test_a_worker_that_cannot_load_a_workflow_stands_aside(idle_fleet: Fle
     assert await asyncio.to_thread(aside.terminate) == 0
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [_SOON_SILENT])
 @pytest.mark.scenario("SIGSTOP of a borrower in a step", "its turns go on at another one; what it says late is refused")

@@ -107,10 +107,10 @@ async def test_each_kind_is_forgotten_everywhere_and_nothing_else_is(
     assert (await client.request("GET", "/v1/graphs")).json()["graphs"] == []
 
 
-LATER = [pytest.param(each, marks=pytest.mark.slow) for each in ("session", "tenant")]
+LATER = [pytest.param(each, marks=pytest.mark.slow) for each in ("session", "graph", "tenant")]
 
 
-@pytest.mark.parametrize("kind", ["turn", "graph", *LATER])
+@pytest.mark.parametrize("kind", ["turn", *LATER])
 async def test_a_batch_of_an_upload_that_comes_late_brings_nothing_back(
     kind: str, idle_fleet: Fleet, client: Client, shard: ShardProcess
 ) -> None:

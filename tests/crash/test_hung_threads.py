@@ -64,6 +64,7 @@ async def test_a_worker_ends_in_order_whatever_threads_of_user_code_do(
     assert "worker.stopped" in worker.tail(50_000)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [_WORKFLOWS | {"DRAIN_TIMEOUT_S": "1"}])
 async def test_a_lone_worker_waits_for_its_steps_as_long_as_it_was_told_and_they_run_again_at_the_next(

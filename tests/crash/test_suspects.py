@@ -109,6 +109,7 @@ async def test_one_of_many_that_kills_its_workers_is_found_and_the_others_comple
     await client.judge(disruptions=len(workers.deaths))
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.scenario("F34 poison that wakes up", "a turn that kills its worker whenever it wakes up is parked")
 async def test_one_that_kills_its_worker_whenever_it_wakes_up_is_found(

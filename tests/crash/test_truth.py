@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.logs import KAFKA_FIRST
 
 _CUT = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -14,6 +15,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
 
+@KAFKA_FIRST
 async def test_connections_cut_at_any_moment_repeat_no_step_and_lose_no_turn(fleet: Fleet, client: Client) -> None:
     fleet.worker()
     cutter = await asyncpg.connect(fleet.environment["STATE_DB_URI"])

@@ -14,6 +14,7 @@ import pytest
 from argosy.cli.processes import maintain
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.logs import BOTH_IN_FAULTS
 from tests.harness.processes import Managed, free_port
 
 QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "5", "LEADER_SILENT_S": "0.9"}
@@ -174,6 +175,7 @@ async def test_a_shard_that_it_cannot_reach_is_shown(fleet: Fleet, client: Clien
     assert process.metric("argosy_engine_shard_up") == 0
 
 
+@BOTH_IN_FAULTS
 async def test_what_ended_long_ago_goes_from_the_log_and_from_postgres_and_never_runs_again(
     fleet: Fleet, client: Client
 ) -> None:
