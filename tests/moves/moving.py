@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from argosy import config
 from argosy.clock import SystemClock
+from argosy.errors import ShardUnavailableError
 from argosy.graph.facts import NOBODY, GraphName, Member
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
@@ -59,12 +60,13 @@ class Moving:
     async def member(self, name: str) -> Member:
         endpoint = self.shards[name].endpoint
         async with closing_transport(self._connect.to(Member(NOBODY, endpoint))) as transport:
-            return Member(await transport.identify(deadline_s=5), endpoint)
+            return Member(await identified(transport), endpoint)
 
     @asynccontextmanager
     async def called(self, name: str) -> AsyncIterator[Transport]:
         """A caller of a shard, who does not ask the directory."""
         async with closing_transport(self._connect.to(await self.member(name))) as transport:
+            await identified(transport)
             yield transport
 
     def maintain(self, crash_at: str = "") -> Managed:
@@ -110,6 +112,17 @@ class Moving:
         await self.members.close()
         for shard in self.shards.values():
             await asyncio.to_thread(shard.bury)
+
+
+async def identified(transport: Transport, within_s: float = 10) -> uuid.UUID:
+    """Ask a shard that runs who it is. gRPC remembers for a moment that one at this address did not."""
+    until_s = time.monotonic() + within_s
+    while True:
+        try:
+            return await transport.identify(deadline_s=5)
+        except ShardUnavailableError:
+            assert time.monotonic() < until_s
+            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
