@@ -41,8 +41,9 @@ async def test_uploads_of_before_during_and_after_the_backup_are_there_once(
     await asyncio.to_thread(fleet.ingest_worker)
     jobs = {"before": await sent_until_taken(fleet, "before", body)}
     sending = [asyncio.create_task(sent_until_taken(fleet, each, body)) for each in DURING]
-    while not await fetchval(fleet, UNDER_WAY):  # noqa: ASYNC110 (processes that others see through their database)
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while not await fetchval(fleet, UNDER_WAY):  # noqa: ASYNC110 (processes that others see through their database)
+            await asyncio.sleep(0.02)
     code, output = await asyncio.to_thread(run, fleet, "backup", str(folder))
     assert code == 0, output
     jobs |= dict(zip(DURING, await asyncio.gather(*sending), strict=True))

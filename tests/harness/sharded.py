@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,31 +19,31 @@ SECRET: Final = "a secret of the tests, long enough"  # as tests/harness/fleet.p
 SILENT_SOON: Final = {"HEARTBEAT_INTERVAL_S": "0.3", "HEARTBEAT_TTL_S": "1.5"}
 
 
-@pytest.fixture
-def shard(tmp_path: Path) -> Iterator[ShardProcess]:
-    shard = ShardProcess(tmp_path / "shard", GRAPH_SERVICE_AUTH_SECRET=SECRET)
+@contextmanager
+def running(folder: Path) -> Iterator[ShardProcess]:
+    shard = ShardProcess(folder, GRAPH_SERVICE_AUTH_SECRET=SECRET)
     shard.start()
     yield shard
     shard.bury()
 
 
 @pytest.fixture
+def shard(tmp_path: Path) -> Iterator[ShardProcess]:
+    with running(tmp_path / "shard") as shard:
+        yield shard
+
+
+@pytest.fixture
 def second(tmp_path: Path) -> Iterator[ShardProcess]:
-    second = ShardProcess(tmp_path / "second", GRAPH_SERVICE_AUTH_SECRET=SECRET)
-    second.start()
-    yield second
-    second.bury()
+    with running(tmp_path / "second") as shard:
+        yield shard
 
 
 @pytest.fixture
 def shards(tmp_path: Path) -> Iterator[list[ShardProcess]]:
     """The one of before, and the one of after."""
-    shards = [ShardProcess(tmp_path / name, GRAPH_SERVICE_AUTH_SECRET=SECRET) for name in ("old", "new")]
-    for shard in shards:
-        shard.start()
-    yield shards
-    for shard in shards:
-        shard.bury()
+    with running(tmp_path / "old") as old, running(tmp_path / "new") as new:
+        yield [old, new]
 
 
 async def until_stopped(process: Managed, within_s: float = 30.0) -> None:

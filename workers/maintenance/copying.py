@@ -106,7 +106,7 @@ class _Flow:
     def __init__(self, parts: AsyncGenerator[CopyPart, None], gate: Gate) -> None:
         self._parts = parts
         self._gate = gate
-        self._drawn: asyncio.Queue[CopyPart | None] = asyncio.Queue()
+        self._drawn: asyncio.Queue[CopyPart | None] = asyncio.Queue(2)  # one part (_has_room), and the end
         self._has_room = asyncio.Event()
         self.last: CopyPart | None = None
         self.fault: Exception | None = None
