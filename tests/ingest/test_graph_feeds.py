@@ -48,6 +48,9 @@ class Heard:
     def ended(self, feed: Feed, ending: Ending) -> None:
         self.said.append(ending.verdict)
 
+    def has_end_to_say(self, feed: Feed) -> bool:
+        return False
+
 
 async def said_after(error: Exception) -> tuple[Next, list[object]]:
     heard = Heard()

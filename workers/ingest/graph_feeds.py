@@ -3,6 +3,11 @@
 One call to the graph's shard is under way at the most. A record is done when its file has its lines, or knows or
 refuses them as a whole (decision.py), and every refused line up to its end is known here; or when its job is over. What
 cannot be asked now waits, with all behind it, longer each time up to INGEST_RETRY_S_MAX; its jobs say what for.
+
+Lines behind the end of an upload to the same job (another upload under its key, that begins alike and is longer) wait
+until Postgres has what that end came to. Either the job has ended with it: then they are dropped, and their gateway
+refuses their upload, for the row has another end. Or the row had the longer upload's end already: then the end before
+them is the one that was refused, and they are applied. So no line is applied of which anybody is told that it is not.
 """
 
 import random
@@ -50,7 +55,7 @@ class Next(Enum):
     NOTHING = "nothing"  # until there is another record
     STEP = "step"
     PAUSE = "pause"  # a step after `delay_s`
-    NOTE = "note"  # a step once Postgres has what was refused
+    NOTE = "note"  # a step once Postgres has what was refused, or how an upload ended
 
 
 class GraphFeeds:
@@ -113,7 +118,7 @@ class GraphFeeds:
                 batch = await self._batch_for(held)
                 if batch is None:
                     continue
-                if held.feed.is_cut and held.feed.confirmed < held.feed.refused_through:
+                if self._waits_for_note(held.feed, batch):
                     return Next.NOTE
                 await self._ask(held, batch)
             except ArgosyError as error:
@@ -121,6 +126,14 @@ class GraphFeeds:
             self._wait_s = 0.0
             return Next.STEP
         return Next.NOTHING
+
+    def _waits_for_note(self, feed: Feed, batch: FeedBatch) -> bool:
+        """Whether Postgres has to have something first: refused lines, of which the file tells more only then, or an
+        end in front of these lines.
+        """
+        if feed.is_cut and feed.confirmed < feed.refused_through:
+            return True
+        return batch.end > batch.first and self._progress.has_end_to_say(feed)
 
     async def _batch_for(self, held: Held) -> FeedBatch | None:
         """Return what is to be asked for the first record; None when it is done without."""

@@ -48,6 +48,7 @@ class Progress:
         self._clock = clock
         self._rounds = Rounds("ingest progress", clock)
         self._said: dict[Feed, Said] = {}
+        self._being_said: dict[Feed, Said] = {}  # as far as Postgres does not have it
         self._dead: list[DeadRecord] = []
         self._idle: _Idle = {}
         self._partitions: dict[int, Partition] = {}
@@ -87,8 +88,12 @@ class Progress:
         self._dead.append(record)
 
     def has_to_say(self, feed: Feed) -> bool:
-        """Whether something of a feed was not said yet."""
-        return feed in self._said
+        """Whether there is something of a feed that Postgres does not have yet."""
+        return feed in self._said or feed in self._being_said
+
+    def has_end_to_say(self, feed: Feed) -> bool:
+        """Whether there is an end of the feed's job, or of an upload to it, that Postgres does not have yet."""
+        return any(feed in each and each[feed].has_end for each in (self._said, self._being_said))
 
     @property
     def held_size_bytes(self) -> int:
@@ -117,7 +122,7 @@ class Progress:
     def forget(self) -> None:
         """Drop what was not said: it may not hold any more."""
         self._life = object()
-        self._said, self._dead, self._idle = {}, [], {}
+        self._said, self._being_said, self._dead, self._idle = {}, {}, [], {}
         self._partitions.clear()
         self._done = self._rejects = 0
         self.set_back.clear()
@@ -161,6 +166,7 @@ class Progress:
             return
         said, dead, idle, life = self._said, self._dead, self._idle, self._life
         self._said, self._dead, self._idle, self._done, self._rejects = {}, [], {}, 0, 0
+        self._being_said = said
         followed = dict(self._partitions)
         try:
             for part in parts(list(said.values())):
@@ -233,5 +239,6 @@ class Progress:
             else:
                 older.follow_with(newer)
         self._said, self._dead, self._idle = said, dead + self._dead, {**idle, **self._idle}
+        self._being_said = {}
         self._rejects = sum(len(each.rejects) for each in said.values())
         self._balance()

@@ -37,6 +37,10 @@ class Said:
             self.endings[record] = ending
 
     @property
+    def has_end(self) -> bool:
+        return bool(self.endings) or self.failure is not None
+
+    @property
     def failed(self) -> Ending | None:
         """How the job has failed, by what is to be said, if it did."""
         endings = (*self.endings.values(), *([] if self.failure is None else [self.failure]))
