@@ -7,6 +7,7 @@ from typing import Final
 from argosy.ids import BUCKET_COUNT, digest
 
 LANE: Final = "*ingest"  # in tables that have a lane: no lane can be called so
+_OF_TURN: Final = "\x01"  # begins the key of a turn's upload (store/functions/erasure.sql): no client can send it
 
 
 class JobState(StrEnum):
@@ -68,6 +69,16 @@ def job_id_of(tenant: str, graph: str, incarnation: uuid.UUID, key: str) -> uuid
     value = value & ~(0xF << 76) | 0x8 << 76  # version 8
     value = value & ~(0x3 << 62) | 0x2 << 62  # the variant of RFC 9562
     return uuid.UUID(int=value)
+
+
+def key_of_turn(turn_id: uuid.UUID, step_key: str) -> str:
+    """Return the key of the upload that a step of a turn makes. It is no key that a client can have."""
+    return f"{_OF_TURN}{turn_id}/{step_key}"
+
+
+def shown_key(key: str | None) -> str | None:
+    """Return a key as it is shown: that of a turn's upload without what begins it."""
+    return None if key is None else key.removeprefix(_OF_TURN)
 
 
 def bucket_of_graph(tenant: str, graph: str) -> int:

@@ -1,7 +1,7 @@
 """`ctx.start_ingest` and `ctx.wait_ingest`: an upload of a workflow, and the end of a job.
 
-- An upload is a step, whose own key is the upload's: whoever runs it again after a crash uploads the same lines under
-  the same key. That is one job, and each line is applied once.
+- An upload is a step, of whose own key the upload's is made: whoever runs it again after a crash uploads the same lines
+  under the same key. That is one job, and each line is applied once.
 - To wait is a step, which asks how the job is and has its end sent to the turn, and a wait for that signal, unless the
   job has ended. An end that comes between the two is found by the wait.
 """
@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from argosy.errors import GraphInputError, OutcomeUnknownError, WorkflowError
+from argosy.ingest.job import key_of_turn
 from argosy.turn.keys import INGEST
 from argosy.turn.wait import WaitKind
 from argosy.workflow.definition import Step
@@ -81,7 +82,7 @@ class _Start:
 
     async def __call__(self, graph: str | None, text: str) -> str:
         with told_to_tenants():
-            key = f"{self._journal.turn_id}/{self._key}"
+            key = key_of_turn(self._journal.turn_id, self._key)
             return str(await self._journal.graphs().start_ingest(graph, text.encode(), key))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from argosy.ingest.job import JobState, WaitsFor
+from argosy.ingest.job import JobState, WaitsFor, shown_key
 from argosy.store.ingest import JobEventRow, JobRow, RejectRow
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -23,6 +23,7 @@ class JobView(msgspec.Struct, kw_only=True):
     """A job. received_lines: so many the log has, and chain is their digest. lines: of the whole upload; null before it
     is whole. applied and rejected: how many of them the graph has, or refused. status `done`: all that was applied can
     be read. waits_for: why it does not go on: "shard", "operator", "upload" or "worker"; empty while it does.
+    idempotency_key: a turn's upload shows the turn and its step there, which no client's key is.
     """
 
     job_id: uuid.UUID
@@ -93,7 +94,7 @@ def job(row: JobRow) -> JobView:
         status=row.state,
         code=row.code,
         reason=row.reason,
-        idempotency_key=row.idempotency_key,
+        idempotency_key=shown_key(row.idempotency_key),
         received_lines=row.received_line,
         received_bytes=row.received_bytes,
         chain=row.received_chain.hex(),

@@ -10,8 +10,9 @@ import asyncpg
 import httpx2
 import pytest
 
-from argosy.ingest.job import JobState
-from argosy.store.ingest import Jobs
+from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of, key_of_turn
+from argosy.store.ingest import Jobs, NewJob
+from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
 from tests.gateway.uploads import GONE, INGEST, NDJSON, graph_of, node, send, text_of
 from tests.harness.same_tag import same_tag
@@ -110,6 +111,50 @@ async def test_a_stream_goes_on_behind_the_last_event_that_a_client_has(client: 
 
     assert types(rest) == ["job.uploaded", "job.cancelled"]
     assert nothing.status_code == 204
+
+
+async def test_a_jobs_events_are_the_same_at_a_gateway_that_did_not_take_the_upload(
+    client: httpx2.AsyncClient, open_gateway: OpenGateway, jobs: Jobs
+) -> None:
+    other = await open_gateway()
+    await send(client, INGEST, [text_of(LINES[:4]), GONE], **{"idempotency-key": "k"})
+    [job] = (await client.get(INGEST)).json()["jobs"]
+    job_id = job["job_id"]
+
+    following = asyncio.create_task(messages(other, job_id))
+    before = (await other.get(f"/v1/ingest/{job_id}/events")).json()
+    await upload(client)
+    await jobs.end(uuid.UUID(job_id), JobState.DONE)
+    told = [each for each in await following if each["type"] != "job.progress"]
+    page = (await other.get(f"/v1/ingest/{job_id}/events")).json()
+    rest = await messages(other, job_id, **{"last-event-id": told[0]["id"]})
+
+    assert [each["type"] for each in before["events"]] == ["job.started"]
+    assert types(told) == ["job.started", "job.uploaded", "job.done"]
+    assert page == (await client.get(f"/v1/ingest/{job_id}/events")).json()
+    assert [each["id"] for each in page["events"]] == [each["id"] for each in told]
+    assert [each["id"] for each in rest if each["type"] != "job.progress"] == [each["id"] for each in told[1:]]
+
+
+async def test_a_turns_upload_shows_its_turn_and_no_clients_key_finds_it(
+    client: httpx2.AsyncClient, jobs: Jobs, rows: Rows
+) -> None:
+    turn_id = await rows.turn()
+    its_key = f"{turn_id}/ingest:start"
+    clients = await upload(client, its_key)
+    incarnation = await rows.connection.fetchval("SELECT incarnation FROM graphs WHERE tenant = $1", rows.tenant)
+    key = key_of_turn(turn_id, "ingest:start")
+    job_id = job_id_of(rows.tenant, "docs", incarnation, key)
+    new = NewJob(job_id, rows.tenant, "docs", incarnation, JobKind.UPLOAD, bucket_of_graph(rows.tenant, "docs"), key)
+    await jobs.begin(new, "log")
+
+    shown = (await client.get(f"/v1/ingest/{job_id}")).json()
+    found = (await client.get(INGEST, params={"key": its_key})).json()["jobs"]
+    refused = await client.get(INGEST, params={"key": key})
+
+    assert shown["idempotency_key"] == its_key
+    assert [each["job_id"] for each in found] == [clients]
+    assert refused.json()["code"] == "invalid_parameter"
 
 
 async def test_who_has_events_that_a_restored_database_lost_is_told_so(client: httpx2.AsyncClient) -> None:

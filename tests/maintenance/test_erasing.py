@@ -10,7 +10,7 @@ from argosy.graph.facts import NO_SOURCE, Source
 from argosy.graph.feeds import FeedBatch, source_of
 from argosy.graph.ops import UpsertNode
 from argosy.ingest.chain import EMPTY, chain
-from argosy.ingest.job import feed_of
+from argosy.ingest.job import feed_of, key_of_turn
 from argosy.record import TurnRequested, encode
 from argosy.store.ingest import Jobs
 from tests.maintenance.forgetful import IDENTITY, MARKER, Forgetful, filled
@@ -219,7 +219,7 @@ async def test_a_turn_is_forgotten_with_the_jobs_it_started(forgetful: Forgetful
     made = await forgetful.graphs.create(TENANT, "alpha")
     jobs, gone, kept = Jobs(forgetful.pool), Job("alpha", made.incarnation), Job("alpha", made.incarnation)
     own = Job(f"session:{LANE}/{MARKER}")
-    keyed = gone.new._replace(key=f"{turn.turn_id}/ingest:start")
+    keyed = gone.new._replace(key=key_of_turn(turn.turn_id, "ingest:start"))
     for new in (keyed, kept.new, own.new):
         await jobs.begin(new, IDENTITY.log_id)
     for job in (gone, kept):

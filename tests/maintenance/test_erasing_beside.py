@@ -7,7 +7,7 @@ import pytest
 from argosy.erasure import ErasureKind, Stage
 from argosy.graph.facts import NO_SOURCE, Source
 from argosy.graph.ops import UpsertNode
-from argosy.ingest.job import JobKind, bucket_of_graph, job_id_of
+from argosy.ingest.job import JobKind, bucket_of_graph, job_id_of, key_of_turn
 from argosy.store.ingest import Jobs, NewJob
 from tests.maintenance.forgetful import IDENTITY, MARKER, Forgetful
 from tests.store.hand import TENANT, New
@@ -107,11 +107,37 @@ async def test_what_turns_of_a_tenant_made_before_they_were_cancelled_is_gone_an
 
 async def uploaded(forgetful: Forgetful, turn: New, graph: str, incarnation: uuid.UUID) -> uuid.UUID:
     """A job that a turn has started."""
-    key = f"{turn.turn_id}/upload"
+    return await begun(forgetful, key_of_turn(turn.turn_id, "upload"), graph, incarnation)
+
+
+async def begun(forgetful: Forgetful, key: str, graph: str, incarnation: uuid.UUID) -> uuid.UUID:
     job_id = job_id_of(TENANT, graph, incarnation, key)
     new = NewJob(job_id, TENANT, graph, incarnation, JobKind.UPLOAD, bucket_of_graph(TENANT, graph), key)
     await Jobs(forgetful.pool).begin(new, IDENTITY.log_id)
     return job_id
+
+
+async def test_a_client_whose_key_looks_like_that_of_a_turns_upload_has_another_job_which_stays(
+    forgetful: Forgetful,
+) -> None:
+    turn = New("s")
+    await forgetful.accepted(turn)
+    await forgetful.members.refresh()
+    made = await forgetful.graphs.create(TENANT, "notes")
+    own = await uploaded(forgetful, turn, "notes", made.incarnation)
+    clients = await begun(forgetful, f"{turn.turn_id}/upload", "notes", made.incarnation)
+    await forgetful.end(turn)
+    erasure = await forgetful.ask(ErasureKind.TURN, str(turn.turn_id))
+    await forgetful.is_read()
+
+    row = await forgetful.tick(erasure, ticks=3)
+    late = await begun(forgetful, f"{turn.turn_id}/another", "notes", made.incarnation)
+
+    assert row.stage is Stage.DONE
+    jobs = await forgetful.hand.rows("SELECT job_id, tenant, state FROM ingest_jobs")
+    assert sorted(map(tuple, jobs)) == sorted(
+        [(own, "", "cancelled"), (clients, TENANT, "running"), (late, TENANT, "running")]
+    )
 
 
 async def test_jobs_in_many_graphs_are_forgotten_graph_by_graph_however_little_time_there_is(

@@ -14,6 +14,8 @@ from argosy.errors import (
     WaitTimeoutError,
     WorkflowError,
 )
+from argosy.ingest.job import key_of_turn
+from argosy.names import is_key
 from argosy.store.ingest import end_signal
 from examples.remembering import filing
 from tests.harness.memory_graphs import MemoryGraphs
@@ -60,7 +62,8 @@ async def test_a_workflow_waits_for_what_it_uploads() -> None:
 
     assert await run(filing, PAPERS, journal) == EXPECTED
     ((tenant, graph, lines, key),) = ingests.started
-    assert (tenant, graph, len(lines), key) == ("default", "papers", 3, f"{journal.turn_id}/ingest:start")
+    assert (tenant, graph, len(lines), key) == ("default", "papers", 3, key_of_turn(journal.turn_id, "ingest:start"))
+    assert not is_key(key)  # which a client could send
 
 
 async def test_a_job_that_has_ended_is_not_waited_for() -> None:
@@ -81,7 +84,7 @@ async def test_code_that_runs_again_goes_on_from_any_part_of_its_history(is_ende
         journal = journal_of(ingests, whole.rows[:cut])
         journal.signals = {end_signal(JOB): [DONE]}
         assert await run(filing, PAPERS, journal) == EXPECTED
-        assert {each[3] for each in ingests.started} <= {f"{whole.turn_id}/ingest:start"}
+        assert {each[3] for each in ingests.started} <= {key_of_turn(whole.turn_id, "ingest:start")}
 
 
 async def test_what_may_have_been_uploaded_is_uploaded_again_under_the_same_key() -> None:

@@ -119,7 +119,7 @@ BEGIN
     FOR UPDATE);
   keys := keys_of_turns(erased);
   busy := ARRAY(
-    SELECT left(j.idempotency_key, 36) FROM ingest_jobs AS j WHERE j.tenant = e.tenant AND left(j.idempotency_key, 37) = ANY (keys));
+    SELECT substr(j.idempotency_key, 2, 36) FROM ingest_jobs AS j WHERE j.tenant = e.tenant AND left(j.idempotency_key, 37) = ANY (keys));
   erased := ARRAY(SELECT u.turn FROM unnest(erased) AS u (turn) WHERE u.turn::text <> ALL (busy) ORDER BY u.turn);
   IF cardinality(erased) = 0 THEN
     RETURN 0;
@@ -210,9 +210,9 @@ BEGIN
 END
 $$;
 
--- What the keys of jobs begin with that these turns started (argosy/workflow/ingest.py).
+-- What the keys of jobs begin with that these turns started (key_of_turn in argosy/ingest/job.py): no client's key does.
 CREATE OR REPLACE FUNCTION keys_of_turns(p_turns uuid[]) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-  SELECT coalesce(array_agg(u.turn::text || '/'), '{}') FROM unnest(p_turns) AS u (turn)
+  SELECT coalesce(array_agg(chr(1) || u.turn::text), '{}') FROM unnest(p_turns) AS u (turn)
 $$;
 
 -- The jobs that these turns started, some of them, in an order that stays: the same ones until these are erased. Those that

@@ -25,11 +25,11 @@ CREATE OR REPLACE FUNCTION begin_job(
 DECLARE
   its_turn record;
 BEGIN
-  IF p_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/' THEN
+  IF p_key ~ '^\x01[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/' THEN
     -- A turn that was erased begins none, however late its worker wakes up. The turn is held meanwhile: see erase_turns.
     PERFORM need_read_committed();
     SELECT erased_at INTO its_turn FROM turns
-    WHERE turn_id = left(p_key, 36)::uuid AND (tenant = p_tenant OR erased_at IS NOT NULL) FOR SHARE;
+    WHERE turn_id = substr(p_key, 2, 36)::uuid AND (tenant = p_tenant OR erased_at IS NOT NULL) FOR SHARE;
     IF its_turn.erased_at IS NOT NULL THEN
       RETURN;
     END IF;
