@@ -110,7 +110,10 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
         moved_jobs=Together(Moved(jobs)),
         ingest_log=IngestLog(settings, pool, clock),
         uploads=Uploads(
-            settings.ingest_uploads_max, settings.ingest_tenant_uploads_max, settings.ingest_whole_size_bytes_max
+            settings.ingest_uploads_max,
+            settings.ingest_tenant_uploads_max,
+            settings.ingest_whole_size_bytes_max,
+            settings.ingest_tenant_whole_ratio_max,
         ),
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),

@@ -68,7 +68,14 @@ class Ingest(BaseModel):
         ge=1_048_576,
         le=68_719_476_736,
         description="Memory of the uploads that one gateway process reads as a whole (lists of JSON, texts), "
-        "as estimated: then 503, and 413 for one that needs more alone.",
+        "as estimated: then 503.",
+    )
+    ingest_tenant_whole_ratio_max: float = Field(
+        default=0.5,
+        ge=0.01,
+        le=1,
+        description="Of INGEST_WHOLE_SIZE_BYTES_MAX, the part that those of one tenant may have: then 503, and 413 "
+        "for one that needs more alone.",
     )
     ingest_batches_max: int = Field(
         default=8, ge=1, le=64, description="Batches that one ingest worker has under way at shards."

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Final
 
@@ -18,7 +19,7 @@ from argosy.config import Settings
 from argosy.errors import UploadEncodingError
 from argosy.gateway import json_value
 from argosy.gateway.ingest.blocks import blocks
-from argosy.gateway.ingest.uploads import Uploads
+from argosy.gateway.ingest.uploads import Whole
 from argosy.gateway.problems import Problem
 from argosy.ingest.split import Splitter
 
@@ -31,6 +32,8 @@ _LIST_FACTOR: Final = 2
 _MEMBER_BYTES: Final = 72
 _TEXT_FACTOR: Final = 6
 _LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
+
+Memory = AbstractContextManager[Whole]
 
 
 class Shape(Enum):
@@ -63,14 +66,16 @@ def shape_of(request: Request) -> Shape:
 
 
 def lines(
-    request: Request, settings: Settings, uploads: Uploads, shape: Shape, document_id: str | None, *, is_begun: bool
+    request: Request, settings: Settings, memory: Memory, shape: Shape, document_id: str | None, *, is_begun: bool
 ) -> AsyncGenerator[list[bytes]]:
-    """Return the lines of an upload, some at a time. is_begun: it goes on behind some line. Raises as `blocks` does."""
+    """Return the lines of an upload, some at a time. memory: of one that is read as a whole. is_begun: it goes on
+    behind some line. Raises as `blocks` does.
+    """
     if shape is Shape.LINES:
         return _streamed(request, settings, is_begun=is_begun)
     if shape is Shape.LIST:
-        return _listed(request, settings, uploads)
-    return _document(request, settings, uploads, document_id or "")
+        return _listed(request, settings, memory)
+    return _document(request, settings, memory, document_id or "")
 
 
 async def _streamed(request: Request, settings: Settings, *, is_begun: bool) -> AsyncGenerator[list[bytes]]:
@@ -80,9 +85,9 @@ async def _streamed(request: Request, settings: Settings, *, is_begun: bool) -> 
     yield splitter.finish()
 
 
-async def _listed(request: Request, settings: Settings, uploads: Uploads) -> AsyncGenerator[list[bytes]]:
+async def _listed(request: Request, settings: Settings, memory: Memory) -> AsyncGenerator[list[bytes]]:
     """Yield the members of a list, each on one line: a line break in JSON stands between its parts only."""
-    with uploads.whole() as whole:
+    with memory as whole:
         sent: list[bytes] = []
         async for block in blocks(request, settings, settings.batch_size_bytes_max):
             whole.take(_LIST_FACTOR * len(block) + _MEMBER_BYTES * block.count(b","))
@@ -96,9 +101,9 @@ async def _listed(request: Request, settings: Settings, uploads: Uploads) -> Asy
 
 
 async def _document(
-    request: Request, settings: Settings, uploads: Uploads, document_id: str
+    request: Request, settings: Settings, memory: Memory, document_id: str
 ) -> AsyncGenerator[list[bytes]]:
-    with uploads.whole() as whole:
+    with memory as whole:
         sent: list[bytes] = []
         async for block in blocks(request, settings, settings.ingest_line_size_bytes_max):
             whole.take(_TEXT_FACTOR * len(block))

@@ -1,6 +1,7 @@
 """The uploads that run at this process: so many in all, and so many of one tenant. They end when it drains.
 
-Those that are read as a whole share a bound of memory (INGEST_WHOLE_SIZE_BYTES_MAX). It is asked for as they come.
+Those that are read as a whole share a bound of memory (INGEST_WHOLE_SIZE_BYTES_MAX), of which those of one tenant have
+a part at the most (INGEST_TENANT_WHOLE_RATIO_MAX): what is left is for others. It is asked for as they come.
 """
 
 from collections import Counter
@@ -17,25 +18,31 @@ _RETRY_AFTER_S: Final = 5.0  # an upload that is worth the bound takes seconds a
 class Whole:
     """The memory of one upload that is read as a whole."""
 
-    def __init__(self, uploads: "Uploads") -> None:
+    def __init__(self, uploads: "Uploads", tenant: str) -> None:
         self._uploads = uploads
+        self._tenant = tenant
         self.size_bytes = 0
 
     def take(self, size_bytes: int) -> None:
         """Take so much more. Raises Problem when there is not so much."""
-        self._uploads.check_whole(self.size_bytes, size_bytes)
+        self._uploads.check_whole(self._tenant, self.size_bytes, size_bytes)
         self.size_bytes += size_bytes
-        self._uploads.whole_size_bytes += size_bytes
+        self._uploads.whole_size_bytes[self._tenant] += size_bytes
 
 
 class Uploads:
-    """The uploads under way. whole_size_bytes: of those that are read as a whole."""
+    """The uploads under way. whole_size_bytes: of those that are read as a whole, by tenant. tenant_whole_ratio_max: of
+    the bound of these, the part of one tenant.
+    """
 
-    def __init__(self, uploads_max: int, tenant_uploads_max: int, whole_size_bytes_max: int) -> None:
+    def __init__(
+        self, uploads_max: int, tenant_uploads_max: int, whole_size_bytes_max: int, tenant_whole_ratio_max: float
+    ) -> None:
         self._uploads_max = uploads_max
         self._tenant_uploads_max = tenant_uploads_max
         self._whole_size_bytes_max = whole_size_bytes_max
-        self.whole_size_bytes = 0
+        self._tenant_whole_size_bytes_max = int(whole_size_bytes_max * tenant_whole_ratio_max)
+        self.whole_size_bytes: Counter[str] = Counter()
         self._tenants: Counter[str] = Counter()
         self._is_draining = False
 
@@ -57,22 +64,29 @@ class Uploads:
                 del self._tenants[tenant]
 
     @contextmanager
-    def whole(self) -> Iterator[Whole]:
+    def whole(self, tenant: str) -> Iterator[Whole]:
         """Hold the memory that an upload takes, for as long as the block lasts."""
-        whole = Whole(self)
+        whole = Whole(self, tenant)
         try:
             yield whole
         finally:
-            self.whole_size_bytes -= whole.size_bytes
+            self.whole_size_bytes[tenant] -= whole.size_bytes
+            if not self.whole_size_bytes[tenant]:
+                del self.whole_size_bytes[tenant]
 
-    def check_whole(self, has_size_bytes: int, size_bytes: int) -> None:
+    def check_whole(self, tenant: str, has_size_bytes: int, size_bytes: int) -> None:
         """Raise Problem when an upload that has so much memory cannot have so much more."""
-        bound = self._whole_size_bytes_max
-        if has_size_bytes + size_bytes > bound:
-            detail = f"to be read as a whole it needs more than {bound} bytes of memory: send it as NDJSON, or in parts"
-            raise Problem("payload_too_large", detail)
-        if self.whole_size_bytes + size_bytes > bound:
-            detail = f"uploads that are read as a whole have {self.whole_size_bytes} of {bound} bytes of memory now"
+        bound, tenant_bound = self._whole_size_bytes_max, self._tenant_whole_size_bytes_max
+        if has_size_bytes + size_bytes > tenant_bound:
+            needs = f"to be read as a whole it needs more than {tenant_bound} bytes of memory"
+            raise Problem("payload_too_large", f"{needs}: send it as NDJSON, or in parts")
+        now, of_tenant = self.whole_size_bytes.total(), self.whole_size_bytes[tenant]
+        if of_tenant + size_bytes > tenant_bound:
+            has = f"{of_tenant} of {tenant_bound} bytes of memory"
+            detail = f"uploads of this tenant that are read as a whole have {has} now: send NDJSON, or later"
+            raise Problem("too_many_uploads", detail, retry_after_s=_RETRY_AFTER_S)
+        if now + size_bytes > bound:
+            detail = f"uploads that are read as a whole have {now} of {bound} bytes of memory now"
             raise Problem("too_many_uploads", detail, retry_after_s=_RETRY_AFTER_S)
 
     def check(self) -> None:

@@ -104,7 +104,8 @@ async def ingest(
         names.node_id(document)
     key = checked_key(request.headers.get("idempotency-key"))
     begin = _begin(shape, key, after_line, chain)
-    all_lines = lines(request, state.settings, state.uploads, shape, document, is_begun=bool(after_line))
+    memory = state.uploads.whole(tenant)
+    all_lines = lines(request, state.settings, memory, shape, document, is_begun=bool(after_line))
     with state.uploads.opened(tenant):
         async with aclosing(all_lines), aclosing(await _readable(shape, all_lines)) as sent:
             opened = await state.ingest_log.opened()

@@ -3,11 +3,14 @@
 import asyncio
 import gzip
 import json
+import uuid
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
+from argosy.gateway.problems import Problem
+from argosy.ingest.job import key_of_turn
 from argosy.ingest.oversized import oversized
 from tests.gateway.conftest import OpenGateway
 from tests.gateway.rows import Rows
@@ -50,6 +53,7 @@ async def test_what_is_no_upload_is_refused(client: httpx2.AsyncClient) -> None:
         ("", {}, "{}\n".encode("utf-16")),
         ("", {}, "{}\n".encode("utf-32")),
         ("", {"idempotency-key": "two words"}, b"{}\n"),
+        ("", {"idempotency-key": key_of_turn(uuid.UUID(int=1), "ingest:start")}, b"{}\n"),
     ]
     assert await refusals(client, cases) == [
         (415, "unsupported_media_type"),
@@ -61,6 +65,7 @@ async def test_what_is_no_upload_is_refused(client: httpx2.AsyncClient) -> None:
         (400, "invalid_gzip"),
         (400, "invalid_encoding"),
         (400, "invalid_encoding"),
+        (422, "invalid_request"),
         (422, "invalid_request"),
     ]
 
@@ -224,11 +229,11 @@ async def test_what_is_read_as_a_whole_and_cannot_be_makes_neither_job_nor_graph
 
 
 async def test_uploads_that_are_read_as_a_whole_share_a_bound_of_memory(open_gateway: OpenGateway) -> None:
-    client = await open_gateway(ingest_whole_size_bytes_max=1_048_576)
+    client = await open_gateway(ingest_whole_size_bytes_max=1_048_576, ingest_tenant_whole_ratio_max=1.0)
     held = client.state.uploads  # type: ignore[attr-defined]
     members = b"[" + b",".join([b"0"] * 10_000) + b"]"
 
-    with held.whole() as other:
+    with held.whole("other") as other:
         other.take(700_000)
         refused = await client.post(INGEST, content=members, headers=JSON)
         small = await client.post(INGEST, content=b"[" + LINES[0] + b"]", headers=JSON)
@@ -246,4 +251,41 @@ async def test_uploads_that_are_read_as_a_whole_share_a_bound_of_memory(open_gat
         (413, "payload_too_large"),
         (202, ""),
     ]
-    assert held.whole_size_bytes == 0
+    assert held.whole_size_bytes == {}
+
+
+async def test_a_tenant_has_a_part_of_that_memory_and_leaves_the_rest_to_others(
+    open_gateway: OpenGateway, tenant: str, rows: Rows
+) -> None:
+    client = await open_gateway(ingest_whole_size_bytes_max=1_048_576)
+    held = client.state.uploads  # type: ignore[attr-defined]
+    others = {"x-argosy-tenant": f"{tenant}-2"}
+    members = b"[" + b",".join([b"0"] * 5_000) + b"]"  # some 380,000 bytes of memory
+    text = f"{INGEST}?id=a", b"x" * 50_000, {"content-type": "text/plain"}
+
+    with held.whole(tenant) as mine:
+        mine.take(500_000)
+        with held.whole(tenant) as more:
+            more.take(24_288)  # all that is left of its part
+            with pytest.raises(Problem, match="of this tenant"):
+                more.take(1)
+        refused = await client.post(INGEST, content=members, headers=JSON)
+        refused_text = await client.post(text[0], content=text[1], headers=text[2])
+        async with graph_of(Rows(rows.connection, others["x-argosy-tenant"])):
+            of_another = await client.post(INGEST, content=members, headers=JSON | others)
+    after = await client.post(INGEST, content=members, headers=JSON)
+    large = await client.post(INGEST, content=b"[" + b",".join([b"0"] * 10_000) + b"]", headers=JSON)
+
+    answers = [
+        (each.status_code, each.json().get("code")) for each in (refused, refused_text, of_another, after, large)
+    ]
+    assert answers == [
+        (503, "too_many_uploads"),
+        (503, "too_many_uploads"),
+        (202, ""),
+        (202, ""),
+        (413, "payload_too_large"),
+    ]
+    assert refused.headers["retry-after"]
+    assert "of this tenant" in refused.json()["detail"]
+    assert held.whole_size_bytes == {}
