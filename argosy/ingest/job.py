@@ -7,7 +7,9 @@ from typing import Final
 from argosy.ids import BUCKET_COUNT, digest
 
 LANE: Final = "*ingest"  # in tables that have a lane: no lane can be called so
-_OF_TURN: Final = "\x01"  # begins the key of a turn's upload (store/functions/erasure.sql): no client can send it
+# Begin keys that no client can send: of a turn's upload (store/functions/erasure.sql), and of a topic.
+_OF_TURN: Final = "\x01"
+_OF_TOPIC: Final = "\x01topic/"  # no turn's id begins so
 
 
 class JobState(StrEnum):
@@ -41,6 +43,7 @@ class JobFailure(StrEnum):
     GRAPH_DROPPED = "graph_dropped"  # the graph is gone, or another one has its name
     EXPIRED = "expired"  # so old that nobody knows whether its lines were applied
     ABANDONED = "abandoned"  # the rest of its lines never came
+    TOPIC_REPLACED = "topic_replaced"  # its topic was deleted, and another one was made under its name
 
 
 class JobEventType(StrEnum):
@@ -76,9 +79,14 @@ def key_of_turn(turn_id: uuid.UUID, step_key: str) -> str:
     return f"{_OF_TURN}{turn_id}/{step_key}"
 
 
+def key_of_topic(topic: str) -> str:
+    """Return the key of all jobs that read a topic of this name."""
+    return f"{_OF_TOPIC}{topic}"
+
+
 def shown_key(key: str | None) -> str | None:
-    """Return a key as it is shown: that of a turn's upload without what begins it."""
-    return None if key is None else key.removeprefix(_OF_TURN)
+    """Return a key as it is shown: that of a turn's upload without what begins it, and none of a topic."""
+    return None if key is None or key.startswith(_OF_TOPIC) else key.removeprefix(_OF_TURN)
 
 
 def bucket_of_graph(tenant: str, graph: str) -> int:

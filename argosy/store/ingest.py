@@ -20,7 +20,7 @@ _SQL: Final = load_queries("ingest")
 
 
 class NewJob(NamedTuple):
-    """A job whose upload begins, or goes on. bucket: of the graph. key: None for a topic."""
+    """A job whose upload begins, or goes on. bucket: of the graph."""
 
     job_id: uuid.UUID
     tenant: str
@@ -28,7 +28,7 @@ class NewJob(NamedTuple):
     incarnation: uuid.UUID
     kind: JobKind
     bucket: int
-    key: str | None
+    key: str
 
 
 class JobRow(NamedTuple):
@@ -136,6 +136,12 @@ class Jobs:
     async def end(self, job_id: uuid.UUID, state: JobState, code: str = "", reason: str = "") -> bool:
         """End a job; False when it has ended already."""
         return bool(await self._pool.fetchval(_SQL["end_job"], job_id, state, code, reason))
+
+    async def end_replaced(self, job_id: uuid.UUID) -> builtins.list[JobRow]:
+        """End the jobs that read what the topic of this job was before it was made again under its name, into the same
+        life of the graph. Returns those that this has ended.
+        """
+        return await self.find_many(await self._pool.fetchval(_SQL["end_replaced"], job_id))
 
     async def cancel(self, job_id: uuid.UUID, tenant: str) -> JobRow | None:
         """Cancel a job that has not ended. Returns its row; None when the tenant has no such job."""

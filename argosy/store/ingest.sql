@@ -10,6 +10,10 @@ SELECT note_received($1::uuid, $2::text, $3::bigint, $4::bytea, $5::bigint, $6::
 -- A job's end, once (functions/ingest.sql).
 SELECT end_job($1::uuid, $2::text, $3::text, $4::text)
 
+-- name: end_replaced
+-- Jobs that read what the topic of this one was before end; which (functions/ingest.sql).
+SELECT end_replaced($1::uuid)
+
 -- name: cancel_job
 -- A tenant's job has ended now (functions/ingest.sql).
 SELECT cancel_job($1::uuid, $2::text)

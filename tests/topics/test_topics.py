@@ -11,7 +11,7 @@ from argosy import telemetry
 from argosy.clock import SystemClock
 from argosy.graph.bound import BoundGraph
 from argosy.graph.graphs import Graphs
-from argosy.ingest.job import JobKind, JobState, WaitsFor
+from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
 from argosy.logs.open import ensure_topic
 from argosy.logs.topic import ingest_topic
 from argosy.store.graph import GraphRow
@@ -131,9 +131,17 @@ async def test_a_topic_that_is_made_again_is_another_one(world: World) -> None:
         await asyncio.sleep(3.0)
         await world.make_topic()
         await world.write([(0, f"p-{n}", {"total": n}) for n in range(3)])
-        await until(lambda: world.has(["p-0", "p-1", "p-2"]))
+        with capture_logs() as said:
+            await until(lambda: world.has(["p-0", "p-1", "p-2"]))
 
-    assert (await world.job()).job_id != first.job_id
+    second, before = await world.job(), await world.jobs.find(first.job_id, "default")
+    assert before is not None
+    assert (second.state, before.state, before.code) == (JobState.RUNNING, JobState.FAILED, "topic_replaced")
+    assert f"job {second.job_id} reads that" in before.reason
+    *_, last = await world.jobs.events(first.job_id, "default", 0, 100)
+    assert (last.type, json.loads(last.data)["code"]) == (JobEventType.FAILED, "topic_replaced")
+    failed = [each for each in said if each["event"] == telemetry.INGEST_JOB_FAILED]
+    assert [(each["job"], each["code"]) for each in failed] == [(str(first.job_id), "topic_replaced")]
 
 
 @pytest.mark.slow

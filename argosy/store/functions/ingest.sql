@@ -120,6 +120,33 @@ BEGIN
 END
 $$;
 
+-- A topic that was deleted and made again under its name is another one, with another job: this is where the job of the one
+-- before ends, once that of the new one has a row. They have a key, which says the name, and the graph's life in common, and differ
+-- in their log. Only older ones end: who still sees the topic as it was has the older job. Which this has ended.
+CREATE OR REPLACE FUNCTION end_replaced(p_job uuid) RETURNS uuid[] LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+DECLARE
+  old uuid[];
+  each uuid;
+  ended uuid[] := '{}';
+BEGIN
+  PERFORM need_read_committed();
+  old := ARRAY(
+    SELECT o.job_id
+    FROM ingest_jobs AS j
+    JOIN ingest_jobs AS o ON o.tenant = j.tenant AND o.graph = j.graph AND o.incarnation = j.incarnation AND o.kind = 'topic'
+      AND o.idempotency_key = j.idempotency_key AND o.log_id <> j.log_id AND (o.made_at, o.job_id) < (j.made_at, j.job_id)
+    WHERE j.job_id = p_job AND o.ended_at IS NULL
+    ORDER BY o.job_id);
+  FOREACH each IN ARRAY old LOOP
+    IF settle_job(each, 'failed', 'topic_replaced', 'its topic was deleted, and another one made under its name: job ' || p_job || ' reads that') THEN
+      ended := ended || each;
+    END IF;
+  END LOOP;
+  PERFORM tell_waiters(ended);
+  RETURN ended;
+END
+$$;
+
 -- Ends a tenant's job as cancelled, unless it has ended. A batch that is under way may still be applied, and counts.
 CREATE OR REPLACE FUNCTION cancel_job(p_job uuid, p_tenant text) RETURNS void LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 BEGIN

@@ -11,7 +11,7 @@ from argosy.config import Settings
 from argosy.config.topic_sources import TopicSource
 from argosy.errors import GraphNotFoundError, OwnershipLostError, SettingError
 from argosy.graph.graphs import Graphs
-from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of
+from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of, key_of_topic
 from argosy.logs.open import open_admin, open_reader
 from argosy.logs.topic import foreign_topic
 from argosy.rounds import Rounds
@@ -34,7 +34,8 @@ class TopicReading:
 
     - The graph is made when the topic is read into it for the first time. One that was dropped or erased stays so:
       reading goes on when somebody makes it again, from where the source says, as the graph has nothing.
-    - A topic that was made again under its name is another one: it is read from where the source says.
+    - A topic that was made again under its name is another one: it is read from where the source says, by a job of its
+      own, and the job of the one before ends (`Jobs.end_replaced`).
     - A job that was cancelled stays so; another `run` in INGEST_TOPICS begins one that goes on where it ended.
     """
 
@@ -72,6 +73,10 @@ class TopicReading:
             await self._wait(f"its job {job.job_id} is {job.state}: another `run` begins one that goes on there")
             return
         self._said = ""
+        for replaced in await self._jobs.end_replaced(job.job_id):
+            telemetry.INGEST_JOBS_ENDED.labels(state=replaced.state).inc()
+            about = {"job": str(replaced.job_id), "tenant": replaced.tenant, "graph": replaced.graph}
+            log.warning(telemetry.INGEST_JOB_FAILED, **about, code=replaced.code, reason=replaced.reason)
         if await notes.is_made_again(log_id, graph.incarnation):
             words = f"the topic was made again: it is another one, and is read from its {_BEGINS[source.begin]}"
             log.warning(telemetry.TOPIC_MADE_AGAIN, topic=source.topic, graph=source.graph, consequence=words)
@@ -103,7 +108,7 @@ class TopicReading:
             incarnation,
             JobKind.TOPIC,
             bucket_of_graph(tenant, graph),
-            None,
+            key_of_topic(self._source.topic),
         )
         return await self._jobs.begin(new, log_id)
 
