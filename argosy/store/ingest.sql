@@ -26,18 +26,14 @@ SELECT wait_for_job($1::uuid, $2::text, $3::uuid, $4::text)
 -- One job of a tenant. $3: for how long a silent ingest worker counts as alive, seconds; NULL: whether one lives is not asked.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       CASE WHEN ended_at IS NOT NULL OR waits_for = 'upload' OR $3::double precision IS NULL OR EXISTS (
-         SELECT 1 FROM signs_of_life AS s WHERE s.kind = 'ingest' AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $3))
-       THEN waits_for ELSE 'worker' END AS waits_for, seq, made_at, ended_at
+       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($3::double precision))) AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs WHERE job_id = $1 AND tenant = $2
 
 -- name: find_jobs
 -- Jobs by their ids, whoever asks has looked their tenants up before. $2: as $3 of find_job.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       CASE WHEN ended_at IS NOT NULL OR waits_for = 'upload' OR $2::double precision IS NULL OR EXISTS (
-         SELECT 1 FROM signs_of_life AS s WHERE s.kind = 'ingest' AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $2))
-       THEN waits_for ELSE 'worker' END AS waits_for, seq, made_at, ended_at
+       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($2::double precision))) AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs WHERE job_id = ANY ($1::uuid[])
 
 -- name: list_jobs
@@ -45,9 +41,7 @@ FROM ingest_jobs WHERE job_id = ANY ($1::uuid[])
 -- find_job.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       CASE WHEN ended_at IS NOT NULL OR waits_for = 'upload' OR $6::double precision IS NULL OR EXISTS (
-         SELECT 1 FROM signs_of_life AS s WHERE s.kind = 'ingest' AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, $6))
-       THEN waits_for ELSE 'worker' END AS waits_for, seq, made_at, ended_at
+       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($6::double precision))) AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs
 WHERE tenant = $1 AND graph = $2 AND (made_at, job_id) < ($3::timestamptz, $4::uuid)
 ORDER BY made_at DESC, job_id DESC LIMIT $5

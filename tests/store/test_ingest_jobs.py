@@ -3,8 +3,10 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import asyncpg
 import pytest
 
 from argosy.errors import OwnershipLostError
@@ -12,6 +14,7 @@ from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
 from argosy.store.head import Heads
 from argosy.store.ingest import NEWEST, JobPlace, Jobs, end_signal
 from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
 from tests.maintenance.term import term_of
 from tests.store.hand import LANE, Change, Hand, New
 from tests.store.job_hand import LOG, TENANT, Job, chain_at, execute
@@ -290,3 +293,29 @@ async def test_jobs_that_erasures_passed_over_say_for_ever_that_their_topic_was_
     assert await jobs.purge("retention", term, "*ingest", 3_600.0, 10) == 0
     assert await jobs.was_read(TENANT, "first", LOG)
     assert not await jobs.was_read(TENANT, "first", "cluster/another")
+
+
+async def test_whether_a_worker_lives_is_asked_once_however_many_jobs_are_shown(
+    jobs: Jobs, pool: Pool, store_dsn: str
+) -> None:
+    made = [Job() for _ in range(5)]
+    for each in made:
+        await jobs.begin(each.new, LOG)
+    shown = Jobs(pool, heartbeat_ttl_s=60.0)
+
+    listed = await shown.list(TENANT, "crm", NEWEST, 10)
+    connection = await asyncpg.connect(store_dsn, server_settings={"search_path": "argosy"})
+    statement = "EXPLAIN (ANALYZE, FORMAT JSON) " + load_queries("ingest")["list_jobs"]
+    [explained] = json.loads(await connection.fetchval(statement, TENANT, "crm", *NEWEST, 10, 60.0))
+    await connection.close()
+
+    assert [each.waits_for for each in listed] == [WaitsFor.WORKER] * 5
+    (asked,) = [each for each in plans_of(explained["Plan"]) if each.get("Parent Relationship") == "InitPlan"]
+    assert asked["Actual Loops"] == 1
+    assert [each for each in plans_of(explained["Plan"]) if each.get("Parent Relationship") == "SubPlan"] == []
+
+
+def plans_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for each in plan.get("Plans", []):
+        yield from plans_of(each)

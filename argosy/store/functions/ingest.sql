@@ -50,6 +50,21 @@ BEGIN
 END
 $$;
 
+-- Whether an ingest worker lives; p_ttl_s: for how long a silent one counts as alive. NULL: it is not asked, and so one does. Who
+-- shows many jobs asks once, in a subquery of its own.
+CREATE OR REPLACE FUNCTION ingest_lives(p_ttl_s double precision) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN p_ttl_s IS NULL OR EXISTS (
+    SELECT 1 FROM signs_of_life AS s WHERE s.kind = 'ingest' AND is_alive(s.holds_lock, s.heard_s, s.server_up_s, p_ttl_s));
+END
+$$;
+
+-- What a job waits for, as it is shown: also for a worker, when nothing but that would bring it on. p_lives: see ingest_lives; it is
+-- looked at only for jobs that run.
+CREATE OR REPLACE FUNCTION shown_waits_for(p_ended_at timestamptz, p_waits_for text, p_lives boolean) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_ended_at IS NOT NULL OR p_waits_for = 'upload' OR p_lives THEN p_waits_for ELSE 'worker' END
+$$;
+
 -- The log has acknowledged every line up to p_line; p_is_end: and the end of the upload after it. Whether the job still
 -- runs. It only moves on: a slower gateway with the same upload changes nothing. Nor does one with another log, nor one with
 -- another upload under the same key, once an end is known: the job is then that end's upload, and so is what was received.
