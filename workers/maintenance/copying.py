@@ -81,23 +81,25 @@ class Pipe:
         flow = _Flow(parts, gate)
         try:
             async with asyncio.timeout(_SILENT_S) as silence, flow.drawn(silence):
-                await self._target.receive(
+                received = await self._target.receive(
                     self._ref, self._copy_id, flow.through(), is_tail=is_tail, deadline_s=deadline_s
                 )
         except TimeoutError as error:
             raise ShardSilentError("nothing came through from one shard to the other for too long") from error
         except ArgosyError:
-            if flow.fault is None:
+            if flow.fault is None or flow.whole is not None:
                 raise
-        if flow.fault is not None:  # the source's, of which the target knows that the parts ended
+            raise flow.fault from None  # the source's, of which the target knows that the parts ended
+        last = flow.whole
+        if flow.fault is not None and not (last is not None and _has_all(received, last, is_tail=is_tail)):
             raise flow.fault
-        if flow.last is None or not flow.last.sha256:
+        if last is None:
             raise CopyBrokenError("the target did not take all of the copy")
-        return flow.last
+        return last
 
 
 class _Flow:
-    """What goes through a pipe once. fault: why it ended before its last part.
+    """What goes through a pipe once. fault: why it was not read to its end, which may be behind its last part.
 
     A target answers when it has the last part, or refuses one, while whoever takes parts for it still waits for the
     next one. So the source is read by a task of the pipe, which ends with it; nobody else is in the middle of a read.
@@ -110,6 +112,11 @@ class _Flow:
         self._has_room = asyncio.Event()
         self.last: CopyPart | None = None
         self.fault: Exception | None = None
+
+    @property
+    def whole(self) -> CopyPart | None:
+        """The part with which all has been read."""
+        return self.last if self.last is not None and self.last.sha256 else None
 
     @asynccontextmanager
     async def drawn(self, silence: asyncio.Timeout) -> AsyncIterator[None]:
@@ -146,6 +153,11 @@ class _Flow:
             self.fault = error
         finally:
             self._drawn.put_nowait(None)
+
+
+def _has_all(received: Received, last: CopyPart, *, is_tail: bool) -> bool:
+    """Whether the target has all that leads up to the last part: then it does not matter how the source's stream ended."""
+    return received.tail_size_bytes >= last.size_bytes if is_tail else received.is_whole
 
 
 async def _nothing() -> AsyncIterator[CopyPart]:
