@@ -154,8 +154,22 @@ class GraphMissingError(WrongOwnerError):
     code = "graph_missing"
 
 
+class GraphDroppedError(WrongOwnerError):
+    """A shard has dropped the very life of a graph that it is asked for, for good."""
+
+    code = "graph_dropped"
+
+
 class GraphTakenError(WrongOwnerError):
+    """A shard does not make a graph, though the database says that there is one. is_dropped: it has dropped this life
+    of it before; else it has another one, of which the database does not know.
+    """
+
     code = "graph_taken"
+
+    def __init__(self, message: str, *, is_dropped: bool = False) -> None:
+        super().__init__(message)
+        self.is_dropped = is_dropped
 
 
 class ShardUnavailableError(UnavailableError):

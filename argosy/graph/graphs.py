@@ -126,14 +126,14 @@ class Graphs:
         """Return at most `limit` graphs of a tenant after a name, in the order of the bytes of their names."""
         return await self._directory.list(tenant, after, limit)
 
-    async def drop(self, tenant: str, graph: str) -> None:
-        """Drop the graph of this name. Raises GraphNotFoundError.
+    async def drop(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> None:
+        """Drop the graph of this name; incarnation: only if it is this one. Raises GraphNotFoundError.
 
         From its first moment on nobody finds it. Raises ShardUnavailableError when its shard does not answer: then its
         data go when the shard is back, and the name is free again.
         """
         name = checked(tenant, graph)
-        row = await self._directory.mark_dropped(*name)
+        row = await self._directory.mark_dropped(*name, incarnation)
         self._lookup.forget(name)
         if row is None:
             raise not_found(name)
@@ -180,6 +180,7 @@ class Graphs:
             raise GraphInputError(f"there is a graph {graph!r}, or a part of one: drop it before a copy takes its name")
         until_s = self._clock.monotonic_s() + deadline_s
         line = await self._members.line(row.shard)
+        await self._lives.make_room(row, until_s)
         try:
             await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, Again.NEVER)
             active = await self._directory.activate(row)

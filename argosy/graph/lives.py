@@ -4,10 +4,14 @@ A graph begins with its row (creating), then its shard makes it, then the row is
 (dropping), then its shard forgets it, then the row goes. Whoever is killed between two steps leaves a row that says how
 far it came: whoever meets it takes the next step. Each step may be taken again, and by several processes at once; a
 step that comes late changes nothing, since row and shard both compare the incarnation.
+
+A move ends with a drop, too: of what its source has still. When the graph is dropped before that, its name is free, and
+nobody ever asks for that file: it is in the way of the next life of the name alone, which has the source forget it.
 """
 
-from argosy.errors import GraphTakenError, WrongOwnerError
-from argosy.graph.line import Again
+from argosy.errors import GraphDroppedError, GraphTakenError, WrongOwnerError
+from argosy.graph.facts import GraphRef
+from argosy.graph.line import Again, Line
 from argosy.graph.members import Members
 from argosy.store.graph import Directory, GraphRow, GraphRowState
 
@@ -23,9 +27,12 @@ class Lives:
         """Take the steps that a row in state creating lacks; None when it is being dropped, or was."""
         line = await self._members.line(row.shard)
         try:
-            await line.ask(
-                lambda shard, left_s: shard.create(row.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
-            )
+            try:
+                await _create(line, row.ref, until_s)
+            except WrongOwnerError:
+                if not await self.make_room(row, until_s):
+                    raise
+                await _create(line, row.ref, until_s)
         except WrongOwnerError as error:
             if await self._is_over(row):
                 return None
@@ -33,19 +40,34 @@ class Lives:
                 raise
             raise GraphTakenError(
                 f"{error}: `argosy shards orphans` shows what the database does not know; what was dropped at the "
-                "shard alone goes with `argosy graph drop`"
+                "shard alone goes with `argosy graph drop`",
+                is_dropped=isinstance(error, GraphDroppedError),
             ) from error
         return await self._directory.activate(row)
 
     async def end(self, row: GraphRow, until_s: float) -> None:
         """Take the steps that a row in state dropping lacks."""
-        line = await self._members.line(row.shard)
-        await line.ask(
-            lambda shard, left_s: shard.drop(row.ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True
-        )
+        await _drop(await self._members.line(row.shard), row.ref, until_s)
         await self._directory.delete(row)
+
+    async def make_room(self, row: GraphRow, until_s: float) -> bool:
+        """Let the row's shard forget what moves of earlier lives of the name have yet to drop there; whether there was
+        any such move.
+        """
+        left = await self._directory.left_behind(row)
+        for ref in left:
+            await _drop(await self._members.line(row.shard), ref, until_s)
+        return bool(left)
 
     async def _is_over(self, row: GraphRow) -> bool:
         """Whether the graph was dropped, or is being dropped: its row is marked before its shard forgets it."""
         now = await self._directory.find(row.tenant, row.graph)
         return now is None or now.incarnation != row.incarnation or now.state is GraphRowState.DROPPING
+
+
+async def _create(line: Line, ref: GraphRef, until_s: float) -> None:
+    await line.ask(lambda shard, left_s: shard.create(ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True)
+
+
+async def _drop(line: Line, ref: GraphRef, until_s: float) -> None:
+    await line.ask(lambda shard, left_s: shard.drop(ref, deadline_s=left_s), until_s, Again.ALWAYS, is_quick=True)

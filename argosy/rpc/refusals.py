@@ -14,6 +14,7 @@ from argosy.errors import (
     CypherError,
     FencedError,
     GraphDeadlineError,
+    GraphDroppedError,
     GraphFileError,
     GraphInputError,
     GraphNotFoundError,
@@ -55,15 +56,22 @@ _STATUSES: Final[dict[type[ArgosyError], grpc.StatusCode]] = {
     InternalError: grpc.StatusCode.INTERNAL,
 }
 _TYPES: Final = {each.code: each for each in _STATUSES}
+# What came later, by the code that versions before know it as: theirs is the wider error.
+_NARROWER: Final[dict[str, dict[str, type[ArgosyError]]]] = {
+    WrongOwnerError.code: {GraphDroppedError.code: GraphDroppedError},
+}
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a call failed. message, position: CypherError's are apart. now_ms: the callee's clock, of a stale call."""
+    """Why a call failed. message, position: CypherError's are apart. now_ms: the callee's clock, of a stale call. kind:
+    which error of this code it is; empty: the code says it.
+    """
 
     code: str
     message: str
     position: tuple[int, int] | None = None
     now_ms: int = 0
+    kind: str = ""
 
 
 _decode: Final = msgspec.json.Decoder(Refusal).decode
@@ -71,6 +79,9 @@ _decode: Final = msgspec.json.Decoder(Refusal).decode
 
 def refusal_of(error: ArgosyError) -> Refusal:
     """Return what tells a caller of an error. One that has no place here is a bug of Argosy's."""
+    for code, kinds in _NARROWER.items():
+        if error.code in kinds:
+            return Refusal(code, _shortened(str(error)), kind=error.code)
     known = error.code if error.code in _TYPES else InternalError.code
     if isinstance(error, CypherError):
         return Refusal(known, _shortened(error.message), error.position)
@@ -79,7 +90,7 @@ def refusal_of(error: ArgosyError) -> Refusal:
 
 def error_of(refusal: Refusal) -> ArgosyError:
     """Return the error as it was raised at the callee; of a code that a newer version has, an InternalError."""
-    kind = _TYPES.get(refusal.code, InternalError)
+    kind = _NARROWER.get(refusal.code, {}).get(refusal.kind) or _TYPES.get(refusal.code, InternalError)
     if kind is CypherError:
         return CypherError(refusal.message, refusal.position)
     return kind(refusal.message)

@@ -116,6 +116,12 @@ class Directory:
         rows = await self._pool.fetch(_SQL["unknown_graphs"], tenants, graphs, incarnations)
         return [refs[row[0] - 1] for row in rows]
 
+    async def left_behind(self, row: GraphRow) -> builtins.list[GraphRef]:
+        """Return what moves of earlier lives of the name have yet to drop at the shard of the row. Those lives are
+        over, whatever becomes of the row.
+        """
+        return [GraphRef(*each) for each in await self._pool.fetch(_SQL["list_left"], *row[:3])]
+
     async def list(self, tenant: str, after: str, limit: int) -> builtins.list[GraphRow]:
         """Return at most `limit` graphs of a tenant after a name, in the order of the bytes of their names."""
         return _rows(await self._pool.fetch(_SQL["list_graphs"], tenant, after, limit))
@@ -136,9 +142,11 @@ class Directory:
         """
         return _row(await self._pool.fetchrow(_SQL["extend_graph"], *row[:3], session_id, ttl_s))
 
-    async def mark_dropped(self, tenant: str, graph: str) -> GraphRow | None:
-        """Let nobody find the graph; return its row if there is one, also when it was marked before."""
-        return _row(await self._pool.fetchrow(_SQL["mark_dropped"], tenant, graph))
+    async def mark_dropped(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> GraphRow | None:
+        """Let nobody find the graph; return its row if there is one, also when it was marked before. incarnation: only
+        if it is this one.
+        """
+        return _row(await self._pool.fetchrow(_SQL["mark_dropped"], tenant, graph, incarnation))
 
     async def delete(self, row: GraphRow) -> None:
         """Forget a graph that is marked as dropped and that its shard has no more."""

@@ -33,6 +33,14 @@ WHERE NOT EXISTS (
 )
 ORDER BY asked.number
 
+-- name: list_left
+-- What moves of earlier lives of a name have yet to drop at the shard of its row ($3: the life). A name has one row: as long
+-- as this life has it, every other one is over.
+SELECT m.tenant, m.graph, m.incarnation, m.generation
+FROM graphs AS g JOIN graph_moves AS m ON m.tenant = g.tenant AND m.graph = g.graph
+WHERE g.tenant = $1 AND g.graph = $2 AND g.incarnation = $3
+  AND m.ended_at IS NULL AND m.incarnation <> g.incarnation AND m.source = g.shard
+
 -- name: list_graphs
 -- A tenant's graphs after a name, in the order of names, but for those that are being dropped.
 SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
@@ -62,8 +70,8 @@ WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state <> 'dropping'
 RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
 
 -- name: mark_dropped
--- From here on nobody finds it.
-UPDATE graphs SET state = 'dropping' WHERE tenant = $1 AND graph = $2
+-- From here on nobody finds it. $3: this life only.
+UPDATE graphs SET state = 'dropping' WHERE tenant = $1 AND graph = $2 AND ($3::uuid IS NULL OR incarnation = $3::uuid)
 RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
 
 -- name: delete_graph

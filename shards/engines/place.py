@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from argosy.errors import GraphFileError, ShardBusyError, WrongOwnerError
+from argosy.errors import GraphDroppedError, GraphFileError, ShardBusyError, WrongOwnerError
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.shards.engines.connection import open_file, told
 from argosy.shards.engines.folder import Folder, incarnation_of
@@ -12,7 +12,7 @@ from argosy.shards.engines.meta import Meta
 def is_missing(folder: Folder, ref: GraphRef) -> bool:
     """Return whether the graph may be made; not, if it is here. Raises WrongOwnerError when it must not be made."""
     if folder.is_dropped(ref.incarnation, ref.generation):
-        raise WrongOwnerError("the graph was dropped")
+        raise GraphDroppedError("the graph was dropped")
     if folder.is_leaving(ref.incarnation):
         raise ShardBusyError("the graph is still read as it was when it was dropped")
     path = folder.path_of(ref)

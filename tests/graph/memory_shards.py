@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from argosy.errors import (
     GraphDeadlineError,
+    GraphDroppedError,
     GraphFileError,
     GraphInputError,
     InternalError,
@@ -174,9 +175,10 @@ class MemoryShard(Transport):
     async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
         def effect() -> None:
             file = self.meant.files.get(GraphName(ref.tenant, ref.graph))
-            is_dropped = ref.generation <= self._folder.dropped.get(ref.incarnation, -1)
-            if is_dropped or (file and file.ref.incarnation != ref.incarnation):
-                raise WrongOwnerError("dropped here, or another one is here")
+            if ref.generation <= self._folder.dropped.get(ref.incarnation, -1):
+                raise GraphDroppedError("dropped here")
+            if file and file.ref.incarnation != ref.incarnation:
+                raise WrongOwnerError("another one is here")
             self._folder.files.setdefault(GraphName(ref.tenant, ref.graph), File(ref))
 
         await self.call("create", effect, is_write=True)

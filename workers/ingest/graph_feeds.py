@@ -25,6 +25,7 @@ from argosy.errors import (
     GraphFileError,
     GraphMissingError,
     GraphNotFoundError,
+    GraphTakenError,
     InternalError,
     KeyExpiredError,
     ShardUnavailableError,
@@ -225,7 +226,7 @@ class GraphFeeds:
         self._wait_s = min(max(_WAIT_S_MIN, self._wait_s * 2), self._wait_s_max)
         self.delay_s = random.uniform(0.5, 1.0) * self._wait_s
         if not isinstance(error, StoreUnavailableError):  # while Postgres is away, nothing can be said of jobs either
-            is_broken = isinstance(error, GraphFileError | GraphMissingError | InternalError)
+            is_broken = isinstance(error, GraphFileError | GraphMissingError | GraphTakenError | InternalError)
             self._waits(WaitsFor.OPERATOR if is_broken else WaitsFor.SHARD, error)
         return Next.PAUSE
 

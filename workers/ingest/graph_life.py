@@ -4,15 +4,18 @@ A job's row is younger than its graph's. So, of a record whose graph has no row:
 - Its job has a row: the graph was dropped. So it was when another life has the name, or its row says that it is
   dropped. The row of a job that was erased has no tenant, and has ended.
 - Its job has none: the database went back to before both, and the log did not. The graph is made again, in the life
-  that the record names; what else was lost with it comes again with the records.
+  that the record names; what else was lost with it comes again with the records. It was dropped before, when its shard
+  says so. When its shard has another life of the name, of which the database does not know either, nobody can tell
+  which of them is the older one: the records wait for an operator (`argosy shards orphans`).
 """
 
+from contextlib import suppress
 from enum import Enum
 
 import structlog
 
 from argosy import telemetry
-from argosy.errors import GraphTakenError
+from argosy.errors import GraphNotFoundError, GraphTakenError
 from argosy.graph.graphs import Graphs
 from argosy.store.graph import Directory, GraphRowState
 from argosy.store.ingest import Jobs
@@ -45,7 +48,12 @@ class GraphLives:
             return Life.GONE
         try:
             made = await self._graphs.create(feed.tenant, feed.graph, incarnation=feed.incarnation)
-        except GraphTakenError:  # its shard has dropped this life
+        except GraphTakenError as error:
+            if not error.is_dropped:
+                raise  # what is in its place may be older than it: nobody but an operator can tell
+            # Its shard has dropped this life: the row that was made for it would keep its name from others.
+            with suppress(GraphNotFoundError):
+                await self._graphs.drop(feed.tenant, feed.graph, feed.incarnation)
             return Life.GONE
         if made.incarnation != feed.incarnation:  # somebody else was faster, with another one
             return Life.GONE

@@ -156,7 +156,7 @@ class _Flow:
 
 
 def _has_all(received: Received, last: CopyPart, *, is_tail: bool) -> bool:
-    """Whether the target has all that leads up to the last part: then it does not matter how the source's stream ended."""
+    """Whether the target has all that leads up to the last part: then it does not matter how the source ended."""
     return received.tail_size_bytes >= last.size_bytes if is_tail else received.is_whole
 
 

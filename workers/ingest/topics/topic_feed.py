@@ -15,6 +15,7 @@ from argosy.errors import (
     GraphDeadlineError,
     GraphFileError,
     GraphMissingError,
+    GraphTakenError,
     OutcomeUnknownError,
     UnavailableError,
 )
@@ -108,7 +109,7 @@ class TopicFeed:
                     fed = await self._graph.ingest(batch)
                 self._notes.waits(self.partition, WaitsFor.NOTHING)
                 return fed
-            except (GraphMissingError, GraphFileError):
+            except (GraphMissingError, GraphTakenError, GraphFileError):
                 self._notes.waits(self.partition, WaitsFor.OPERATOR)
             except (UnavailableError, GraphDeadlineError, OutcomeUnknownError):
                 self._notes.waits(self.partition, WaitsFor.SHARD)
