@@ -156,6 +156,8 @@ def shown_orphan(orphan: Orphan) -> Shown:
         "shard": str(orphan.shard.member_id),
         "endpoint": orphan.shard.endpoint,
         "incarnation": str(orphan.ref.incarnation),
+        "generation": orphan.ref.generation,
+        "moved_to": orphan.moved_to,
         "nodes": orphan.stats.node_count,
         "edges": orphan.stats.edge_count,
         "size_bytes": orphan.stats.size_bytes,

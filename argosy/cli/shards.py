@@ -122,7 +122,9 @@ def orphans(
     drop: Annotated[bool, typer.Option("--drop", help="Drop them, with all that they have.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
 ) -> None:
-    """Show the graphs that shards have and the database does not know, as after it was restored from a backup."""
+    """Show the graphs that shards have and the database does not know, as after it was restored from a backup, and what
+    shards have still of graphs that have moved to others since (moved_to), as after their folders were.
+    """
     from argosy.cli import shard_calls
 
     found = _run(shard_calls.orphans)
@@ -131,7 +133,10 @@ def orphans(
         return
     if not yes:
         typer.confirm(
-            f"All of these {len(found)} graphs will be gone. Nothing brings them back. Go on", abort=True, err=True
+            f"All of these {len(found)} graphs will be gone from these shards; where they have moved to they stay. "
+            "Nothing brings them back. Go on",
+            abort=True,
+            err=True,
         )
     gone = _run(lambda opened: shard_calls.drop_orphans(opened, found))
     typer.echo(f"{gone} dropped", err=True)

@@ -1,10 +1,17 @@
-"""Orphans: graphs that a shard has and of which the directory does not know this life.
+"""Orphans: graphs that a shard has and that nobody can ask for there.
 
 A graph's row is written before its file is made, and goes after its file. So what a shard has listed, and the directory
 does not know afterwards, is of another history of the database: of one that was lost since a backup, or of another
-database. Nobody can ask such a graph, and while it is there no other one gets its name. Nothing drops it by itself.
+database. While it is there no other graph gets its name.
+
+What a shard has of a graph that the directory has elsewhere in a later generation is of before a move, as when the
+shard's folder was put back from a copy. It keeps the graph from coming back to the shard. One in a later generation
+than the directory's is no orphan: then it is the directory that is of before a move.
+
+Nothing drops an orphan by itself.
 """
 
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
@@ -19,9 +26,12 @@ _DROP_S: Final = 30.0  # of one graph, with what is tried again: an operator wai
 
 
 class Orphan(NamedTuple):
+    """moved_to: the endpoint, or id, of the shard that has the graph now; empty: the directory does not know it."""
+
     shard: Member
     ref: GraphRef
     stats: Stats
+    moved_to: str = ""
 
 
 class Orphans:
@@ -38,9 +48,9 @@ class Orphans:
         return [orphan for shard in self._members.all async for orphan in self._of(shard)]
 
     async def drop(self, orphans: Sequence[Orphan]) -> AsyncIterator[Orphan]:
-        """Drop those that the directory does not know now either, and yield each one that is gone."""
+        """Drop those that are orphans now, too, and yield each one that is gone."""
         for orphan in orphans:
-            if await self._directory.unknown([orphan.ref]):
+            if await self._directory.orphaned(orphan.shard.member_id, [orphan.ref]):
                 await self._drop(orphan)
                 yield orphan
 
@@ -55,11 +65,14 @@ class Orphans:
         after: GraphName | None = None
         while (page := await self._page(shard, after)) and page[-1][0] != after:
             listed = {GraphRef(*name, stats.incarnation, stats.generation): stats for name, stats in page}
-            for ref in await self._directory.unknown(list(listed)):
-                yield Orphan(shard, ref, listed[ref])
+            for ref, moved_to in await self._directory.orphaned(shard.member_id, list(listed)):
+                yield Orphan(shard, ref, listed[ref], "" if moved_to is None else self._named(moved_to))
             if len(page) != LIST_MAX:  # more: a shard that knows no pages answers all, and all again
                 return
             after = page[-1][0]
+
+    def _named(self, member_id: uuid.UUID) -> str:
+        return next((each.endpoint for each in self._members.all if each.member_id == member_id), str(member_id))
 
     async def _page(self, shard: Member, after: GraphName | None) -> list[tuple[GraphName, Stats]]:
         line = await self._members.line(shard.member_id)

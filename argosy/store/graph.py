@@ -110,11 +110,15 @@ class Directory:
     async def find(self, tenant: str, graph: str) -> GraphRow | None:
         return _row(await self._pool.fetchrow(_SQL["find_graph"], tenant, graph))
 
-    async def unknown(self, refs: Sequence[GraphRef]) -> builtins.list[GraphRef]:
-        """Return those of these graphs that have no row with this incarnation, whatever its state."""
-        tenants, graphs, incarnations = zip(*(ref[:3] for ref in refs), strict=True) if refs else ((), (), ())
-        rows = await self._pool.fetch(_SQL["unknown_graphs"], tenants, graphs, incarnations)
-        return [refs[row[0] - 1] for row in rows]
+    async def orphaned(
+        self, shard: uuid.UUID, refs: Sequence[GraphRef]
+    ) -> builtins.list[tuple[GraphRef, uuid.UUID | None]]:
+        """Return those of these graphs, which a shard has, that nobody asks for there, each with the shard that has it
+        in a later generation; None: no row has this incarnation, whatever its state.
+        """
+        tenants, graphs, lives, generations = zip(*refs, strict=True) if refs else ((), (), (), ())
+        rows = await self._pool.fetch(_SQL["list_orphaned"], tenants, graphs, lives, generations, shard)
+        return [(refs[number - 1], moved_to) for number, moved_to in rows]
 
     async def left_behind(self, row: GraphRow) -> builtins.list[GraphRef]:
         """Return what moves of earlier lives of the name have yet to drop at the shard of the row. Those lives are

@@ -24,13 +24,17 @@ SELECT g.tenant, g.graph, g.incarnation, g.shard, g.generation, g.state, g.sessi
                  AND m.state NOT IN ('planned', 'activated')) AS is_moving
 FROM graphs AS g WHERE g.tenant = $1 AND g.graph = $2
 
--- name: unknown_graphs
--- Those of some lives of graphs that have no row.
-SELECT asked.number FROM unnest($1::text[], $2::text[], $3::uuid[]) WITH ORDINALITY AS asked (tenant, graph, incarnation, number)
-WHERE NOT EXISTS (
-  SELECT 1 FROM graphs AS g
-  WHERE g.tenant = asked.tenant AND g.graph = asked.graph AND g.incarnation = asked.incarnation
-)
+-- name: list_orphaned
+-- Those of some graphs that a shard ($5) has which nobody asks for there, with where they are: lives that have no row
+-- (NULL), and lives that are on another shard in a later generation. Not what a move has yet to drop there.
+SELECT asked.number, g.shard
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) WITH ORDINALITY AS asked (tenant, graph, incarnation, generation, number)
+LEFT JOIN graphs AS g ON g.tenant = asked.tenant AND g.graph = asked.graph AND g.incarnation = asked.incarnation
+WHERE (g.shard IS NULL OR g.shard <> $5::uuid AND asked.generation < g.generation)
+  AND NOT EXISTS (
+    SELECT 1 FROM graph_moves AS m
+    WHERE m.tenant = asked.tenant AND m.graph = asked.graph AND m.incarnation = asked.incarnation
+      AND m.source = $5::uuid AND m.ended_at IS NULL)
 ORDER BY asked.number
 
 -- name: list_left

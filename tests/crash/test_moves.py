@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from argosy import crash_points
 from argosy.errors import WrongOwnerError
+from argosy.graph.facts import GraphState
+from argosy.graph.ops import UpsertNode
 from argosy.graph.placement import place
 from argosy.store.move import MoveState
 from tests.checker.graph_log import Traffic
@@ -32,6 +35,15 @@ async def made(moving: Moving, count: int) -> list[str]:
     for each in names:
         await moving.graphs.create(TENANT, each)
     return names
+
+
+async def made_on_source(moving: Moving) -> str:
+    """A graph on the first of two shards, which are named `source` and `target`."""
+    await moving.seed("source", "target")
+    (name,) = await made(moving, 1)
+    if not await moving.graphs_of("source"):
+        moving.shards["source"], moving.shards["target"] = moving.shards["target"], moving.shards["source"]
+    return name
 
 
 async def test_shards_come_and_go_under_writers_and_readers(moving: Moving) -> None:
@@ -73,10 +85,7 @@ async def test_shards_come_and_go_under_writers_and_readers(moving: Moving) -> N
 async def test_whoever_is_killed_in_whatever_state_no_write_is_lost_and_no_read_is_old(
     moving: Moving, point: str, victim: str
 ) -> None:
-    await moving.seed("source", "target")
-    (name,) = await made(moving, 1)
-    if not await moving.graphs_of("source"):
-        moving.shards["source"], moving.shards["target"] = moving.shards["target"], moving.shards["source"]
+    name = await made_on_source(moving)
     traffic = Traffic(moving.graphs, TENANT, [name], pause_s=0.01, readers=2)
     traffic.start()
     await traffic.until_written(10)
@@ -102,10 +111,7 @@ async def test_whoever_is_killed_in_whatever_state_no_write_is_lost_and_no_read_
 @pytest.mark.slow
 async def test_the_old_shard_that_comes_back_with_its_files_serves_nothing(moving: Moving) -> None:
     """It was killed before it dropped the graph, and nobody tells it so for a while."""
-    await moving.seed("source", "target")
-    (name,) = await made(moving, 1)
-    if not await moving.graphs_of("source"):
-        moving.shards["source"], moving.shards["target"] = moving.shards["target"], moving.shards["source"]
+    name = await made_on_source(moving)
     traffic = Traffic(moving.graphs, TENANT, [name], pause_s=0.01, readers=2)
     traffic.start()
     await traffic.until_written(5)
@@ -128,6 +134,34 @@ async def test_the_old_shard_that_comes_back_with_its_files_serves_nothing(movin
 
     assert await moving.files("source") == []
     await traffic.assert_all_there()
+
+
+async def test_a_folder_of_before_a_move_is_rid_of_what_has_moved(moving: Moving, tmp_path: Path) -> None:
+    """It was put back from a copy, as after its disk was lost."""
+    name = await made_on_source(moving)
+    graph, source = moving.graphs.of(TENANT, name), moving.shards["source"]
+    await graph.apply([UpsertNode(id="ada", label="Person")])
+    source.process.kill()
+    await asyncio.to_thread(shutil.copytree, source.folder, tmp_path / "copy")
+    await asyncio.to_thread(source.start)
+    await moving.ask_move(name, "target")
+    moving.maintain()
+    await moving.until_settled()
+    _, before = await moving.argosy("shards", "orphans")
+    source.process.kill()
+    await asyncio.to_thread(shutil.rmtree, source.folder)
+    await asyncio.to_thread(shutil.copytree, tmp_path / "copy", source.folder)
+    await asyncio.to_thread(source.start)
+
+    left = await moving.files("source")
+    shown, said = await moving.argosy("shards", "orphans")
+    dropped, _ = await moving.argosy("shards", "orphans", "--drop", "--yes")
+
+    assert "incarnation" not in before
+    assert (left, shown, dropped) == ([(name, GraphState.ACTIVE)], 0, 0)
+    assert f'"moved_to": "{moving.shards["target"].endpoint}"' in said
+    assert (await moving.files("source"), await moving.files("target")) == ([], [(name, GraphState.ACTIVE)])
+    assert None not in await graph.get_nodes(["ada"])
 
 
 @pytest.mark.slow
