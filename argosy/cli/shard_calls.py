@@ -16,7 +16,17 @@ from argosy.graph.facts import GraphName
 from argosy.graph.orphans import Orphan, Orphans
 from argosy.store.graph import ShardCounted, ShardRow
 from argosy.store.leader import list_leaders
-from argosy.store.move import Move, MovesOfShard, MoveState, Plan, list_moves, list_placed, list_plans, moves_of_shards
+from argosy.store.move import (
+    Move,
+    MovesOfShard,
+    MoveState,
+    Plan,
+    list_moves,
+    list_placed,
+    list_plans,
+    moves_of_shards,
+    reason_of,
+)
 from argosy.store.shards import Added, Asked, Removal, ShardChanges
 
 _ANSWER_S: Final = 10.0  # for a shard that was started just now
@@ -189,7 +199,6 @@ async def _row_of(opened: Opened, shard: str) -> ShardRow:
 async def _shown_shard(opened: Opened, counted: ShardCounted, moves: MovesOfShard, plans: Sequence[Plan]) -> Shown:
     shard = counted.shard
     line = await opened.members.line(shard.member_id)
-    draining = next((each for each in plans if each.shard == shard.member_id), None)
     return {
         "member_id": str(shard.member_id),
         "endpoint": shard.endpoint,
@@ -198,7 +207,7 @@ async def _shown_shard(opened: Opened, counted: ShardCounted, moves: MovesOfShar
         "coming": moves.coming,
         "going": moves.going,
         "is_up": line.is_up,
-        "reason": line.reason or line.fault or (draining.blocked if draining else "") or moves.waits_for,
+        "reason": reason_of(shard.member_id, line.why_not, moves, plans),
         "added_at": shard.added_at.isoformat(),
     }
 

@@ -81,6 +81,10 @@ class Graphs:
         """Whether a shard answered when this process asked it last; None: it has not asked it yet."""
         return self._members.is_up(member_id)
 
+    def why_not(self, member_id: uuid.UUID) -> str:
+        """Why a shard did not answer when this process asked it last; empty: it did, or was not asked yet."""
+        return self._members.why_not(member_id)
+
     async def create(
         self,
         tenant: str,

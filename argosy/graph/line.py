@@ -98,6 +98,11 @@ class Line:
         self._retries = telemetry.SHARD_RETRIES.labels(endpoint=endpoint)
         self._opened = telemetry.SHARD_BREAKER_OPENED.labels(endpoint=endpoint)
 
+    @property
+    def why_not(self) -> str:
+        """Why the shard cannot be asked, or did not answer when it was asked last; empty: neither."""
+        return self.reason or self.fault
+
     async def ask(self, work: Work[T], until_s: float, again: Again, *, is_quick: bool = False) -> T:
         """Return what `work` returns, which is called once or, if it may be, several times, until until_s. is_quick: it
         has nothing to compute.

@@ -82,6 +82,11 @@ class Members:
         line = self._lines.get(member_id)
         return None if line is None else line.is_up
 
+    def why_not(self, member_id: uuid.UUID) -> str:
+        """Why a member did not answer when it was asked last; empty: it did, or was not asked yet."""
+        line = self._lines.get(member_id)
+        return "" if line is None else line.why_not
+
     async def line(self, member_id: uuid.UUID) -> Line:
         """Return the line to a member. Raises ShardUnavailableError when there is no such member."""
         if member_id not in self._rows:

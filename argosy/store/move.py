@@ -5,7 +5,7 @@ Raises: StoreUnavailableError, and OwnershipLostError when a leader's term is ov
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -129,6 +129,12 @@ class Planned(NamedTuple):
 
     placed: Placed
     target: uuid.UUID
+
+
+def reason_of(shard: uuid.UUID, fault: str, moves: MovesOfShard, plans: Iterable[Plan]) -> str:
+    """Return why a shard does not answer (fault), or else what its drain or a move to or from it waits for."""
+    blocked = next((each.blocked for each in plans if each.shard == shard), "")
+    return fault or blocked or moves.waits_for
 
 
 async def list_moves(pool: Pool, limit: int) -> list[Move]:

@@ -30,8 +30,8 @@ async function fill(body) {
     const endpoints = new Map(shards.map(({ member_id: id, endpoint }) => [id, endpoint]));
     const named = (id) => endpoints.get(id) ?? id;
     body.replaceChildren(
-      part("Shards", ["Shard", "State", "Graphs", "Coming", "Going", "Answers"], shards, "No shard is a member.", (shard) => [
-        shard.endpoint, shard.state, shard.graphs, shard.coming, shard.going, answers(shard.is_up),
+      part("Shards", ["Shard", "State", "Graphs", "Coming", "Going", "Answers", ""], shards, "No shard is a member.", (shard) => [
+        shard.endpoint, shard.state, shard.graphs, shard.coming, shard.going, answers(shard.is_up), shard.reason,
       ]),
       part("Plans", ["Plan", "State", "Moves planned", "Moves open", "Since", ""], plans, "Nothing is planned.", (plan) => [
         plan.shard ? `${plan.kind} ${named(plan.shard)}` : plan.kind, plan.state, plan.planned, plan.open, time(plan.asked_at), plan.blocked,

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import Limit, page_size, strict
 from argosy.gateway.routes.fleet import of_operator
 from argosy.gateway.routes.turns import json_response
+from argosy.graph.graphs import Graphs
 from argosy.store.graph import Directory, ShardCounted, ShardState
 from argosy.store.move import (
     Move,
@@ -25,6 +27,7 @@ from argosy.store.move import (
     list_moves,
     list_plans,
     moves_of_shards,
+    reason_of,
 )
 
 router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
@@ -32,7 +35,8 @@ router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 
 class FleetShard(msgspec.Struct, kw_only=True):
     """A shard. graphs: those that it has; coming, going: open moves to it, and away from it. is_up: whether it answered
-    when this gateway asked it last; null: it has not asked it yet.
+    when this gateway asked it last; null: it has not asked it yet. reason: why it did not, or what its drain or one of
+    these moves waits for; empty: nothing.
     """
 
     member_id: uuid.UUID
@@ -42,6 +46,7 @@ class FleetShard(msgspec.Struct, kw_only=True):
     coming: int
     going: int
     is_up: bool | None
+    reason: str
     added_at: datetime
 
 
@@ -102,10 +107,7 @@ async def get_shards(request: Request) -> Response:
         Directory(state.pool).count(), moves_of_shards(state.pool), list_plans(state.pool)
     )
     none = MovesOfShard(0, 0)
-    shards = [
-        _shown(each, moves.get(each.shard.member_id, none), is_up=state.graphs.is_shard_up(each.shard.member_id))
-        for each in counted
-    ]
+    shards = [_shown(each, moves.get(each.shard.member_id, none), plans, state.graphs) for each in counted]
     return json_response(FleetShardList(shards=shards, plans=[_shown_plan(each) for each in plans]))
 
 
@@ -117,7 +119,7 @@ async def get_moves(request: Request, limit: Limit = None) -> Response:
     return json_response(FleetMoveList(moves=[_shown_move(each) for each in rows]))
 
 
-def _shown(counted: ShardCounted, moves: MovesOfShard, *, is_up: bool | None) -> FleetShard:
+def _shown(counted: ShardCounted, moves: MovesOfShard, plans: Sequence[Plan], graphs: Graphs) -> FleetShard:
     shard = counted.shard
     return FleetShard(
         member_id=shard.member_id,
@@ -126,7 +128,8 @@ def _shown(counted: ShardCounted, moves: MovesOfShard, *, is_up: bool | None) ->
         graphs=counted.graphs,
         coming=moves.coming,
         going=moves.going,
-        is_up=is_up,
+        is_up=graphs.is_shard_up(shard.member_id),
+        reason=reason_of(shard.member_id, graphs.why_not(shard.member_id), moves, plans),
         added_at=shard.added_at,
     )
 

@@ -148,4 +148,4 @@ class TwoShards:
     async def _fault_of(self, line: Line) -> str:
         if await line.look(_LOOK_S):
             return ""
-        return f"shard {line.member.endpoint}: {line.reason or line.fault or 'it does not answer'}"
+        return f"shard {line.member.endpoint}: {line.why_not or 'it does not answer'}"
