@@ -36,7 +36,8 @@ POINTS: Final = (
     # Each of these: a shard did what a step of a move asks for, and the row does not say so.
     *("move_sealed", "move_landed", "move_retired", "move_activated", "move_dropped", "move_reopened"),
     # Each of these: the row of a move says so, and the next step was not begun.
-    *("move_sealed_noted", "move_landed_noted", "move_retired_noted", "move_switched_noted", "move_activated_noted"),
+    *("move_copying_noted", "move_sealed_noted", "move_landed_noted", "move_retired_noted", "move_switched_noted"),
+    *("move_activated_noted", "move_done_noted", "move_aborting_noted", "move_aborted_noted"),
     "erase_forgot",  # a shard has forgotten what turns wrote; nothing is noted
     "erase_scrubbed",  # some turns are erased, and others may be left
     "erase_unfed",  # a shard has forgotten what jobs of turns brought; the jobs are still there

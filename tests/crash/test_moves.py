@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from argosy import crash_points
 from argosy.errors import WrongOwnerError
 from argosy.graph.facts import GraphState
 from argosy.graph.ops import UpsertNode
@@ -18,8 +17,7 @@ from argosy.store.move import MoveState
 from tests.checker.graph_log import Traffic
 from tests.harness.fleet import Fleet
 from tests.moves.moving import TENANT, Moving, opened
-
-POINTS = [each for each in crash_points.POINTS if each.startswith("move_") and each != "move_reopened"]
+from tests.moves.points import BACK, CUT_OFF, POINTS
 
 pytestmark = pytest.mark.parametrize("log_name", ["postgres"])
 
@@ -91,8 +89,9 @@ async def test_whoever_is_killed_in_whatever_state_no_write_is_lost_and_no_read_
     await traffic.until_written(10)
     await moving.ask_move(name, "target")
 
-    doomed = moving.maintain(crash_at=point)
-    assert await asyncio.to_thread(doomed.wait_dead, 30) == -9
+    for each in [CUT_OFF, point] if point in BACK else [point]:
+        doomed = moving.maintain(crash_at=each)
+        assert await asyncio.to_thread(doomed.wait_dead, 30) == -9
     if victim != "leader":
         moving.shards[victim].process.kill()
     moving.maintain()

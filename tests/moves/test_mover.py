@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from argosy import crash_points
 from argosy.errors import ArgosyError, GraphNotFoundError, OwnershipLostError, WrongOwnerError
 from argosy.graph.copies import CopySums
 from argosy.graph.facts import GraphRef, GraphState, WriteKey
@@ -16,9 +15,7 @@ from argosy.store.graph import GraphRow
 from argosy.store.move import MoveState
 from tests.graph.memory_shards import Fault
 from tests.moves.conftest import Fleet, Led, ids_of
-
-POINTS = [each for each in crash_points.POINTS if each.startswith("move_")]
-FORWARD = [each for each in POINTS if each != "move_reopened"]
+from tests.moves.points import BACK, CUT_OFF, FORWARD
 
 
 def some(points: Sequence[str], *quick: str) -> list[Any]:
@@ -26,6 +23,8 @@ def some(points: Sequence[str], *quick: str) -> list[Any]:
     return [each if each in quick else pytest.param(each, marks=pytest.mark.slow) for each in points]
 
 
+# Of a move that is not sealed yet, or that has ended, nothing may come late.
+LATE = [each for each in FORWARD if each not in ("move_copying_noted", "move_copied", "move_sealed", "move_done_noted")]
 # Those at which the graph's writers wait, and the target's death gives the move up.
 STALLED = ["move_sealed_noted", "move_landed", "move_landed_noted", "move_retired", "move_retired_noted"]
 KEY = WriteKey("k", 0)
@@ -102,6 +101,32 @@ async def test_a_move_of_which_a_shard_is_killed_is_carried_on_or_given_up(
     assert [each for each in await fleet.states() if each not in (MoveState.DONE, MoveState.ABORTED)] == []
 
 
+@pytest.mark.parametrize("victim", ["leader", "one", "two"])
+@pytest.mark.parametrize("point", some(BACK, "move_reopened"))
+async def test_a_move_that_is_being_given_up_is_made_anew_whoever_is_killed_then(
+    fleet: Fleet, point: str, victim: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await fleet.graph_on("one", "ada", "bob")
+    await fleet.ask_move(row, "two")
+    await (await fleet.leader()).tick_until(CUT_OFF, monkeypatch)
+    await (await fleet.leader()).tick_until(point, monkeypatch)
+    if victim != "leader":
+        fleet.shards.kill(victim)
+
+    next_one = await fleet.leader()
+    await next_one.tick()
+    assert list(fleet.files(row)) == ["one"] or victim == "leader"
+    if victim != "one":
+        assert await try_to_read(fleet, row), "its source has served it all the time"
+    fleet.shards.down.clear()
+    await fleet.settle(next_one)
+
+    await assert_there(fleet, row, "two", "ada", "bob")
+    states = await fleet.states()
+    assert (states.count(MoveState.DONE), set(states)) == (1, {MoveState.DONE, MoveState.ABORTED})
+    assert not any(folder.copied.landings for folder in fleet.shards.folders.values())
+
+
 async def try_to_read(fleet: Fleet, row: GraphRow) -> bool:
     try:
         return None not in await (await fleet.gateway()).of("acme", row.graph).get_nodes(["ada"], deadline_s=0.3)
@@ -140,7 +165,7 @@ async def test_a_graph_that_is_dropped_in_a_move_is_gone_everywhere(
     [
         ("move_retired", False),
         ("move_sealed_noted", True),
-        *(pytest.param(each, False, marks=pytest.mark.slow) for each in FORWARD[2:] if each != "move_retired"),
+        *(pytest.param(each, False, marks=pytest.mark.slow) for each in LATE if each != "move_retired"),
     ],
 )
 async def test_late_calls_of_a_deposed_leader_change_nothing(

@@ -4,16 +4,14 @@ import uuid
 
 import pytest
 
-from argosy import crash_points
 from argosy.clock import SystemClock
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.graph.orphans import Orphans
 from argosy.store.graph import GraphRow
 from tests.graph.memory_shards import File
 from tests.moves.conftest import Fleet
+from tests.moves.points import BACK, CUT_OFF, POINTS
 from tests.moves.test_mover import assert_there
-
-POINTS = [each for each in crash_points.POINTS if each.startswith("move_") and each != "move_reopened"]
 
 
 async def opened(fleet: Fleet) -> Orphans:
@@ -100,6 +98,8 @@ async def test_in_no_state_of_a_move_anything_of_it_is_an_orphan(
 ) -> None:
     row = await fleet.graph_on("one", "ada")
     await fleet.ask_move(row, "two")
+    if point in BACK:
+        await (await fleet.leader()).tick_until(CUT_OFF, monkeypatch)
     await (await fleet.leader()).tick_until(point, monkeypatch)
 
     assert await found(fleet) == []

@@ -75,6 +75,7 @@ class MoveRow:
         if not await self._moves.abort(self.move, is_target_dirty=True, again_s=None if is_over else self._pause_s):
             await self._read_again()
             return False
+        crash_points.reach("move_aborted_noted")
         telemetry.MOVES_ENDED.labels(outcome="aborted").inc()
         log.warning(telemetry.MOVE_ABORTED, **self.named, why=self._given_up, is_tried_again=not is_over)
         self.move = self.move._replace(state=MoveState.ABORTED)
