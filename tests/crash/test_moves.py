@@ -135,6 +135,27 @@ async def test_the_old_shard_that_comes_back_with_its_files_serves_nothing(movin
     await traffic.assert_all_there()
 
 
+async def test_the_name_of_a_graph_that_was_dropped_in_a_move_is_free_where_its_file_is_still(moving: Moving) -> None:
+    name = await made_on_source(moving)
+    graph = moving.graphs.of(TENANT, name)
+    await graph.apply([UpsertNode(id="ada", label="Person")])
+    await moving.ask_move(name, "target")
+    doomed = moving.maintain(crash_at="move_activated_noted")
+    assert await asyncio.to_thread(doomed.wait_dead, 30) == -9
+    await moving.graphs.drop(TENANT, name)
+    assert await moving.files("source") == [(name, GraphState.RETIRED)]
+
+    await moving.graphs.create(TENANT, name)
+    await graph.apply([UpsertNode(id="bob", label="Person")])
+    moving.maintain()
+    await moving.until_settled()
+
+    assert (await moving.files("source"), await moving.files("target")) == ([(name, GraphState.ACTIVE)], [])
+    ada, bob = await graph.get_nodes(["ada", "bob"])
+    assert ada is None
+    assert bob is not None
+
+
 async def test_a_folder_of_before_a_move_is_rid_of_what_has_moved(moving: Moving, tmp_path: Path) -> None:
     """It was put back from a copy, as after its disk was lost."""
     name = await made_on_source(moving)
