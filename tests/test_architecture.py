@@ -39,6 +39,12 @@ def _modules() -> Iterator[tuple[str, str]]:
                 yield str(path.relative_to(ROOT)), path.read_text()
 
 
+@pytest.fixture(scope="module")
+def trees() -> dict[str, ast.Module]:
+    """The modules, read once for all tests."""
+    return {name: ast.parse(text) for name, text in _modules()}
+
+
 def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Attribute]]:
     """Dotted names that are used: `time.monotonic`, `os.environ`."""
     for node in ast.walk(tree):
@@ -70,10 +76,10 @@ def test_proto_holds_sources_only() -> None:
     assert [str(path) for path in (ROOT / "proto").rglob("*.py")] == []
 
 
-def test_sql_is_in_sql_files() -> None:
+def test_sql_is_in_sql_files(trees: dict[str, ast.Module]) -> None:
     found = []
-    for name, text in _modules():
-        for node in ast.walk(ast.parse(text)):
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value):
                 found.append(f"{name}:{node.lineno}")
     assert found == []
@@ -94,11 +100,11 @@ def test_the_search_for_sql_sees_statements_and_not_sentences(text: str, is_sql:
     assert bool(SQL.search(text)) is is_sql
 
 
-def test_the_environment_is_read_in_one_place() -> None:
+def test_the_environment_is_read_in_one_place(trees: dict[str, ast.Module]) -> None:
     found = [
         f"{name}:{node.lineno}"
-        for name, text in _modules()
-        for used, node in _calls(ast.parse(text))
+        for name, tree in trees.items()
+        for used, node in _calls(tree)
         if used in ("os.environ", "os.getenv", "os.environb") and name not in ENVIRONMENT_READERS
     ]
     assert found == []
@@ -108,32 +114,31 @@ def _is_pause_of_nothing(call: ast.Call) -> bool:
     return bool(call.args) and isinstance(call.args[0], ast.Constant) and call.args[0].value == 0
 
 
-def test_channels_to_our_own_processes_are_opened_in_one_place() -> None:
+def test_channels_to_our_own_processes_are_opened_in_one_place(trees: dict[str, ast.Module]) -> None:
     """There proxies of the environment are left alone, and forked children do not keep the sockets."""
     found = {
         name
-        for name, text in _modules()
-        for node in ast.walk(ast.parse(text))
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in ("insecure_channel", "secure_channel")
     }
     assert found == {"argosy/rpc/channel.py"}
 
 
-def test_channels_are_used_where_every_message_is_signed_both_ways() -> None:
+def test_channels_are_used_where_every_message_is_signed_both_ways(trees: dict[str, ast.Module]) -> None:
     found = {
         name
-        for name, text in _modules()
-        for node in ast.walk(ast.parse(text))
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Name) and node.id == "open_channel"
     }
     assert found == {"argosy/rpc/peer.py", "argosy/rpc/call_client.py"}
 
 
-def test_time_is_injected() -> None:
+def test_time_is_injected(trees: dict[str, ast.Module]) -> None:
     watched = {"time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.sleep", "asyncio.sleep"}
     found = []
-    for name, text in _modules():
-        tree = ast.parse(text)
+    for name, tree in trees.items():
         yields = {id(call.func) for call in ast.walk(tree) if isinstance(call, ast.Call) and _is_pause_of_nothing(call)}
         found += [
             f"{name}:{node.lineno} {used}"
@@ -200,22 +205,21 @@ def _changed(tree: ast.AST, names: frozenset[str]) -> Iterator[str]:
             yield found
 
 
-def _slots(text: str, name: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
+def _slots(tree: ast.Module, name: str) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == name:
             for each in node.body:
                 if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "__slots__":
                     yield from ast.literal_eval(each.value)
 
 
-def test_only_a_turn_changes_a_turn_and_only_a_partition_itself() -> None:
-    modules = dict(_modules())
-    names = frozenset(name for path, owner in OWNED_CLASSES.items() for name in _slots(modules[path], owner))
+def test_only_a_turn_changes_a_turn_and_only_a_partition_itself(trees: dict[str, ast.Module]) -> None:
+    names = frozenset(name for path, owner in OWNED_CLASSES.items() for name in _slots(trees[path], owner))
     changed = {
         (path, each)
-        for path, text in modules.items()
+        for path, tree in trees.items()
         if path.startswith("workers/dispatch/") and path not in OWNED_CLASSES
-        for each in _changed(ast.parse(text), names)
+        for each in _changed(tree, names)
     }
     assert {"owned", "moves", "is_void"} <= names
     assert changed == {(path, each) for path, others in OTHERS_THAT_CHANGE.items() for each in others}

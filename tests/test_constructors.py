@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pytest
+
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("argosy", "gateway", "workers", "shards")
 COLLABORATORS_MAX: Final = 7
@@ -63,6 +65,14 @@ def _modules() -> dict[str, ast.Module]:
         for path in sorted((ROOT / package).rglob("*.py"))
         if "_pb2" not in path.name
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten() -> Iterator[None]:
+    """The trees are millions of objects: the garbage collector is not to look at them in the tests that follow."""
+    yield
+    _modules.cache_clear()
+    _given.cache_clear()
 
 
 def _classes(module: ast.Module) -> Iterator[ast.ClassDef]:

@@ -91,6 +91,13 @@ def _defined(tree: ast.AST) -> Iterator[str]:
             yield name
 
 
+def _name_of(function: ast.expr) -> str:
+    """Its last word: to write all of it out would take most of the time."""
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+
+
 def _used(tree: ast.AST) -> Iterator[str]:
     """Yield the private names that code takes from other objects and modules, and those that it patches by name."""
     for node in ast.walk(tree):
@@ -98,7 +105,7 @@ def _used(tree: ast.AST) -> Iterator[str]:
             names = [node.attr] if ast.unparse(node.value) not in _OWN else []
         elif isinstance(node, ast.ImportFrom):
             names = [each.name for each in node.names]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("setattr", "getattr", "delattr"):
+        elif isinstance(node, ast.Call) and _name_of(node.func) in ("setattr", "getattr", "delattr"):
             names = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
         else:
             continue

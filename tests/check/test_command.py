@@ -3,10 +3,12 @@
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from argosy.check.command import check_files
 from tests.check.checking import HEAD, workflow_of, write
 from tests.harness.processes import ARGOSY
 
@@ -26,6 +28,21 @@ def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     )
     assert "Traceback" not in done.stdout + done.stderr
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def run_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """As `run`, in this process: for what a file is found to be, and not for how a command ends."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(*entries: str) -> tuple[int, str, str]:
+        code = check_files(entries, is_json=False)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return check
 
 
 def test_findings_are_lines_as_compilers_write_them_and_exit_code_1(tmp_path: Path) -> None:
@@ -85,10 +102,12 @@ def test_machines_get_one_json_object(tmp_path: Path) -> None:
         (b"x = " + b"-" * 100_000 + b"1", "nested too deeply"),
     ],
 )
-def test_a_file_that_is_no_python_is_one_line_and_exit_code_2(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_is_no_python_is_one_line_and_exit_code_2(
+    tmp_path: Path, run_here: Callable[..., tuple[int, str, str]], content: bytes, words: str
+) -> None:
     (tmp_path / "my.py").write_bytes(content)
 
-    code, output, errors = run(tmp_path, "my.py")
+    code, output, errors = run_here("my.py")
 
     assert (code, output, len(errors.splitlines())) == (2, "", 1), errors
     assert errors.startswith("argosy: my.py: ")
@@ -110,13 +129,15 @@ def test_a_file_that_is_no_python_is_one_line_and_exit_code_2(tmp_path: Path, co
         ("bell\x07.py", "bell\\u0007.py"),
     ],
 )
-def test_what_is_no_file_is_one_line_and_the_others_are_still_looked_at(tmp_path: Path, entry: str, words: str) -> None:
+def test_what_is_no_file_is_one_line_and_the_others_are_still_looked_at(
+    tmp_path: Path, run_here: Callable[..., tuple[int, str, str]], entry: str, words: str
+) -> None:
     (tmp_path / "folder.py").mkdir()
     (tmp_path / "notes.txt").touch()
     (tmp_path / "circle.py").symlink_to("circle.py")
     write(tmp_path, workflow_of("return time.time()", "import time"))
 
-    code, output, errors = run(tmp_path, entry, "my.py")
+    code, output, errors = run_here(entry, "my.py")
 
     assert (code, len(errors.splitlines())) == (2, 1), errors
     assert words in errors
