@@ -32,6 +32,13 @@ _WATCH_POLICY: Final = """
         window.violations.push(`${event.effectiveDirective}: ${event.blockedURI} ${event.sample}`);
     });
 """
+# Those that may be shown with a text. To ask the browser about each of hundreds of elements takes it seconds.
+_WITH_TEXT: Final = """
+    const [selector, text] = arguments;
+    return [...document.querySelectorAll(selector)].filter(
+        (each) => each.textContent.replace(/\\s+/g, " ").includes(text),
+    );
+"""
 
 
 class Browser:
@@ -98,8 +105,8 @@ class Browser:
         """The one that is shown with this text."""
 
         def visible() -> WebElement | None:
-            shown = self.driver.find_elements(By.CSS_SELECTOR, selector)
-            return next((each for each in shown if each.is_displayed() and each.text.strip() == text), None)
+            found = self.driver.execute_script(_WITH_TEXT, selector, text)
+            return next((each for each in found if each.is_displayed() and each.text.strip() == text), None)
 
         self.until(visible, f"{text!r} to click").click()
 
