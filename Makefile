@@ -13,6 +13,9 @@ JOBS ?= 2
 # Every process of a test would compile all of Argosy anew: a third of what starting it costs.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
+# Files in their order: those of a folder share what they start, and the many short ones of tests/unit come late, so that
+# no process ends long before the others.
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 JARS := from argosy.config import default_data_dir; from argosy.local.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
 # Compiled as pip would: a process that may write no bytecode would otherwise compile all of it at each start.
 ADD := $(BIN)/uv pip install --quiet --compile-bytecode
@@ -47,32 +50,32 @@ run: .venv
 test: .venv/installed-dev
 	@sh tests/install_needs.sh
 	@$(BIN)/python -c '$(JARS)'
-	$(BIN)/python -m pytest -m "not slow and not packages" -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not packages" $(SPREAD) $(ARGS)
 
 # Each dependency at work: pydantic-settings, structlog, prometheus, rich, msgspec, jsonpatch (unit), typer and rich
 # (command line), httpx2 (client), fastapi, uvicorn and httptools (gateway), grpc and protobuf (calls, streams), asyncpg
 # (store), confluent-kafka (logs, journey), the embedded PostgreSQL and psutil (in process, processes), apsw, numpy, usearch,
 # kglite, gRPC's health and reflection (shards), all of them but those of shards (journey).
-LOWEST := tests/unit tests/workflow/test_payload.py tests/workflow/test_emit.py \
+LOWEST := tests/journey/test_command_line.py tests/journey/test_emit.py \
+  tests/journey/test_journey.py::test_every_kind_of_step_and_wait_completes \
+  tests/journey/test_journey.py::test_running_suspended_and_queued_turns_can_be_cancelled \
+  tests/logs/test_kafka_admin.py tests/logs/test_kafka_writer.py tests/processes/test_child.py \
   tests/client/test_fleet.py tests/client/test_streams.py tests/client/test_retries.py tests/client/test_in_process.py \
   tests/gateway/test_openapi.py tests/gateway/test_bad_input.py tests/gateway/test_enqueue.py tests/gateway/test_batch.py \
   tests/gateway/test_http_bounds.py tests/gateway/test_metrics.py tests/gateway/stream/test_turn_stream.py \
   tests/dispatch/test_poke_service.py tests/dispatch/stream/test_service.py tests/dispatch/stream/test_signed_streams.py \
   tests/store/test_pool.py tests/store/test_accept.py tests/store/test_session_settings.py \
-  tests/logs/test_kafka_admin.py tests/logs/test_kafka_writer.py tests/processes/test_child.py \
   tests/shards/test_engine.py tests/shards/test_vectors.py tests/shards/test_view.py tests/shards/test_server.py \
-  tests/journey/test_command_line.py tests/journey/test_emit.py \
-  tests/journey/test_journey.py::test_every_kind_of_step_and_wait_completes \
-  tests/journey/test_journey.py::test_running_suspended_and_queued_turns_can_be_cancelled
+  tests/workflow/test_payload.py tests/workflow/test_emit.py tests/unit
 
 lowest: .venv-lowest/installed
 	@sh tests/install_needs.sh
 	@.venv-lowest/bin/python -c '$(JARS)'
-	.venv-lowest/bin/python -m pytest -m "not slow and not packages" -n $(JOBS) --dist loadfile $(LOWEST) $(ARGS)
+	.venv-lowest/bin/python -m pytest -m "not slow and not packages" $(SPREAD) $(LOWEST) $(ARGS)
 	NO_MKDOCS_2_WARNING=1 .venv-lowest/bin/mkdocs build --strict --clean --site-dir .venv-lowest/site
 
 packages: .venv/installed-dev
-	$(BIN)/python -m pytest -m "packages and not slow" -n $(JOBS) --dist loadfile tests/packaging $(ARGS)
+	$(BIN)/python -m pytest -m "packages and not slow" $(SPREAD) tests/packaging $(ARGS)
 
 .venv/installed-docs: .venv/installed-uv
 	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[docs]'
