@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -20,6 +21,8 @@ import structlog
 from argosy import config
 from argosy.local.broker import Broker
 from argosy.local.postgres import EmbeddedPostgres
+from argosy.local.postgres_cluster import make_reachable, unprivileged_account
+from argosy.store.migrate import migrate
 
 # Brokers of tests are young: with Java's quick compiler alone they start sooner.
 # Only once they are warm would they need less CPU without it.
@@ -34,11 +37,17 @@ structlog.configure(
 )
 
 
+def pytest_collection() -> None:
+    """Whatever is imported and made while tests are collected is kept: there is no garbage to look for."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """The garbage collector passes over what was collected here: modules and thousands of tests, all kept to the end.
 
     Otherwise a test that calls for a collection, or looks at everything that is left, would take seconds.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
 
@@ -123,6 +132,10 @@ def any_postgres_dsn(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("postgres_15_dsn" if request.param == "15" else "postgres_dsn"))
 
 
+async def apply_migrations(dsn: str) -> None:
+    await migrate(dsn)
+
+
 def in_thread(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine function to its end from a synchronous fixture, whatever loop this thread has."""
     with ThreadPoolExecutor(1) as executor:
@@ -130,8 +143,10 @@ def in_thread(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @contextlib.contextmanager
-def fresh_database(server_dsn: str) -> Iterator[str]:
-    """A new, empty database on that server; dropped afterwards, whoever is still connected. Yields its DSN."""
+def fresh_database(server_dsn: str, template: str = "template1") -> Iterator[str]:
+    """A new database on that server, empty or a copy of another one; dropped afterwards, whoever is still connected.
+    Yields its DSN.
+    """
     name = f"test_{uuid.uuid4().hex[:12]}"
 
     async def execute(statement: str) -> None:
@@ -141,22 +156,83 @@ def fresh_database(server_dsn: str) -> Iterator[str]:
         finally:
             await connection.close()
 
-    in_thread(lambda: execute(f"CREATE DATABASE {name}"))
+    in_thread(lambda: execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
         yield server_dsn.replace("/postgres", f"/{name}", 1)
     finally:
         in_thread(lambda: execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+@contextlib.contextmanager
+def migrated_template(server_dsn: str) -> Iterator[str]:
+    """The name of a database on that server that was migrated and is never used: to copy it takes a fraction of the
+    time that the migrations take.
+    """
+    with fresh_database(server_dsn) as dsn:
+        in_thread(lambda: apply_migrations(dsn))
+        yield urlsplit(dsn).path.removeprefix("/")
+
+
+@pytest.fixture(scope="session")
+def made_cluster() -> Iterator[Path]:
+    """The folder of an embedded PostgreSQL that was migrated, and that has ended in order."""
+    with open_folder() as path:
+        with EmbeddedPostgres(path / "postgres") as server:
+            in_thread(lambda: apply_migrations(server.dsn))
+        yield path / "postgres"
+
+
 @pytest.fixture
-def database(postgres_dsn: str) -> Iterator[str]:
-    """The DSN of a new, empty database on PostgreSQL 18."""
-    with fresh_database(postgres_dsn) as dsn:
+def make_cluster(made_cluster: Path) -> Callable[[Path], None]:
+    """Puts a copy of it into a data folder: what starts there finds its PostgreSQL as an earlier start left it.
+
+    It takes a fraction of the time of a first start, which other tests are about.
+    """
+
+    def make(data_dir: Path) -> None:
+        folder = data_dir / "postgres"
+        make_reachable(folder, unprivileged_account())
+        subprocess.run(["/bin/cp", "-a", made_cluster / "data", made_cluster / "password", folder], check=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template_18(postgres_dsn: str) -> Iterator[str]:
+    with migrated_template(postgres_dsn) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def template_15(postgres_15_dsn: str) -> Iterator[str]:
+    with migrated_template(postgres_15_dsn) as name:
+        yield name
+
+
+@pytest.fixture
+def database(postgres_dsn: str, template_18: str) -> Iterator[str]:
+    """The DSN of a new database on PostgreSQL 18: migrated, without a row."""
+    with fresh_database(postgres_dsn, template_18) as dsn:
         yield dsn
 
 
 @pytest.fixture
-def any_database(any_postgres_dsn: str) -> Iterator[str]:
-    """The DSN of a new, empty database on PostgreSQL 15 and on 18: the test runs on both."""
+def empty_database(postgres_dsn: str) -> Iterator[str]:
+    """The DSN of a new database on PostgreSQL 18 that was not migrated."""
+    with fresh_database(postgres_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture(params=["15", "18"], ids=["postgres15", "postgres18"])
+def any_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """As `database`, on PostgreSQL 15 and on 18: the test runs on both."""
+    server_dsn = str(request.getfixturevalue("postgres_15_dsn" if request.param == "15" else "postgres_dsn"))
+    with fresh_database(server_dsn, str(request.getfixturevalue(f"template_{request.param}"))) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def any_empty_database(any_postgres_dsn: str) -> Iterator[str]:
+    """As `empty_database`, on PostgreSQL 15 and on 18: the test runs on both."""
     with fresh_database(any_postgres_dsn) as dsn:
         yield dsn

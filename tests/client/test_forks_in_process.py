@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ HOST = """
 """
 
 
-def test_a_forked_child_that_survives_its_program_does_not_keep_the_folder(folder: Path) -> None:
+def test_a_forked_child_that_survives_its_program_does_not_keep_the_folder(
+    folder: Path, make_cluster: Callable[[Path], None]
+) -> None:
+    make_cluster(folder / "data")
     host = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HOST), str(folder / "data")], stdout=subprocess.PIPE, text=True
     )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,10 @@ def test_what_a_killed_script_left_goes_on_when_it_is_run_again(folder: Path) ->
     assert (folder / "notes").read_text() == "ab"
 
 
-async def test_two_of_them_on_one_folder_are_one_clear_error(folder: Path) -> None:
+async def test_two_of_them_on_one_folder_are_one_clear_error(
+    folder: Path, make_cluster: Callable[[Path], None]
+) -> None:
+    make_cluster(folder)
     async with Argosy(workflows=[shouts], data_dir=folder) as first:
         with pytest.raises(
             SettingError, match=rf"^another Argosy \(pid {os.getpid()}\) owns {folder}.*: stop it first$"

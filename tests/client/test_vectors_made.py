@@ -1,5 +1,6 @@
 """Graphs whose vectors a function of the user's makes: in a fleet with a real shard and a real Postgres."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,10 @@ async def writes(ctx: Context, number: int) -> int:
     return await ctx.graph("people").upsert_nodes([{"id": f"n{number}", "label": "Person"}])
 
 
-async def test_what_is_asked_in_other_words_is_found_in_workflows_in_steps_and_over_rest(folder: Path) -> None:
+async def test_what_is_asked_in_other_words_is_found_in_workflows_in_steps_and_over_rest(
+    folder: Path, make_cluster: Callable[[Path], None]
+) -> None:
+    make_cluster(folder)
     async with Argosy(workflows=[asks], data_dir=folder, embedder=f"{TOY}:embed") as here:
         told = await here.run(asks, "medic")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,12 @@ def idle_fleet(folder: Path) -> Iterator[Fleet]:
     finally:
         print(fleet.logs())
         fleet.stop()
+
+
+@pytest.fixture
+def earlier_start(folder: Path, make_cluster: Callable[[Path], None]) -> None:
+    """`up` has run in the fleet's folder before."""
+    make_cluster(folder / "data")
 
 
 def _left_alive(process: Managed, within_s: float = 10.0) -> list[str]:
@@ -64,6 +70,7 @@ async def test_up_killed_with_turns_running_and_suspended_goes_on_with_all_of_th
     await client.judge(disruptions=1)
 
 
+@pytest.mark.usefixtures("earlier_start")
 async def test_up_ends_cleanly_when_it_is_told_to(idle_fleet: Fleet, client: Client) -> None:
     first = idle_fleet.up()
     turn = await client.post("session", "waits", effects=2)
@@ -92,6 +99,7 @@ async def test_up_kills_a_process_that_does_not_end_after_the_time_that_the_sett
     assert _left_alive(up) == []
 
 
+@pytest.mark.usefixtures("earlier_start")
 async def test_up_does_not_start_with_a_workflow_that_cannot_be_loaded(idle_fleet: Fleet) -> None:
     broken = idle_fleet.folder / "broken.py"
     broken.write_text("import no_such_module_at_all\n")
@@ -104,6 +112,7 @@ async def test_up_does_not_start_with_a_workflow_that_cannot_be_loaded(idle_flee
     assert "Traceback" not in output
 
 
+@pytest.mark.usefixtures("earlier_start")
 async def test_up_does_not_start_with_an_embedder_that_cannot_be_loaded(idle_fleet: Fleet) -> None:
     settings = {"EMBEDDER": "tests.harness.toy_embedder:none", "PORT": str(idle_fleet.port)}
     up = idle_fleet.start_process("up", ["up"], idle_fleet.port, settings)
@@ -162,6 +171,7 @@ async def test_up_starts_nothing_for_an_address_that_others_can_reach(idle_fleet
     assert line.startswith("argosy: HOST=0.0.0.0 is not a loopback address")
 
 
+@pytest.mark.usefixtures("earlier_start")
 async def test_a_demonstration_shows_the_events_and_the_results_of_its_turns(idle_fleet: Fleet) -> None:
     demo = idle_fleet.folder / "turns.jsonl"
     demo.write_text(
@@ -182,6 +192,7 @@ async def test_a_demonstration_shows_the_events_and_the_results_of_its_turns(idl
     assert said.index("results") < said.index("try next")
 
 
+@pytest.mark.usefixtures("earlier_start")
 async def test_a_turn_of_a_demonstration_that_is_refused_is_one_line(idle_fleet: Fleet) -> None:
     demo = idle_fleet.folder / "turns.jsonl"
     demo.write_text('{"session": "says", "workflow": "nowhere"}\n')

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,8 +32,9 @@ def log_name() -> str:
 
 
 @pytest.fixture
-def idle_fleet(folder: Path) -> Iterator[Fleet]:
+def idle_fleet(folder: Path, make_cluster: Callable[[Path], None]) -> Iterator[Fleet]:
     """Without a database and a shard of its own: `up` brings both."""
+    make_cluster(folder / "data")
     workflows = f"{WORKFLOWS},{Path(__file__).with_name('graphing.py')}"
     fleet = Fleet(folder, "", "", AGENT_DISPATCH_BACKEND="inline", ARGOSY_WORKFLOWS=workflows)
     try:
@@ -124,6 +126,7 @@ async def test_the_second_conversation_of_the_demonstration_shows_what_the_first
 
 
 async def test_a_demonstration_without_the_extra_for_graphs_says_so_in_one_line_and_runs_on(idle_fleet: Fleet) -> None:
+    shutil.rmtree(idle_fleet.folder / "data")  # a first start, which applies the migrations of graphs all the same
     (idle_fleet.folder / "sitecustomize.py").write_text('import sys\nsys.modules["kglite"] = None\n')
     idle_fleet.environment["PYTHONPATH"] += f":{idle_fleet.folder}"
 

@@ -5,7 +5,6 @@ import uuid
 import asyncpg
 
 from argosy.store.head import Heads
-from argosy.store.migrate import migrate
 from argosy.store.numbered_stream import NumberedStream
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
@@ -15,7 +14,6 @@ _TABLES = ("turns", "events", "inbox", "sessions", "positions", "partitions", "d
 
 
 async def test_a_rehearsal_goes_through_the_real_statements_writes_nothing_and_the_streams_go_on(database: str) -> None:
-    await migrate(database)
     worker_id = uuid.uuid4()
     accepts, flushes = (NumberedStream(database, worker_id, stream, timeout_s=10.0) for stream in (1, 2))
     pool = Pool(database, 8, 10.0)

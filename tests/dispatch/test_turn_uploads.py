@@ -15,7 +15,6 @@ from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, IngestRecord, Line
 from argosy.logs.open import ensure_topic
 from argosy.logs.topic import ingest_topic
 from argosy.store.ingest import Jobs
-from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
 from argosy.workers.dispatch import uploads as uploads_module
 from argosy.workers.dispatch.uploads import Uploads
@@ -24,7 +23,6 @@ from argosy.workers.dispatch.uploads import Uploads
 @pytest.fixture
 async def settings(database: str) -> Settings:
     settings = config.load({"STATE_DB_URI": database, "PAYLOAD_SIZE_BYTES_MAX": "1000000"})
-    await migrate(database)
     await ensure_topic(settings, database, ingest_topic(settings))
     return settings
 

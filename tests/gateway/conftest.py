@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def settings(gateway_dsn: str, tmp_path: Path) -> Settings:
     )
 
 
+@cache
+def document_of(*, has_metrics: bool) -> Document:
+    """What every gateway with these routes answers: it takes longer to write than most tests do."""
+    settings = config.load({}, state_db_uri="postgresql://nowhere/x", gateway_metrics=has_metrics)
+    return Document(create_app(settings).openapi())
+
+
 @asynccontextmanager
 async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a gateway in this process."""
@@ -66,7 +74,7 @@ async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx2.As
             base_url="http://localhost",
             headers={"x-argosy-tenant": tenant},
             timeout=30,
-            event_hooks={"response": [Document(app.openapi()).check]},
+            event_hooks={"response": [document_of(has_metrics=settings.gateway_metrics).check]},
         ) as client,
     ):
         client.state = app.state.gateway  # type: ignore[attr-defined]

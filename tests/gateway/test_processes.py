@@ -81,8 +81,8 @@ def test_a_postgres_that_is_not_there_stops_the_start(start: Start) -> None:
     assert "Postgres cannot be reached" in line
 
 
-def test_a_database_that_was_not_migrated_stops_the_start(start: Start, database: str) -> None:
-    assert "argosy migrate" in said_in_one_line(start(STATE_DB_URI=database))
+def test_a_database_that_was_not_migrated_stops_the_start(start: Start, empty_database: str) -> None:
+    assert "argosy migrate" in said_in_one_line(start(STATE_DB_URI=empty_database))
 
 
 @pytest.mark.slow

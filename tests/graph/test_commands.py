@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,6 @@ from argosy.secret import keys_of
 from argosy.shards.opened import open_engine, open_shard
 from argosy.shards.server import ShardServer
 from argosy.store.graph import Directory
-from argosy.store.migrate import migrate
 from tests.gateway.graph_shard import forget_shards
 
 SECRET: Final = "s" * 32
@@ -181,12 +180,13 @@ async def test_a_shard_that_does_not_answer_is_shown_as_such(fleet: Fleet) -> No
     assert shard["reason"].startswith(f"ShardUnavailableError: {fleet.member.endpoint}: ")
 
 
-async def test_without_an_address_the_postgres_of_up_is_asked_if_it_runs(folder: Path) -> None:
+async def test_without_an_address_the_postgres_of_up_is_asked_if_it_runs(
+    folder: Path, make_cluster: Callable[[Path], None]
+) -> None:
+    make_cluster(folder)
     here = {"ARGOSY_DATA_DIR": str(folder)}
     refused = await argosy("graph", "list", code=1, environment=here)
-    with EmbeddedPostgres(folder / "postgres") as postgres:
-        await migrate(postgres.dsn)
-
+    with EmbeddedPostgres(folder / "postgres"):
         listed = await argosy("graph", "list", environment=here)
 
     assert "STATE_DB_URI is not set" in refused

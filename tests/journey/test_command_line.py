@@ -25,10 +25,10 @@ from tests.harness.terminal import in_terminal
 
 
 @pytest.fixture
-def unprepared(request: pytest.FixtureRequest, log_name: str, database: str, tmp_path: Path) -> Iterator[Fleet]:
+def unprepared(request: pytest.FixtureRequest, log_name: str, empty_database: str, tmp_path: Path) -> Iterator[Fleet]:
     """A fleet whose database is empty and whose topic does not exist."""
     bootstrap = str(request.getfixturevalue("broker")) if log_name == "kafka" else ""
-    fleet = Fleet(tmp_path / "fleet", database, bootstrap)
+    fleet = Fleet(tmp_path / "fleet", empty_database, bootstrap)
     yield fleet
     fleet.stop()
 
@@ -141,7 +141,8 @@ def test_what_cannot_be_done_is_one_line(
     arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["argosy", *arguments])
-    monkeypatch.setattr(log_lines, "set_up_logging", lambda *_: None)  # it would outlive the test
+    for module, name in ((log_lines, "set_up_logging"), (cli, "look_seldom")):
+        monkeypatch.setattr(module, name, lambda *_: None)  # it would outlive the test
     monkeypatch.delenv("STATE_DB_URI", raising=False)
 
     with pytest.raises(SystemExit) as ended:

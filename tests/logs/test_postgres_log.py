@@ -15,7 +15,6 @@ from argosy.logs.postgres_reader import PostgresReader
 from argosy.logs.postgres_writer import PostgresWriter
 from argosy.logs.topic import turns_topic
 from argosy.logs.word import Word
-from argosy.store.migrate import migrate
 from tests.contract.conftest import until
 from tests.harness.hand_clock import AheadClock
 from tests.harness.logs import DROP_TOPIC, ensure_turns
@@ -23,7 +22,6 @@ from tests.harness.logs import DROP_TOPIC, ensure_turns
 
 @pytest.fixture
 async def dsn(any_database: str, postgres_settings: Settings) -> str:
-    await migrate(any_database)
     await ensure_turns(postgres_settings, any_database)
     return any_database
 

@@ -13,7 +13,6 @@ from argosy.ingest import job
 from argosy.log import Entry, Fence, Identity, LogReader
 from argosy.logs.open import ensure_topic, open_admin, open_reader, open_writer
 from argosy.logs.topic import topic_of_lane
-from argosy.store import migrate
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.trim import Trim
@@ -63,7 +62,6 @@ async def trimming(request: pytest.FixtureRequest, database: str) -> AsyncIterat
         environment["KAFKA_BOOTSTRAP_SERVERS"] = str(request.getfixturevalue("broker"))
     settings, lane = config.load(environment), job.LANE if is_of_ingest else LANE
     topic = topic_of_lane(settings, lane)
-    await migrate.migrate(database)
     await ensure_topic(settings, database, topic)
     writer, reader = await open_writer(settings, database, topic), open_reader(settings, database, topic)
     await writer.append([Entry(partition, b"k", b"v") for partition in (0, 1) for _ in range(10)])

@@ -43,10 +43,10 @@ async def emptied(dsn: str) -> str:
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
     tables = [row[0] for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'argosy'")]
-    # Those that refer to others first.
-    for table in sorted(set(tables) - KEPT, key=lambda each: (each != "graphs", each)):
-        await connection.execute(f"DELETE FROM {table}")  # noqa: S608
-    await connection.execute("UPDATE lineages SET restores = 0")
+    # Those that refer to others first; in one call and one commit.
+    filled = sorted(set(tables) - KEPT, key=lambda each: (each != "graphs", each))
+    deletions = [f"DELETE FROM {table}" for table in filled]  # noqa: S608
+    await connection.execute("; ".join([*deletions, "UPDATE lineages SET restores = 0"]))
     await connection.close()
     return dsn
 

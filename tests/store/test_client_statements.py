@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 
 from argosy import ids
-from argosy.store import migrate
 from argosy.store.queries import load_queries
 from argosy.store.session_settings import SESSION_SETTINGS
 
@@ -21,7 +20,6 @@ BUCKET = ids.bucket_of(SESSION_ID)
 @pytest.fixture
 async def backlog(database: str) -> Any:
     """20,000 turns of one session wait, and 20,000 of another have ended; nothing was analyzed."""
-    await migrate.migrate(database)
     connection = await asyncpg.connect(database, server_settings={"search_path": "argosy"})
     for name, status in ((SESSION, "queued"), ("done", "completed")):
         session_id = ids.session_id_of(TENANT, LANE, name)

@@ -40,7 +40,6 @@ DUE = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
 
 @pytest.fixture
 async def connection(any_database: str) -> AsyncIterator[Any]:
-    await migrate(any_database)
     connection = await connect(any_database)
     yield connection
     await connection.close()
@@ -169,20 +168,19 @@ async def test_no_function_has_a_text_that_the_files_do_not_have(connection: Any
 
 
 async def test_functions_are_the_same_after_every_step_from_an_old_schema(
-    any_database: str, database: str, monkeypatch: pytest.MonkeyPatch
+    any_database: str, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await migrate(any_database)
     for through in ("0010", "0031"):
         with monkeypatch.context() as patch:
             patch.setattr(
                 module, "migrations", lambda last=through: [each for each in migrations() if each.name < last]
             )
             patch.setattr(module, "functions", list)
-            await migrate(database)
-    await migrate(database)
+            await migrate(empty_database)
+    await migrate(empty_database)
 
     listed = []
-    for dsn in (any_database, database):
+    for dsn in (any_database, empty_database):
         connection = await connect(dsn)
         listed.append(await connection.fetch(FUNCTIONS))
         await connection.close()

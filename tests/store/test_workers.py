@@ -5,7 +5,6 @@ import uuid
 import asyncpg
 
 from argosy.life import ProcessKind
-from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
 from argosy.store.worker import Workers
 
@@ -13,7 +12,6 @@ from argosy.store.worker import Workers
 async def test_a_worker_that_died_long_ago_is_forgotten_with_its_streams_and_one_that_lives_is_not(
     any_database: str,
 ) -> None:
-    await migrate(any_database)
     pool = Pool(any_database, 2, 5.0)
     dead, alive = uuid.uuid4(), uuid.uuid4()
     for worker_id in (dead, alive):

@@ -23,7 +23,6 @@ from argosy.secret import load_keys
 from argosy.shards.server import ShardServer
 from argosy.store.graph import Directory
 from argosy.store.ingest import NEWEST, JobRow, Jobs, RejectRow
-from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
 from argosy.workers.ingest.topics.topic_readings import TopicReadings
 from tests.gateway.graph_shard import ShardOfTest, graphs_of_worker, shard_served
@@ -190,7 +189,6 @@ async def world(broker: str, database: str, tmp_path: Path) -> AsyncIterator[Wor
         "ENGINE_BREAKER_COOLDOWN": "0.5",
     }
     settings = config.load(environment)
-    await migrate(database)
     async with shard_served(settings, tmp_path / "shard") as shard, graphs_of_worker(settings) as graphs:
         world = World(environment, name, graphs, shard, tmp_path)
         yield world
