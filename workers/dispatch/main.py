@@ -2,16 +2,14 @@
 
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import AsyncIterator
 
-import structlog
-
-from argosy import crash_points, telemetry
+from argosy import crash_points
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import ArgosyError, SettingError, WorkflowError
+from argosy.consuming.worker_process import STOP_SIGNALS, check_database
+from argosy.errors import ArgosyError, WorkflowError
 from argosy.graph.embedder import Embedder
 from argosy.graph.graphs import Graphs, open_graphs
 from argosy.graph.seed import Seed
@@ -19,7 +17,7 @@ from argosy.graph.transports.connect import connect_to_shards
 from argosy.process import fork, garbage
 from argosy.process.ending import BROKEN_CODE, END_S, code_in_flight, end_within
 from argosy.process.parent import watch_parent
-from argosy.store import migrate, preflight, quick_arrays
+from argosy.store import quick_arrays
 from argosy.store.graph import Directory
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool, open_pool
@@ -28,10 +26,6 @@ from argosy.workers.dispatch.aside import stand_aside
 from argosy.workers.dispatch.worker import Worker
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.embedder import load_embedder
-
-log = structlog.get_logger()
-
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None, *, is_strict: bool = False) -> int:
@@ -54,23 +48,20 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None, *, is_strict
 
 
 async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict: bool) -> None:
-    for warning in await preflight.check(dsn):
-        log.warning(telemetry.STORE_WARNING, warning=warning)
-    if missing := await migrate.pending(dsn):
-        raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")
+    await check_database(dsn)
     catalog = Catalog.load(settings.argosy_workflows)
     if catalog.broken:
         if is_strict:
             raise WorkflowError("; ".join(map(str, catalog.broken)))
-        await stand_aside(settings, catalog.broken, _STOP_SIGNALS, parent_fd)
+        await stand_aside(settings, catalog.broken, STOP_SIGNALS, parent_fd)
         return
     embedder = load_embedder(settings)
     async with open_pool(settings, dsn) as pool, _graphs(settings, pool, embedder) as graphs:
         worker = Worker(settings, dsn, catalog, pool, graphs)
         loop = asyncio.get_running_loop()
-        for number in _STOP_SIGNALS:
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, worker.stop)
-        fork.protect(loop, _STOP_SIGNALS)
+        fork.protect(loop, STOP_SIGNALS)
         if parent_fd is not None:
             # When the parent is gone without a word, our Postgres may be gone too: end at once, without a drain.
             watch_parent(parent_fd, lambda: None, 0.0)

@@ -1,28 +1,23 @@
 """The process of `argosy worker ingest`: its checks at the start, its signals, and its end."""
 
-import asyncio
-import signal
 import sys
 
-import structlog
 import uvloop
 
-from argosy import crash_points, telemetry
+from argosy import crash_points
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import ArgosyError, SettingError
+from argosy.consuming.worker_process import check_database, stopping_event
+from argosy.errors import ArgosyError
 from argosy.graph.graphs import open_graphs
 from argosy.graph.seed import Seed
 from argosy.graph.transports.connect import connect_to_shards
 from argosy.process.ending import END_S, code_in_flight, end_within
-from argosy.process.parent import watch_parent
-from argosy.store import migrate, preflight, quick_arrays
+from argosy.store import quick_arrays
 from argosy.store.graph import Directory
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
 from argosy.workers.ingest.worker import Worker
-
-log = structlog.get_logger()
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
@@ -38,15 +33,8 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
 
 
 async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
-    for warning in await preflight.check(dsn):
-        log.warning(telemetry.STORE_WARNING, warning=warning)
-    if missing := await migrate.pending(dsn):
-        raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")
-    if parent_fd is not None:
-        watch_parent(parent_fd, lambda: None, 0.0)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await check_database(dsn)
+    stopping = stopping_event(parent_fd)
     clock = SystemClock()
     connect = connect_to_shards(settings, clock)
     async with open_pool(settings, dsn) as pool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -16,15 +15,14 @@ from argosy.address import http_url
 from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.consuming.process_life import Idle, ProcessLife, ProcessRow
-from argosy.errors import ArgosyError, SettingError
+from argosy.consuming.worker_process import check_database, stopping_event
+from argosy.errors import ArgosyError
 from argosy.graph.members import Members
 from argosy.graph.transport import Connect
 from argosy.graph.transports.connect import connect_to_shards
 from argosy.life import ProcessKind
 from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.ops_server import Answer, OpsServer
-from argosy.process.parent import watch_parent
-from argosy.store import migrate, preflight
 from argosy.store.graph import Directory
 from argosy.store.pool import Pool, open_pool
 from argosy.workers.maintenance.dropping import Dropping
@@ -57,16 +55,8 @@ def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
 
 
 async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
-    # Raises SettingError behind a proxy that pools transactions, where no leader could hold a lock.
-    for warning in await preflight.check(dsn):
-        log.warning(telemetry.STORE_WARNING, warning=warning)
-    if missing := await migrate.pending(dsn):
-        raise SettingError(f"the database lacks migration {missing[0]}: run `argosy migrate`")
-    if parent_fd is not None:
-        watch_parent(parent_fd, lambda: None, 0.0)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await check_database(dsn)  # which refuses a proxy that pools transactions: no leader could hold a lock behind it
+    stopping = stopping_event(parent_fd)
     connect = connect_to_shards(settings, SystemClock())
     async with open_pool(settings, dsn) as pool:
         try:
