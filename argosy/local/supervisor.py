@@ -52,6 +52,11 @@ class ProcessPart:
         code = None if self._child is None else self._child.poll()
         return None if code is None else Ended(f"exit code {code}", code)
 
+    def terminate(self) -> None:
+        """Ask the process to end, and return at once."""
+        if self._child is not None:
+            self._child.terminate()
+
     def stop(self, within_s: float) -> None:
         """Ask the process to end, and kill it after within_s seconds."""
         if self._child is not None:

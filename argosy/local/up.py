@@ -165,12 +165,15 @@ class Tree:
         self._say(f"[red]{part.label} ended ({ended.reason})[/]: started again in {delay_s:g} s")
 
     def _stop_children(self) -> None:
-        """Stop the gateway first, so that no new turns arrive, then the worker, which drains, and the shard, to which
-        it may write until then, last.
+        """Stop the gateway first, so that no new turns arrive, then at once those that work, of which the worker
+        drains, and the shard, to which they may write until then, last.
         """
-        for process in (GATEWAY, INGEST, MAINTENANCE, WORKER, SHARD):
-            if (child := self._children.pop(process, None)) is not None:
+        for processes in ((GATEWAY,), (INGEST, MAINTENANCE, WORKER), (SHARD,)):
+            ending = [child for each in processes if (child := self._children.pop(each, None)) is not None]
+            for child in ending:
                 self._supervisor.forget(child)
+                child.terminate()
+            for child in ending:
                 child.stop(self._settings.stop_s)
 
 
