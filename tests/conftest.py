@@ -23,6 +23,7 @@ from argosy.local.broker import Broker
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import make_reachable, unprivileged_account
 from argosy.store.migrate import migrate
+from tests.harness.shared import Shared
 
 # Brokers of tests are young: with Java's quick compiler alone they start sooner.
 # Only once they are warm would they need less CPU without it.
@@ -35,6 +36,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+# What is ended after the last test: there no test's time runs out while others still use it.
+at_end = contextlib.ExitStack()
 
 
 def pytest_collection() -> None:
@@ -52,9 +57,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
     """What pytest and its plugins do from here on may look at everything again."""
     gc.unfreeze()
+    at_end.close()
 
 
 def find_postgres_15() -> Path | None:
@@ -97,17 +104,23 @@ def folder() -> Iterator[Path]:
         yield path
 
 
+def start_broker(ending: contextlib.ExitStack) -> str:
+    path = ending.enter_context(open_folder())
+    return ending.enter_context(Broker(path, port=0)).bootstrap_servers
+
+
 @pytest.fixture(scope="session")
-def broker() -> Iterator[str]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> str:
     """host:port,… of a real Kafka: KAFKA_BOOTSTRAP_SERVERS when set, else one node of our own.
 
-    Shared by all tests of the session: use topics and groups with names of your own.
+    Shared by all tests of the run, also by those in other processes: use topics and groups with names of your own.
     """
     if configured := config.load().kafka_bootstrap_servers:
-        yield configured
-        return
-    with open_folder() as path, Broker(path, port=0) as started:
-        yield started.bootstrap_servers
+        return configured
+    own = tmp_path_factory.getbasetemp()
+    return Shared(own.parent / "broker" if "PYTEST_XDIST_WORKER" in os.environ else own / "broker").join(
+        start_broker, at_end
+    )
 
 
 @pytest.fixture(scope="session")
