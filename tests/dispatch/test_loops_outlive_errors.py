@@ -57,6 +57,7 @@ from tests.dispatch.joined_parts import (
 from tests.dispatch.known_workers_stub import KnownWorkersStub
 from tests.dispatch.said import Said, settings_of
 from tests.dispatch.test_ownership import Worker
+from tests.harness.hand_clock import AheadClock
 
 KINDS = (
     asyncpg.DataError("bad"),
@@ -112,7 +113,7 @@ class Fails:
         return self(*args, **kwargs)
 
 
-class Soon(SystemClock):
+class Soon(AheadClock):
     """No pause after an error lasts."""
 
     async def sleep(self, delay_s: float) -> None:
@@ -137,7 +138,7 @@ async def returns(context: Context) -> int:
 
 @EACH_KIND
 async def test_sessions_are_read_although_one_cannot_be(error: Exception) -> None:
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), Soon()) as parts:
         bad, good = make_turn(parts.owned[0], "boom"), loaded(uuid.uuid4(), workflow="boom")
         fails = Fails(error, lambda sessions: [head_of(good)] if good.session_id in sessions else [])
 
@@ -168,7 +169,7 @@ def head_of(turn: LoadedTurn) -> Head:
 
 @EACH_KIND
 async def test_heads_are_read_after_reads_that_failed(error: Exception) -> None:
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), Soon()) as parts:
         head = head_of(loaded(uuid.uuid4(), workflow="boom"))
         fails = Fails(error, [head])
         parts.heads.load_heads = fails.asynchronously
@@ -180,7 +181,7 @@ async def test_heads_are_read_after_reads_that_failed(error: Exception) -> None:
 
 @EACH_KIND
 async def test_the_inbox_is_read_after_reads_that_failed(error: Exception) -> None:
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), Soon()) as parts:
         due = parts.heads.due_inbox
         parts.heads.due_inbox = Fails(error, due, times=2)
         turn = loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom", "status": "parked"})
@@ -193,7 +194,7 @@ async def test_the_inbox_is_read_after_reads_that_failed(error: Exception) -> No
 async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), Soon(), inbox_interval_s=0.01) as parts:
         bad, good = (loaded(uuid.uuid4(), **SUSPENDED | {"workflow": "boom", "status": "parked"}) for _ in range(2))
         parts.heads.due = [due_row(turn, uuid.uuid4(), "cancel") for turn in (bad, good)]
         take, tries = Delivery.take, []
@@ -214,7 +215,7 @@ async def test_a_row_that_cannot_be_taken_keeps_no_other_from_its_turn(
 
 @EACH_KIND
 async def test_signals_are_read_ahead_after_reads_that_failed(error: Exception) -> None:
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), Soon()) as parts:
         fails = Fails(error, [], times=2)
         parts.heads.await_signals, parts.heads.load_suspended = fails.asynchronously, fails.asynchronously
         async with running(parts.ahead.run()):
@@ -266,7 +267,7 @@ async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
 async def test_partitions_are_claimed_and_read_after_rounds_that_failed(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = Worker()
+    worker = Worker(clock=Soon())
     monkeypatch.setattr(worker.store, "claim", Fails(error, worker.store.claim, times=2))
     monkeypatch.setattr(worker.reading, "answer", Fails(error, None, times=2))
     worker.ownership.workers([])
@@ -366,7 +367,7 @@ async def test_a_task_in_the_background_that_fails_ends_nothing(error: Exception
 async def test_a_listener_that_fails_keeps_no_turn_from_its_end(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), Soon()) as parts:
         fails = Fails(error, None, times=10**6)
         monkeypatch.setattr(parts.hub, "written", fails)
         turn = make_turn(parts.owned[0], "boom")
@@ -382,7 +383,7 @@ async def test_a_listener_that_fails_keeps_no_turn_from_its_end(
 async def test_a_turn_that_cannot_begin_is_parked_and_the_next_one_runs(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Parts(catalog(returns)) as parts:
+    async with Parts(catalog(returns), Soon()) as parts:
         bad, good = (make_turn(parts.owned[0], "boom", place=place) for place in (1, 2))
         parts.look_on(good)
 
@@ -456,7 +457,7 @@ class Reread:
             Reader(self.read),  # type: ignore[arg-type]
             Scheduler(8),
             claims_of(self.owned),
-            SystemClock(),
+            Soon(),
             load({}),
             Said(),
         )

@@ -89,8 +89,8 @@ class ReadingStub:
 class Worker:
     """Ownership alone."""
 
-    def __init__(self, interval_s: float = 0.05) -> None:
-        self.store, self.reading, self.clock = StoreStub(), ReadingStub(), AheadClock()
+    def __init__(self, interval_s: float = 0.05, clock: AheadClock | None = None) -> None:
+        self.store, self.reading, self.clock = StoreStub(), ReadingStub(), clock or AheadClock()
         claims = claims_of(partition_count=8)
         self.owned = claims.owned
         self.said = Said()
