@@ -17,6 +17,9 @@ BIN := .venv/bin
 # no process ends long before the others.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 JARS := from argosy.config import default_data_dir; from argosy.local.kafka_jars import kafka_jars; kafka_jars(default_data_dir() / "cache")
+BUILT_OF := hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
+# What a checkout that is installed in place needs besides, and of which uv hears nothing.
+UNHEARD := editables
 # Compiled as pip would: a process that may write no bytecode would otherwise compile all of it at each start.
 ADD := $(BIN)/uv pip install --quiet --compile-bytecode
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
@@ -28,23 +31,23 @@ run: .venv
 
 .venv: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto)
+.venv/installed-uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=/path/to/python3)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,kafka]'
-	@touch $@
-
-.venv/installed-uv: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@touch $@
 
-.venv/installed-dev: .venv/installed-uv
-	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[dev]'
+.venv/installed: pyproject.toml constraints.txt $(BUILT_OF) | .venv/installed-uv
+	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[embedded,kafka]' $(UNHEARD)
 	@touch $@
 
-.venv-lowest/installed: pyproject.toml constraints-lowest.txt hatch_build.py $(wildcard proto/argosy/rpc/*.proto) | .venv/installed-uv
+.venv/installed-dev: pyproject.toml constraints.txt $(BUILT_OF) | .venv/installed-uv
+	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[dev]' $(UNHEARD)
+	@touch .venv/installed $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt $(BUILT_OF) | .venv/installed-uv
 	$(PYTHON) -m venv .venv-lowest
-	$(ADD) --python .venv-lowest/bin/python -c constraints-lowest.txt -e '.[dev,docs]' editables  # of which uv hears nothing
+	$(ADD) --python .venv-lowest/bin/python -c constraints-lowest.txt -e '.[dev,docs]' $(UNHEARD)
 	@touch $@
 
 test: .venv/installed-dev
@@ -77,8 +80,8 @@ lowest: .venv-lowest/installed
 packages: .venv/installed-dev
 	$(BIN)/python -m pytest -m "packages and not slow" $(SPREAD) tests/packaging $(ARGS)
 
-.venv/installed-docs: .venv/installed-uv
-	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[docs]'
+.venv/installed-docs: pyproject.toml constraints.txt $(BUILT_OF) | .venv/installed-uv
+	$(ADD) --python $(BIN)/python -c constraints.txt -e '.[docs]' $(UNHEARD)
 	@touch $@
 
 docs: .venv/installed-docs  # not --quiet: it would count no warning, and --strict would fail of none
