@@ -1,6 +1,6 @@
 """The contract of a transport: how one shard is asked, in this process or in another one.
 
-Rules, which one conformance suite holds every adapter to (tests/shards/test_transport.py):
+Rules, which one conformance suite holds every adapter to (tests/shards/test_transport*.py):
 - A call ends at its deadline, with GraphDeadlineError. One that writes may then have taken effect. A shard behind a
   connection says so itself, a little before; ShardSilentError says that it said nothing.
 - Errors are those of argosy/errors.py, whatever lies between. Besides those of the methods every call raises

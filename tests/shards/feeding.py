@@ -12,7 +12,7 @@ from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op
 from argosy.ingest.chain import EMPTY, chain
 from argosy.shards.engine import Engine
-from tests.shards.engines import NOW_MS, person
+from tests.shards.engines import NOW_MS, facts_of, person
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -60,3 +60,8 @@ def people(*ids: str, feed: str = "job") -> Upload:
 
 def ingest(engine: Engine, ref: GraphRef, batch: FeedBatch, now_ms: int = NOW_MS) -> Fed:
     return engine.graph(ref).ingest(ref, batch, now_ms).fed
+
+
+def ids(engine: Engine, ref: GraphRef) -> list[str]:
+    """Of the nodes that the graph has."""
+    return [node.id for node in facts_of(engine, ref)[0]]

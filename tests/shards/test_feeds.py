@@ -7,20 +7,14 @@ from typing import Any
 import apsw
 import pytest
 
-from argosy.errors import GraphInputError, GraphTooLargeError, KeyExpiredError, WrongOwnerError
+from argosy.errors import GraphInputError, GraphTooLargeError, WrongOwnerError
 from argosy.graph.facts import GraphRef, GraphState, Source
-from argosy.graph.feeds import LINES_MAX, REFUSED_MAX, FeedBatch
+from argosy.graph.feeds import LINES_MAX, FeedBatch
 from argosy.graph.ops import DeleteNode, MergeProps, UpsertNode
 from argosy.ingest.chain import EMPTY
-from argosy.ingest.oversized import marker_of
-from argosy.ingest.refusal import refusal_marker
 from argosy.shards.engine import Engine
-from tests.shards.engines import HORIZON_MS, NOW_MS, REJECTS_MAX, Opened, apply, facts_of, knows, never, person
-from tests.shards.feeding import ingest, people, upload
-
-
-def ids(engine: Engine, ref: GraphRef) -> list[str]:
-    return [node.id for node in facts_of(engine, ref)[0]]
+from tests.shards.engines import NOW_MS, Opened, apply, facts_of, knows, never, person
+from tests.shards.feeding import ids, ingest, people, upload
 
 
 def test_lines_are_done_in_their_order(engine: Engine, ref: GraphRef) -> None:
@@ -72,38 +66,6 @@ def test_feeds_of_a_graph_do_not_know_each_other(engine: Engine, ref: GraphRef) 
     assert engine.graph(ref).feeds(ref, ["one", "nothing", "other"]) == [one.state(2), None, other.state(2)]
 
 
-def test_a_line_is_refused_alone_and_says_why(engine: Engine, ref: GraphRef) -> None:
-    lines = upload(
-        b"{",
-        person("ada"),
-        knows("ada", "nobody"),
-        b'{"op":"fly"}',
-        UpsertNode("ada", "Person", if_absent=True),
-        marker_of(3_000_000, bytes(16), b'{"op":"upsert_node","id":"'),
-        b"\xff" * 300,
-        person("bob"),
-        refusal_marker("mapping_failed", "KeyError: 'id'", b"no\nJSON"),
-    )
-
-    fed = ingest(engine, ref, lines.whole)
-
-    assert fed.state == lines.state(9, rejected=7)
-    assert [(each.line, each.code) for each in fed.refused] == [
-        (1, "invalid_graph_input"),
-        (3, "graph_condition"),
-        (4, "invalid_graph_input"),
-        (5, "graph_condition"),
-        (6, "graph_too_large"),
-        (7, "invalid_graph_input"),
-        (9, "mapping_failed"),
-    ]
-    assert "needs node 'nobody'" in fed.refused[1].reason
-    assert fed.refused[4].start == b'{"op":"upsert_node","id":"'
-    assert fed.refused[5].start == b"\xff" * 200
-    assert fed.refused[6][2:] == ("KeyError: 'id'", b"no\nJSON")
-    assert ids(engine, ref) == ["ada", "bob"]
-
-
 def test_a_blank_line_counts_and_does_nothing(engine: Engine, ref: GraphRef) -> None:
     lines = upload(b"", b"  ", person("ada"), b"")
 
@@ -117,42 +79,6 @@ def test_a_version_is_of_lines_that_took_effect(engine: Engine, ref: GraphRef) -
     assert ingest(engine, ref, lines.batch(1, 1)).version == 0
     assert ingest(engine, ref, lines.batch(2, 3)).version == 1
     assert apply(engine, ref, person("cy")).version == 2
-
-
-def test_refused_lines_come_with_every_answer_to_who_has_not_confirmed_them(engine: Engine, ref: GraphRef) -> None:
-    lines = upload(b"{", b"[", person("ada"), b"}")
-    first = ingest(engine, ref, lines.batch(1, 2)).refused
-    assert [each.line for each in first] == [1, 2]
-
-    assert ingest(engine, ref, lines.batch(1, 2)).refused == first
-    assert ingest(engine, ref, lines.asked()).refused == first
-    assert [each.line for each in ingest(engine, ref, lines.batch(3, 4, confirmed=1)).refused] == [2, 4]
-    assert ingest(engine, ref, lines.asked(confirmed=4)).refused == []
-    late = ingest(engine, ref, lines.batch(1, 2))  # of somebody who has gone back to before
-    assert (late.state, [each.line for each in late.refused]) == (lines.state(4, rejected=3), [1, 2, 4])
-
-
-def test_only_so_many_refused_lines_are_kept_and_all_are_counted(engine: Engine, ref: GraphRef) -> None:
-    lines = upload(*[b"x"] * (REJECTS_MAX - 1), person("ada"), *[b"x"] * 30)
-    ingest(engine, ref, lines.batch(1, 5))
-
-    fed = ingest(engine, ref, lines.batch(6, len(lines.lines)))
-
-    assert fed.state == lines.state(len(lines.lines), rejected=REJECTS_MAX + 29)
-    assert [each.line for each in fed.refused] == [*range(1, REJECTS_MAX), REJECTS_MAX + 1]
-
-
-def test_what_has_many_refused_lines_is_told_in_parts(opened: Opened, tmp_path: Path, ref: GraphRef) -> None:
-    engine = opened(tmp_path / "many", rejects_max=2 * REFUSED_MAX)
-    engine.create(ref)
-    lines = upload(*[b"x"] * (REFUSED_MAX + 2))
-
-    first = ingest(engine, ref, lines.whole)
-    rest = ingest(engine, ref, lines.asked(confirmed=first.refused[-1].line))
-
-    assert ([each.line for each in first.refused], first.is_cut) == ([*range(1, REFUSED_MAX + 1)], True)
-    assert ([each.line for each in rest.refused], rest.is_cut) == ([REFUSED_MAX + 1, REFUSED_MAX + 2], False)
-    engine.close()
 
 
 def test_a_document_that_comes_again_replaces_what_it_was(engine: Engine, ref: GraphRef) -> None:
@@ -295,73 +221,6 @@ def test_a_graph_that_is_moved_takes_no_lines(engine: Engine, ref: GraphRef) -> 
     engine.set_state(ref, GraphState.RETIRED, 1)
     with pytest.raises(WrongOwnerError):
         graph.feeds(ref, ["job"])
-
-
-def test_a_feed_of_which_nothing_was_done_for_the_horizon_is_forgotten_and_never_begins_anew(
-    engine: Engine, ref: GraphRef
-) -> None:
-    old, other = people("ada", "bob", feed="old"), upload(person("cy"), feed="new", made_at_ms=NOW_MS + HORIZON_MS + 1)
-    ingest(engine, ref, old.batch(1, 1))
-    apply(engine, ref, DeleteNode("ada"))
-
-    ingest(engine, ref, other.whole, NOW_MS + HORIZON_MS + 1)
-
-    for late in (old.batch(1, 1), old.batch(2, 2), old.asked()):
-        with pytest.raises(KeyExpiredError):
-            ingest(engine, ref, late, NOW_MS)  # also when the clock goes back
-    assert engine.graph(ref).feeds(ref, ["old"]) == [None]
-    assert ids(engine, ref) == ["cy"]
-
-
-def test_a_feed_that_is_old_and_was_never_begun_begins(engine: Engine, ref: GraphRef) -> None:
-    lines = people("ada")
-
-    assert ingest(engine, ref, lines.whole, NOW_MS + 2 * HORIZON_MS).state == lines.state(1)
-
-
-def test_a_feed_in_use_is_not_forgotten(engine: Engine, ref: GraphRef) -> None:
-    lines = people(*"abcdefgh")
-
-    for number in range(1, 9):
-        now_ms = NOW_MS + number * (HORIZON_MS - 1)
-        ingest(engine, ref, people("x", feed=f"other {number}")._replace(made_at_ms=now_ms).whole, now_ms)
-        assert ingest(engine, ref, lines.batch(number, number), now_ms).state == lines.state(number)
-
-
-def test_a_feed_from_a_clock_that_is_ahead_makes_no_other_one_old(engine: Engine, ref: GraphRef) -> None:
-    ahead = people("ada", feed="ahead")._replace(made_at_ms=NOW_MS + 100 * HORIZON_MS)
-    ingest(engine, ref, ahead.whole)
-
-    for number in range(1, 4):
-        now_ms = NOW_MS + number * 2 * HORIZON_MS
-        lines = people("x", feed=f"other {number}")._replace(made_at_ms=now_ms)
-        assert ingest(engine, ref, lines.whole, now_ms).state == lines.state(1)
-
-
-def test_a_clock_that_was_behind_when_a_feed_was_used_does_not_forget_it(engine: Engine, ref: GraphRef) -> None:
-    lines = people("ada", "bob")
-    ingest(engine, ref, lines.batch(1, 1), NOW_MS - 100 * HORIZON_MS)
-    ingest(engine, ref, people("x", feed="other").whole)
-
-    assert ingest(engine, ref, lines.batch(2, 2)).state == lines.state(2)
-
-
-def test_a_feed_that_lasts_as_long_as_its_graph_is_never_forgotten(engine: Engine, ref: GraphRef) -> None:
-    lasting = people("ada", "bob")._replace(made_at_ms=0)
-    ingest(engine, ref, lasting.batch(1, 1))
-
-    for number in range(4):
-        now_ms = NOW_MS + (number + 1) * 2 * HORIZON_MS
-        ingest(engine, ref, people("x", feed=f"other {number}")._replace(made_at_ms=now_ms).whole, now_ms)
-
-    assert ingest(engine, ref, lasting.batch(2, 2)).state == lasting.state(2)
-
-
-def test_refused_lines_go_with_their_feed(engine: Engine, ref: GraphRef) -> None:
-    ingest(engine, ref, upload(b"x", feed="old").whole)
-    ingest(engine, ref, people("ada").whole, NOW_MS + HORIZON_MS + 1)
-
-    assert b"old" not in b"".join(engine.graph(ref).export(ref))
 
 
 def test_a_file_has_tables_of_feeds_from_the_first_one_on_and_no_other_format(opened: Opened, tmp_path: Path) -> None:
