@@ -61,6 +61,7 @@ async def test_suspended_turns_of_the_old_build_go_on_at_the_worker_that_has_it(
     await client.judge(disruptions=0)
 
 
+@BOTH_IN_FAULTS
 @pytest.mark.scenario("a workflow that is new in v2, 40 turns", "all of them run, at the one worker that has it")
 async def test_turns_of_a_new_workflow_run_whoever_owns_them(idle_fleet: Fleet, client: Client) -> None:
     await _both_builds(idle_fleet, client)

@@ -36,6 +36,7 @@ async def test_a_gateway_killed_while_posts_are_in_flight_and_the_retries_run_ea
     await client.judge()
 
 
+@BOTH_IN_FAULTS
 async def test_a_second_gateway_on_the_same_log_serves_what_the_first_accepted(fleet: Fleet, client: Client) -> None:
     gateway = fleet.processes[-1]
     fleet.worker()
@@ -126,6 +127,7 @@ def _commit(fleet: Fleet, offset: int) -> None:
             asyncio.run(asyncio.sleep(0.25))
 
 
+@BOTH_IN_FAULTS
 async def test_a_gateway_stopped_for_a_while_answers_again_afterwards(fleet: Fleet, client: Client) -> None:
     gateway = fleet.processes[-1]
     fleet.worker()

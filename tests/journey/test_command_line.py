@@ -57,6 +57,7 @@ def test_a_turn_can_be_submitted_waited_for_and_shown_by_command(fleet: Fleet) -
     assert fleet.run("turn", "get", answer["turn_id"], "--url", fleet.url)[0] == 0
 
 
+@pytest.mark.parametrize("log_name", ["postgres"])
 def test_a_worker_refuses_to_start_on_an_empty_database_with_one_line(unprepared: Fleet) -> None:
     code, output = unprepared.run("worker", "dispatch")
 
@@ -78,6 +79,7 @@ def test_the_fleet_is_shown_once_or_live_until_ctrl_c(fleet: Fleet) -> None:
     assert "Traceback" not in live
 
 
+@pytest.mark.parametrize("log_name", ["postgres"])
 def test_the_fleet_of_no_gateway_is_one_line(unprepared: Fleet) -> None:
     code, output = unprepared.run("fleet", "--url", unprepared.url)
 

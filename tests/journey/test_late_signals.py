@@ -2,8 +2,10 @@
 
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
+from tests.harness.logs import BOTH_IN_FAULTS
 
 
+@BOTH_IN_FAULTS
 async def test_signals_that_a_turn_ended_without_are_counted_and_named(fleet: Fleet, client: Client) -> None:
     fleet.worker()
     turn = await client.post("s", "waits")

@@ -100,6 +100,7 @@ async def test_processes_that_find_no_free_connection_wait_say_so_and_start_when
         assert "Traceback" not in each.log.read_text()
 
 
+@BOTH_IN_FAULTS
 async def test_a_worker_that_postgres_does_not_know_does_not_wait(
     idle_fleet: Fleet, own_server: EmbeddedPostgres, own_port: int
 ) -> None:
