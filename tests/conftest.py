@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,14 @@ structlog.configure(
 at_end = contextlib.ExitStack()
 
 
-def pytest_collection() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Whatever is imported and made while tests are collected is kept: there is no garbage to look for."""
     gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
@@ -52,7 +57,6 @@ def pytest_collection_finish() -> None:
 
     Otherwise a test that calls for a collection, or looks at everything that is left, would take seconds.
     """
-    gc.enable()
     gc.collect()
     gc.freeze()
 
