@@ -12,6 +12,7 @@ from typing import IO, Final
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from argosy.client import Client, GatewayUnreachableError, Job, JobHandle, Uploading, source_of
@@ -21,6 +22,7 @@ from argosy.printable import printable
 
 _RETRY_S: Final = 60.0  # without progress: a gateway that is rolled needs seconds, a log that is down a little longer
 _LOOK_S: Final = 0.2
+_NAME_WIDTH_MAX: Final = 20  # of 80 columns: how far the upload is must not be cut off
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _STDIN: Final = Path("-")
 
@@ -67,9 +69,10 @@ def ingest_files(
 
 def _run(console: Console, client: Client, shown: str, uploading: Uploading, *, is_waited_for: bool) -> Job:
     """Upload one file, and wait for its job if it is to be waited for."""
-    columns = (_column("{task.description}"), BarColumn(), _column("{task.fields[what]}"), TimeElapsedColumn())
+    name = _column("{task.description}", width_max=_NAME_WIDTH_MAX)
+    columns = (name, BarColumn(), _column("{task.fields[what]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(printable(shown), total=uploading.size_bytes or 1, what="")
+        task = progress.add_task(printable(Path(shown).name), total=uploading.size_bytes or 1, what="")
         handle = _uploaded(client, uploading, progress, task)
         job = handle.get()
         is_told = False
@@ -157,8 +160,8 @@ def _opened(file: Path | None) -> Iterator[IO[bytes] | None]:
         yield opened
 
 
-def _column(shown: str) -> TextColumn:
-    return TextColumn(shown, markup=False)
+def _column(shown: str, *, width_max: int | None = None) -> TextColumn:
+    return TextColumn(shown, markup=False, table_column=Column(no_wrap=True, max_width=width_max))
 
 
 def _text(text: str) -> Text:
