@@ -1,4 +1,8 @@
-"""The manifest of a backup: what belongs to it, and the checksum of each file. Without one a folder is no backup."""
+"""The manifest of a backup: what belongs to it, and the checksum of each file. Without one a folder is no backup.
+
+It ends with its own checksum: the SHA-256 of its bytes as they are with zeros in place of the checksum's digits. So one
+that was cut or altered, wherever, is refused before anything is touched. Format 1 had none.
+"""
 
 import hashlib
 import os
@@ -12,8 +16,10 @@ import msgspec
 
 from argosy.errors import GraphInputError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
+_WITHOUT_CHECKSUM: Final = 1  # the format of before
+_ZEROS: Final = "0" * 64
 _READ_SIZE_BYTES: Final = 1_048_576
 
 
@@ -49,9 +55,15 @@ class MissingGraph(msgspec.Struct, frozen=True):
     incarnation: uuid.UUID
 
 
+class _Head(msgspec.Struct, frozen=True):
+    """What every format has: a later one may have all else otherwise."""
+
+    format: int
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """made_at: when the database was as the dump has it. readable_until: from then on the log may lack what was
-    accepted since. argosy: the version.
+    accepted since. argosy: the version. checksum: of the manifest, in hexadecimal; empty in format 1. Last in the file.
     """
 
     format: int
@@ -64,6 +76,7 @@ class Manifest(msgspec.Struct, frozen=True):
     logs: list[LogPositions]
     graphs: list[GraphFile]
     missing: list[MissingGraph]
+    checksum: str = ""
 
     def files(self) -> Iterator[FileSum]:
         yield self.database
@@ -71,9 +84,15 @@ class Manifest(msgspec.Struct, frozen=True):
             yield each.file
 
 
+def sealed(manifest: Manifest) -> Manifest:
+    """Return a manifest with its checksum."""
+    text = _text_of(msgspec.structs.replace(manifest, checksum=_ZEROS))
+    return msgspec.structs.replace(manifest, checksum=hashlib.sha256(text).hexdigest())
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> bytes:
-    """Make the folder a backup. Return the SHA-256 of the manifest."""
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    """Make the folder a backup, with a manifest that is sealed. Return the SHA-256 of the manifest."""
+    text = _text_of(manifest)
     part = folder / f"{MANIFEST}.part"
     with part.open("wb") as file:
         file.write(text)
@@ -90,18 +109,44 @@ def sum_of_manifest(folder: Path) -> bytes:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a backup. Raises GraphInputError when the folder has none, or one of a newer version."""
+    """Return the manifest of a backup. Raises GraphInputError when the folder has none, one that is not what was
+    written, or one of a newer version.
+    """
+    path = folder / MANIFEST
     try:
-        text = (folder / MANIFEST).read_bytes()
+        text = path.read_bytes()
     except OSError as error:
-        raise GraphInputError(f"{folder} is no whole backup: it has no {MANIFEST}") from error
+        raise GraphInputError(f"{folder} is no whole backup: it has no {MANIFEST}. Nothing was restored") from error
     try:
+        found = msgspec.json.decode(text, type=_Head).format
+        if found not in (_WITHOUT_CHECKSUM, FORMAT):
+            raise GraphInputError(
+                f"{path} is of format {found}, and this version reads {FORMAT}: it is of a later version, or was "
+                "altered. Nothing was restored"
+            )
         manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise GraphInputError(f"{folder / MANIFEST} cannot be read: {error}") from error
-    if manifest.format != FORMAT:
-        raise GraphInputError(f"{folder} is of format {manifest.format}, and this version reads {FORMAT}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise GraphInputError(
+            f"{path} was cut or altered, and cannot be read: {error}. Nothing was restored"
+        ) from error
+    if not _is_as_written(text, manifest):
+        raise GraphInputError(
+            f"{path} is not what was written: its checksum is another one. Nothing was restored: take the file from "
+            "another copy of the backup"
+        )
     return manifest
+
+
+def _text_of(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+
+
+def _is_as_written(text: bytes, manifest: Manifest) -> bool:
+    checksum = manifest.checksum.encode()
+    if not checksum:
+        return manifest.format == _WITHOUT_CHECKSUM
+    before, found, after = text.rpartition(checksum)
+    return bool(found) and hashlib.sha256(before + _ZEROS.encode() + after).hexdigest() == manifest.checksum
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

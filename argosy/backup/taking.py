@@ -21,6 +21,7 @@ from argosy.backup.manifest import (
     LogPositions,
     Manifest,
     MissingGraph,
+    sealed,
     sum_of,
     sync_folder,
     write_manifest,
@@ -72,7 +73,7 @@ class Taking:
             await dump(dsn, database.server_major, database.snapshot_id, folder / "database.dump")
         dumped = await asyncio.to_thread(sum_of, folder, folder / "database.dump")
         found = await self._all(database, folder / "graphs")
-        manifest = _manifest(database, dumped, found, self._bounds.trim_lag_s)
+        manifest = sealed(_manifest(database, dumped, found, self._bounds.trim_lag_s))
         sha256 = await asyncio.to_thread(write_manifest, folder, manifest)
         place = str(await asyncio.to_thread(folder.resolve))
         await note_backup(dsn, manifest.backup_id, manifest.made_at, place, len(manifest.graphs), sha256)

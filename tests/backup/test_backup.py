@@ -1,7 +1,6 @@
 """A backup of a database and its graphs, taken while they are written to, and restored to others."""
 
 import asyncio
-import json
 import shutil
 import uuid
 from collections.abc import AsyncIterator
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 import pytest
 
 from argosy import config
-from argosy.backup.manifest import read_manifest
+from argosy.backup.manifest import MissingGraph, read_manifest, sealed, write_manifest
 from argosy.backup.pace import Throttle
 from argosy.backup.restoring import Restoring
 from argosy.backup.taking import Bounds, Taking
@@ -244,14 +244,14 @@ async def test_a_graph_that_was_dropped_meanwhile_is_missing(
 ) -> None:
     folder = tmp_path / "backup"
     await take(before, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    gone = manifest["graphs"].pop()
-    manifest["missing"].append({key: gone[key] for key in ("tenant", "graph", "incarnation")})
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    manifest = read_manifest(folder)
+    *kept, gone = manifest.graphs
+    missing = MissingGraph(gone.tenant, gone.graph, gone.incarnation)
+    write_manifest(folder, sealed(msgspec.structs.replace(manifest, graphs=kept, missing=[missing])))
 
     assert await restore(after, folder) == 2
 
     async with asked(after) as (graphs, _):
-        assert [row.graph for row in await graphs.list("acme", "", 10)] == sorted(set(NAMES) - {gone["graph"]})
-        await graphs.create("acme", gone["graph"])
-        assert await ids(graphs, gone["graph"]) == []
+        assert [row.graph for row in await graphs.list("acme", "", 10)] == sorted(set(NAMES) - {gone.graph})
+        await graphs.create("acme", gone.graph)
+        assert await ids(graphs, gone.graph) == []
