@@ -1,12 +1,15 @@
-"""What can be erased, in which stages, and how records say whose they are. Pure."""
+"""What can be erased, in which stages, what it waits for, and how records say whose they are. Pure."""
 
 import uuid
+from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
 from argosy.ids import digest
+from argosy.ingest.job import LANE as INGEST_LANE
 
 
 class ErasureKind(StrEnum):
@@ -19,6 +22,8 @@ class ErasureKind(StrEnum):
 
 
 ROLE: Final = "erase"  # of maintenance, which does them
+_DISPATCH: Final = "lane {}, by a dispatch worker of it (`argosy worker dispatch`)"
+_READERS: Final = {INGEST_LANE: "uploads, by an ingest worker (`argosy worker ingest`)"}  # of what is no such lane
 WITH_SESSIONS: Final = frozenset({ErasureKind.SESSION, ErasureKind.TENANT})  # sessions go as a whole
 # Graphs go with what is ingested into them.
 WITH_JOBS: Final = frozenset({ErasureKind.SESSION, ErasureKind.GRAPH, ErasureKind.TENANT})
@@ -65,6 +70,24 @@ def needle_of(kind: ErasureKind, tenant: str, lane: str, target: str) -> Needle:
             return Needle(_pack(tenant) + _pack(target), _IN_LINES)
         case ErasureKind.TURN:
             return Needle(uuid.UUID(target).bytes, _ID)
+
+
+def unread_words(unread: Iterable[tuple[str, datetime | None]]) -> str:
+    """Return what an erasure waits for while lanes are not read up to where it was asked for. The same words, as long as
+    nothing is read.
+    """
+    lanes = [f"{_READERS.get(lane, _DISPATCH.format(lane))}, {_through(at)}" for lane, at in unread]
+    return f"records that came before are still to be read: {'; '.join(lanes)}"
+
+
+def late_words(stage: Stage, waits_for: str, changed_at: datetime, late_s: float) -> str:
+    """Return what an erasure waits for of which nothing has changed for longer than ERASURE_LATE_S."""
+    who = "nobody has read there" if stage is Stage.READING else "nothing of that has changed"
+    return f"{waits_for}; {who} since {changed_at:%Y-%m-%d %H:%M:%S} UTC, for longer than ERASURE_LATE_S ({late_s:g} s)"
+
+
+def _through(at: datetime | None) -> str:
+    return "never read" if at is None else f"read up to {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def erasure_id_of(tenant: str, key: str) -> uuid.UUID:

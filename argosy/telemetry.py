@@ -156,6 +156,10 @@ MOVES_SEALED_S = Gauge("argosy_moves_sealed_seconds", "How long the graph takes 
 MOVE_STALL_S = Histogram("argosy_move_stall_seconds", "How long a graph took no writes in a move", buckets=_LATENCY_S)
 MOVE_BYTES = Counter("argosy_move_bytes", "Bytes of graphs that were copied between shards")
 SHARD_GRAPHS = Gauge("argosy_shard_graphs", "Graphs that a shard has, by the directory", ["endpoint"])
+ERASURES_WAITING = Gauge("argosy_erasures_waiting", "Erasures that cannot go on now, by stage", ["stage"])
+ERASURES_WAITING_S = Gauge(
+    "argosy_erasures_waiting_seconds", "For how long nothing has changed of the erasure that has waited longest"
+)
 SNAPSHOT_HELD_S = Gauge("argosy_snapshot_held_seconds", "Age of the oldest transaction that keeps dead rows")
 
 # The closed list of log events, for `log.info(telemetry.X, ...)`.
@@ -247,6 +251,8 @@ LEADER_ENDED: Final = "leader.ended"
 SNAPSHOT_HELD: Final = "store.snapshot_held"
 LEADER_TICK_FAILED: Final = "leader.tick_failed"
 TRIM_FAILED: Final = "trim.failed"
+ERASURE_WAITS: Final = "erasure.waits"
+ERASURE_LATE: Final = "erasure.late"
 MOVE_BEGUN: Final = "move.begun"
 MOVE_WAITS: Final = "move.waits"
 MOVE_DONE: Final = "move.done"

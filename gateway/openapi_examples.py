@@ -46,6 +46,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             "status": "done",
             "stage": "done",
             "waits_for": "",
+            "waits_since": None,
             "asked_at": "2026-07-01T09:30:00Z",
             "ended_at": "2026-07-01T09:30:04Z",
             "receipt": [{"where": "postgres", "what": "turns", "removed": 3, "until": None}],

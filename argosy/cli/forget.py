@@ -93,7 +93,8 @@ def _done(answer: Any, wait_s: float, headers: dict[str, str], url: str) -> tupl
     while is_success and answer["status"] != "done":
         if answer["waits_for"] not in ("", said):
             said = answer["waits_for"]
-            typer.echo(printable(f"waits: {said}"), err=True)
+            since = answer.get("waits_since")
+            typer.echo(printable(f"waits: {said}" + (f" (since {since})" if since else "")), err=True)
         if clock.monotonic_s() > until_s:
             return answer, False
         asyncio.run(clock.sleep(_LOOK_S))

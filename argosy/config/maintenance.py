@@ -23,6 +23,10 @@ class Maintenance(BaseModel):
     retention_batch_max: int = Field(
         default=200, ge=1, le=10_000, description="Turns that are forgotten in one transaction."
     )
+    erasure_late_s: Seconds = Field(
+        default=600.0,
+        description="An erasure that waits, of which nothing has changed for longer, says so (`erasure.late`).",
+    )
     snapshot_held_s: Seconds = Field(
         default=600.0,
         description="A transaction that keeps dead rows for longer is logged, whoever runs it (`store.snapshot_held`).",

@@ -32,7 +32,8 @@ class NewErasure(NamedTuple):
 
 class ErasureRow(NamedTuple):
     """An erasure. target: None of a tenant, and once it is done. waits_for: why it does not go on; empty: it does.
-    through_at: what was accepted until then goes; None: the log is still being read.
+    through_at: what was accepted until then goes; None: the log is still being read. changed_at: since then nothing of
+    this has changed, and for quiet_s by now.
     """
 
     erasure_id: uuid.UUID
@@ -48,7 +49,24 @@ class ErasureRow(NamedTuple):
     waits_for: str
     through_at: datetime | None
     asked_at: datetime
+    changed_at: datetime
     ended_at: datetime | None
+    quiet_s: float
+
+
+class UnreadLane(NamedTuple):
+    """A lane in which records may lie that came before it was asked for. through: read up to then; None: never."""
+
+    lane: str
+    through: datetime | None
+
+
+class WaitingErasures(NamedTuple):
+    """How many erasures cannot go on in a stage; for how long nothing of them has changed at the most."""
+
+    stage: Stage
+    erasures: int
+    quiet_s: float
 
 
 class Item(NamedTuple):
@@ -129,9 +147,12 @@ class Erasures:
         """Count what a shard has removed from a graph."""
         await self._write("note_forgotten", row.erasure_id, graph, nodes, edges)
 
-    async def unread(self, row: ErasureRow) -> list[str]:
+    async def waiting(self) -> list[WaitingErasures]:
+        return [WaitingErasures(Stage(each[0]), *each[1:]) for each in await self._pool.fetch(_SQL["count_waiting"])]
+
+    async def unread(self, row: ErasureRow) -> list[UnreadLane]:
         """Return lanes in which records may lie, or starts, that were there before it was asked for."""
-        return [each[0] for each in await self._pool.fetch(_SQL["find_unread"], row.erasure_id)]
+        return [UnreadLane(*each) for each in await self._pool.fetch(_SQL["find_unread"], row.erasure_id)]
 
     async def turns(self, row: ErasureRow, limit: int) -> list[ErasableTurn]:
         """Return at most `limit` of its turns that have ended: the same ones until these are erased."""

@@ -6,20 +6,20 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 -- name: get_erasure
 -- An erasure of a tenant.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
-       ended_at
+       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision
 FROM erasures WHERE erasure_id = $1 AND tenant = $2
 
 -- name: list_erasures
 -- Erasures of a tenant, newest first, after a place in that order.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
-       ended_at
+       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision
 FROM erasures WHERE tenant = $1 AND (asked_at, erasure_id) < ($2::timestamptz, $3::uuid)
 ORDER BY asked_at DESC, erasure_id DESC LIMIT $4
 
 -- name: list_open
 -- Erasures that are not done, the oldest first, after a place in that order.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
-       ended_at
+       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision
 FROM erasures WHERE ended_at IS NULL AND (asked_at, erasure_id) > ($1::timestamptz, $2::uuid)
 ORDER BY asked_at, erasure_id LIMIT $3
 
@@ -40,22 +40,28 @@ SELECT note_erasure($1::text, $2::bigint, $3::uuid, $4::text, $5::text, $6::text
 -- Count what was forgotten in a graph.
 SELECT note_forgotten($1::text, $2::bigint, $3::uuid, $4::text, $5::bigint, $6::bigint)
 
+-- name: count_waiting
+-- How many erasures cannot go on, by stage, and for how long nothing of them has changed at the most.
+SELECT stage, count(*), max(extract(epoch FROM now() - changed_at))::double precision FROM erasures
+WHERE ended_at IS NULL AND waits_for <> '' GROUP BY stage
+
 -- name: find_unread
--- Lanes whose log was not read up to when an erasure ($1) was asked for, where records of it may lie; and those where turns
--- wait that other turns had started by then. NULL bucket: in every partition.
-SELECT l.lane FROM erasures AS e
-JOIN lane_logs AS l ON CASE e.kind WHEN 'tenant' THEN true WHEN 'graph' THEN l.lane = '*ingest' ELSE l.lane = e.lane END
-WHERE e.erasure_id = $1 AND EXISTS (
-  SELECT 1 FROM generate_series(0, l.partition_count - 1) AS p (partition)
-  WHERE (e.bucket IS NULL OR p.partition = e.bucket * l.partition_count / 1024) AND coalesce((
+-- Lanes whose log was not read up to when an erasure ($1) was asked for, where records of it may lie, with the time up to
+-- which each was read (NULL: never); and those where turns wait that other turns had started by then. NULL bucket: in every
+-- partition.
+SELECT u.lane, nullif(min(u.through), '-infinity') FROM (
+  SELECT l.lane, r.through FROM erasures AS e
+  JOIN lane_logs AS l ON CASE e.kind WHEN 'tenant' THEN true WHEN 'graph' THEN l.lane = '*ingest' ELSE l.lane = e.lane END
+  CROSS JOIN LATERAL generate_series(0, l.partition_count - 1) AS p (partition)
+  CROSS JOIN LATERAL (SELECT coalesce((
     SELECT n.accepted_through FROM positions AS n
-    WHERE n.log_id = l.cluster_id || '/' || l.topic_id AND n.partition = p.partition ORDER BY n.position DESC LIMIT 1), '-infinity')
-    < e.asked_at)
-UNION
-SELECT s.lane FROM erasures AS e
-JOIN starts AS s ON s.tenant = e.tenant AND s.sent_at <= e.asked_at AND (e.kind = 'tenant' OR s.session_id = e.session_id)
-WHERE e.erasure_id = $1 AND e.kind IN ('tenant', 'session')
-LIMIT 10
+    WHERE n.log_id = l.cluster_id || '/' || l.topic_id AND n.partition = p.partition ORDER BY n.position DESC LIMIT 1), '-infinity')) AS r (through)
+  WHERE e.erasure_id = $1 AND (e.bucket IS NULL OR p.partition = e.bucket * l.partition_count / 1024) AND r.through < e.asked_at
+  UNION ALL
+  SELECT s.lane, s.sent_at FROM erasures AS e
+  JOIN starts AS s ON s.tenant = e.tenant AND (e.kind = 'tenant' OR s.session_id = e.session_id)
+  WHERE e.erasure_id = $1 AND e.kind IN ('tenant', 'session') AND s.sent_at <= e.asked_at) AS u
+GROUP BY u.lane ORDER BY u.lane LIMIT 10
 
 -- name: list_turns
 -- Turns that are to be erased, a few.

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy import ids
-from argosy.erasure import ROLE, ErasureKind, Stage, erasure_id_of, target_digest
+from argosy.erasure import ROLE, ErasureKind, Stage, erasure_id_of, late_words, target_digest
 from argosy.gateway import body, json_value, names
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
@@ -65,7 +65,9 @@ class ErasureLinks(msgspec.Struct, kw_only=True):
 
 
 class ErasureView(msgspec.Struct, kw_only=True):
-    """An erasure. target: null of a tenant, and once it is done. waits_for: why it does not go on; empty: it does."""
+    """An erasure. target: null of a tenant, and once it is done. waits_for: why it does not go on; empty: it does.
+    waits_since: since when nothing of that has changed; null: it goes on.
+    """
 
     erasure_id: uuid.UUID
     kind: ErasureKind
@@ -73,6 +75,7 @@ class ErasureView(msgspec.Struct, kw_only=True):
     status: str
     stage: Stage
     waits_for: str
+    waits_since: datetime | None
     asked_at: datetime
     ended_at: datetime | None
     receipt: list[ReceiptLine]
@@ -125,10 +128,10 @@ async def get_erasures(request: Request, limit: Limit = None, cursor: Cursor = N
     rows = await list_erasures(state.pool, tenant, before=before, limit=size + 1)
     page, last = rows[:size], rows[size - 1] if len(rows) > size else None
     receipts = await receipts_of(state.pool, [row.erasure_id for row in page])
-    waits_for = await _nobody(state, page)
+    nobody = await _nobody(state, page)
     return json_response(
         ErasurePage(
-            erasures=[_shown(row, receipts.get(row.erasure_id, []), waits_for) for row in page],
+            erasures=[_shown(state, row, receipts.get(row.erasure_id, []), nobody) for row in page],
             next=state.cursors.encode(list_name, (microseconds(last.asked_at), last.erasure_id)) if last else None,
         )
     )
@@ -185,7 +188,7 @@ def _not_found() -> Problem:
 
 async def _view(state: State, row: ErasureRow) -> ErasureView:
     receipt = (await receipts_of(state.pool, [row.erasure_id])).get(row.erasure_id, [])
-    return _shown(row, receipt, await _nobody(state, [row]))
+    return _shown(state, row, receipt, await _nobody(state, [row]))
 
 
 async def _nobody(state: State, rows: Sequence[ErasureRow]) -> str:
@@ -194,16 +197,23 @@ async def _nobody(state: State, rows: Sequence[ErasureRow]) -> str:
     return "" if is_done or await is_led(state.pool, ROLE) else _NOBODY
 
 
-def _shown(row: ErasureRow, items: list[Item], waits_for: str) -> ErasureView:
+def _shown(state: State, row: ErasureRow, items: list[Item], nobody: str) -> ErasureView:
+    waits_for = "" if row.ended_at is not None else nobody or _waits_for(row, state.settings.erasure_late_s)
     return ErasureView(
         erasure_id=row.erasure_id,
         kind=row.kind,
         target=row.target,
         status="running" if row.ended_at is None else "done",
         stage=row.stage,
-        waits_for=row.waits_for if row.ended_at is not None else waits_for or row.waits_for,
+        waits_for=waits_for,
+        waits_since=row.changed_at if waits_for else None,
         asked_at=row.asked_at,
         ended_at=row.ended_at,
         receipt=[ReceiptLine(where=one, what=what, removed=count, until=until) for one, what, count, until in items],
         links=ErasureLinks(self=f"/v1/erasures/{row.erasure_id}"),
     )
+
+
+def _waits_for(row: ErasureRow, late_s: float) -> str:
+    is_late = row.waits_for and row.quiet_s > late_s
+    return late_words(row.stage, row.waits_for, row.changed_at, late_s) if is_late else row.waits_for

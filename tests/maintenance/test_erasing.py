@@ -50,7 +50,8 @@ async def test_it_begins_when_the_log_was_read_up_to_when_it_was_asked_for(forge
     erasure = await forgetful.ask(ErasureKind.SESSION, MARKER)
 
     row = await forgetful.tick(erasure)
-    assert (row.stage, row.waits_for) == (Stage.READING, "records that came before are still to be read: default")
+    assert row.stage is Stage.READING
+    assert row.waits_for.startswith("records that came before are still to be read: lane default, by a dispatch worker")
 
     await forgetful.accepted(late)
     await forgetful.end(late)
@@ -66,7 +67,10 @@ async def test_turns_that_are_open_are_cancelled_and_waited_for(forgetful: Forge
     await forgetful.is_read()
 
     row = await forgetful.tick(erasure, ticks=2)
-    assert (row.stage, row.waits_for) == (Stage.ENDING, "its turns have to end first: they were cancelled")
+    assert (row.stage, row.waits_for) == (
+        Stage.ENDING,
+        "its turns have to end first, at dispatch workers of their lanes: they were cancelled",
+    )
     assert await forgetful.hand.rows("SELECT kind, request_id, state FROM inbox") == [("cancel", "cancel", "due")]
 
     await forgetful.end(turn)

@@ -20,11 +20,12 @@ from typing import Final
 from argosy import crash_points
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.erasure import FOLLOWING, ROLE, ErasureKind, Stage, needle_of
+from argosy.erasure import FOLLOWING, ROLE, ErasureKind, Stage, needle_of, unread_words
 from argosy.errors import ArgosyError, OwnershipLostError, StoreUnavailableError
 from argosy.graph.forgetting import TURNS_MAX
 from argosy.store.erasure import ErasureRow, Erasures
 from argosy.store.pool import Pool
+from argosy.workers.maintenance.erasure_waits import ErasureWaits
 from argosy.workers.maintenance.forgetting import GraphsForgetting
 from argosy.workers.maintenance.role import Ticked
 
@@ -51,6 +52,7 @@ class Erasing:
         self._clock = clock
         self._share_s = share_s
         self._after = _FIRST
+        self._waits = ErasureWaits(settings.erasure_late_s)
 
     async def tick(self, term: int) -> Ticked:
         until_s = self._clock.monotonic_s() + self._share_s
@@ -61,6 +63,7 @@ class Erasing:
         for row in rows:
             is_done, is_waiting = await self._go_on(store, row, until_s)
             done, waiting = done + is_done, waiting + is_waiting
+        self._waits.measure(await store.waiting())
         return Ticked(f"{done} erasures done, {waiting} wait", len(rows) > done + waiting)
 
     async def _go_on(self, store: Erasures, row: ErasureRow, until_s: float) -> tuple[bool, bool]:
@@ -71,7 +74,9 @@ class Erasing:
             except (OwnershipLostError, StoreUnavailableError):
                 raise
             except (WaitsError, ArgosyError) as error:
-                await store.note(row, row.cursor, str(error) or type(error).__name__)
+                why = str(error) or type(error).__name__
+                self._waits.say(row, why)
+                await store.note(row, row.cursor, why)
                 return False, True
             if not is_over:
                 return False, False
@@ -85,10 +90,12 @@ class Erasing:
         match row.stage:
             case Stage.READING:
                 if lanes := await store.unread(row):
-                    raise WaitsError(f"records that came before are still to be read: {', '.join(lanes)}")
+                    raise WaitsError(unread_words(lanes))
             case Stage.ENDING:
                 if await store.cancel(row, self._batch_max):
-                    raise WaitsError("its turns have to end first: they were cancelled")
+                    raise WaitsError(
+                        "its turns have to end first, at dispatch workers of their lanes: they were cancelled"
+                    )
             case Stage.GRAPHS:
                 await self._drop(store, row, until_s)
             case Stage.TURNS:

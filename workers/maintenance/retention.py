@@ -47,6 +47,8 @@ class Retention:
     def __init__(self, settings: Settings, pool: Pool, clock: Clock, share_s: float) -> None:
         self._age_s = settings.retention_s
         self._batch_max = settings.retention_batch_max
+        # As long as the log may have a record, a late one is known by its receipt (functions/log.sql, log_append).
+        self._receipt_s = max(settings.retention_s, settings.trim_lag_s)
         self._upload_ttl_s = settings.ingest_upload_ttl_s
         self._pool = pool
         self._clock = clock
@@ -79,7 +81,7 @@ class Retention:
         jobs = Jobs(self._pool)
         given_up = await jobs.abandon(self.name, term, self._upload_ttl_s, self._batch_max)
         gone = await jobs.purge(self.name, term, LANE, self._age_s, self._batch_max)
-        await purge_erasures(self._pool, self.name, term, self._age_s, self._batch_max)
+        await purge_erasures(self._pool, self.name, term, self._receipt_s, self._batch_max)
         return given_up + gone
 
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:

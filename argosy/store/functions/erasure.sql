@@ -336,25 +336,39 @@ $$;
 -- Empties the records of turns and jobs that were erased, as far as they are in Postgres's own log: p_limit records of one
 -- partition from p_position on. Answer: where to go on; NULL: there are no more. An empty record is read as one of which no
 -- turn can be made. What stands where in a record: argosy/record.py, argosy/ingest/record.py; behind a list of more than 15
--- parts two bytes later.
+-- parts two bytes later. The end is looked at under the lock of the partition, which is taken before records, as a trim does:
+-- see log_append.
 CREATE OR REPLACE FUNCTION erase_log(p_role text, p_term bigint, p_erasure uuid, p_topic_id uuid, p_partition integer, p_position bigint, p_limit integer)
 RETURNS bigint LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+  here bigint;
+  is_end boolean;
   last bigint;
   looked integer;
   mine bigint[];
 BEGIN
   PERFORM hold_term(p_role, p_term);
+  PERFORM need_read_committed();
+  SELECT greatest(p_position, l.begin_position), l.next_position - greatest(p_position, l.begin_position) <= p_limit
+  INTO here, is_end
+  FROM log_partitions AS l WHERE l.topic_id = p_topic_id AND l.partition = p_partition ORDER BY l.next_position DESC LIMIT 1;
+  IF is_end IS NULL THEN
+    RETURN NULL; -- the topic is gone
+  END IF;
+  IF is_end THEN
+    PERFORM 1 FROM log_partitions AS l
+    WHERE l.topic_id = p_topic_id AND l.partition = p_partition ORDER BY l.next_position DESC LIMIT 1 FOR SHARE;
+  END IF;
   SELECT max(r.position), count(*),
          coalesce(array_agg(r.position ORDER BY r.position) FILTER (WHERE is_record_erased(r.value)), '{}')
   INTO last, looked, mine
   FROM (
     SELECT l.position, l.value FROM log_records AS l
-    WHERE l.topic_id = p_topic_id AND l.partition = p_partition AND l.position >= p_position ORDER BY l.position LIMIT p_limit) AS r;
+    WHERE l.topic_id = p_topic_id AND l.partition = p_partition AND l.position >= here ORDER BY l.position LIMIT p_limit) AS r;
   UPDATE log_records SET value = '', headers = NULL
   WHERE topic_id = p_topic_id AND partition = p_partition AND position = ANY (mine);
   PERFORM count_erased(p_erasure, 'postgres log', 'records', cardinality(mine));
-  RETURN CASE WHEN looked = p_limit THEN last + 1 END;
+  RETURN CASE WHEN NOT is_end OR looked = p_limit THEN coalesce(last + 1, here) END;
 END
 $$;
 
@@ -371,6 +385,9 @@ BEGIN
   head := CASE WHEN get_byte(p_value, 1) = 220 THEN 4 ELSE 2 END; -- behind the version and the list's length
   IF get_byte(p_value, head) BETWEEN 161 AND 191 THEN
     tag := 1 + get_byte(p_value, head) - 160; -- a short text: the kind of a record of ingest
+  END IF;
+  IF octet_length(p_value) < head + tag + 18 THEN
+    RETURN false; -- whatever it is, it is none of ours
   END IF;
   id := encode(substring(p_value FROM head + tag + 3 FOR 16), 'hex')::uuid; -- behind the two bytes of bytes of this length
   RETURN EXISTS (SELECT 1 FROM turns AS t WHERE t.turn_id = id AND t.erased_at IS NOT NULL)

@@ -28,6 +28,12 @@ $$;
 -- Appends records; answers their positions in the order they were given, NULL for one whose partition does not exist.
 -- Locks partitions in ascending order: appends of several gateways queue, and never deadlock. The row of a partition is
 -- looked for by its newest next_position, and written by that (migrations/0015_growing_keys.sql).
+--
+-- A record of a turn or a job that was erased comes empty into the log, however late its gateway is: it has its position, and
+-- says nothing. The rule: whether it was erased is looked up under the lock of the partition, and the last look of an erasure
+-- (erase_log) waits for that lock. So what was appended before that look is seen by it, and what is appended after it sees
+-- that turn and job were erased, which was committed before. As long as the row is here by which this is known, that is until
+-- its records have left the log (role retention), nothing of them stands in it.
 CREATE OR REPLACE FUNCTION log_append(p_topic text, p_partitions integer[], p_keys bytea[], p_values bytea[], p_headers bytea[])
 RETURNS bigint[] LANGUAGE plpgsql VOLATILE
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -53,6 +59,15 @@ BEGIN
     WHERE topic_id = this AND partition = locked[i] AND next_position = first;
     firsts := firsts || first;
   END LOOP;
+
+  IF EXISTS (SELECT 1 FROM erasures) THEN -- nobody looks where nothing was ever erased, or receipts are forgotten
+    PERFORM need_read_committed();
+    SELECT array_agg(CASE WHEN e.is_erased THEN '' ELSE u.value END ORDER BY u.ord),
+           array_agg(CASE WHEN NOT e.is_erased THEN u.headers END ORDER BY u.ord)
+    INTO p_values, p_headers
+    FROM unnest(p_values, p_headers) WITH ORDINALITY AS u (value, headers, ord)
+    CROSS JOIN LATERAL (SELECT is_record_erased(u.value) AS is_erased OFFSET 0) AS e;
+  END IF;
 
   -- At the time of the lock, so that times grow with positions.
   WITH numbered AS (
