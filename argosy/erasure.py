@@ -23,7 +23,7 @@ class ErasureKind(StrEnum):
 
 ROLE: Final = "erase"  # of maintenance, which does them
 _DISPATCH: Final = "lane {}, by a dispatch worker of it (`argosy worker dispatch`)"
-_READERS: Final = {INGEST_LANE: "uploads, by an ingest worker (`argosy worker ingest`)"}  # of what is no such lane
+_READERS: Final = {INGEST_LANE: "uploads, by an ingest worker (`argosy worker ingest`)"}  # no dispatch lane
 WITH_SESSIONS: Final = frozenset({ErasureKind.SESSION, ErasureKind.TENANT})  # sessions go as a whole
 # Graphs go with what is ingested into them.
 WITH_JOBS: Final = frozenset({ErasureKind.SESSION, ErasureKind.GRAPH, ErasureKind.TENANT})
@@ -73,7 +73,7 @@ def needle_of(kind: ErasureKind, tenant: str, lane: str, target: str) -> Needle:
 
 
 def unread_words(unread: Iterable[tuple[str, datetime | None]]) -> str:
-    """Return what an erasure waits for while lanes are not read up to where it was asked for. The same words, as long as
+    """Return what an erasure waits for while lanes are not read up to when it was asked for: the same words, as long as
     nothing is read.
     """
     lanes = [f"{_READERS.get(lane, _DISPATCH.format(lane))}, {_through(at)}" for lane, at in unread]

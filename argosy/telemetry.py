@@ -49,7 +49,9 @@ RUNNING = Gauge("argosy_turns_running", "Turns that hold a slot")
 READY_SESSIONS = Gauge("argosy_ready_sessions", "Sessions whose head could run and waits for a slot")
 PARTITIONS_OWNED = Gauge("argosy_partitions_owned", "Partitions that this worker owns")
 PARTITION_LAG = Gauge("argosy_partition_lag", "Records not accepted yet", ["partition"])
-PARTITION_EPOCH = Gauge("argosy_partition_epoch", "Epoch under which this worker owns it", ["partition"])
+PARTITION_EPOCH = Gauge(
+    "argosy_partition_epoch", "Epoch under which this worker owns it, without its lineage", ["partition"]
+)
 PARTITION_READY_SESSIONS = Gauge(
     "argosy_partition_ready_sessions", "Sessions whose head could run and waits for a slot", ["partition"]
 )
@@ -145,7 +147,7 @@ EMBEDDER_S = Histogram("argosy_embedder_seconds", "Time of a call of EMBEDDER", 
 
 # Maintenance
 LEADER = Gauge("argosy_leader", "1 where this process leads the role", ["role"])
-LEADER_TERM = Gauge("argosy_leader_term", "Term of the last leadership of this process", ["role"])
+LEADER_TERM = Gauge("argosy_leader_term", "Term of the last leadership of this process, without its lineage", ["role"])
 LEADER_TICKS = Counter("argosy_leader_ticks", "Ticks of leaders, by outcome", ["role", "outcome"])
 LEADER_TICK_S = Histogram("argosy_leader_tick_seconds", "Time of one tick", ["role"], buckets=_LATENCY_S)
 LOG_RECORDS = Gauge("argosy_log_records", "Records that the log of a lane holds", ["lane"])

@@ -71,12 +71,13 @@ class FleetPartition(msgspec.Struct, kw_only=True):
     time has become a turn. oldest_turn_s: age of the oldest turn that runs or could run; oldest_waiting_s: age of the
     oldest turn that is suspended or parked; open_turns: how many turns have not ended. is_bounded: the gateway did not
     look at all turns, so these three may be larger. All four are null for another lane than the gateway's.
+    epoch: of its last claim, in decimal digits, because it is too large for what reads numbers as floats.
     """
 
     partition: int
     owner: uuid.UUID | None
     address: str | None
-    epoch: int | None
+    epoch: str | None
     claimed_at: datetime | None
     log_id: str | None
     position: int | None
@@ -165,7 +166,7 @@ _COUNTS: Final = tuple(field for field in FleetLane.__struct_fields__ if field !
 
 def partition(row: PartitionSeen, measure: PartitionMeasure | None) -> FleetPartition:
     return FleetPartition(
-        **row._asdict(),
+        **(row._asdict() | {"epoch": None if row.epoch is None else str(row.epoch)}),
         oldest_turn_s=_rounded(measure.oldest_turn_s) if measure else None,
         oldest_waiting_s=_rounded(measure.oldest_waiting_s) if measure else None,
         open_turns=measure.open_turns if measure else None,

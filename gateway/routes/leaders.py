@@ -20,11 +20,12 @@ router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
 
 class Leader(msgspec.Struct, kw_only=True):
     """The leader of a role. leads: its process holds the lock of the role now; otherwise it is gone, and no process has
-    come after it yet. ticked_at: null before the first tick of the term; outcome: the last tick's result, in words.
+    come after it yet. term: in decimal digits, because it is too large for what reads numbers as floats. ticked_at:
+    null before the first tick of the term; outcome: the last tick's result, in words.
     """
 
     role: str
-    term: int
+    term: str
     worker_id: uuid.UUID
     host: str
     pid: int
@@ -47,4 +48,4 @@ async def get_leaders(request: Request) -> Response:
 
 def _shown(row: LeaderSeen) -> Leader:
     facts = row._asdict()
-    return Leader(leads=facts.pop("is_held"), **facts)
+    return Leader(leads=facts.pop("is_held"), term=str(facts.pop("term")), **facts)

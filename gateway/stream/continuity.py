@@ -46,11 +46,6 @@ def judge_frame(last: LastEvent, lineage: int, seq: int, attempt: int) -> Judgem
     return Judgement.SEND if attempt == last.attempt else Judgement.DROP
 
 
-def lineage_of(epoch: int) -> int:
-    """Return the lineage under which a claim was made: the upper half of its epoch."""
-    return epoch >> 32
-
-
 class Continuity(Enum):
     """Whether history has the last event that a client has."""
 

@@ -15,11 +15,11 @@ from argosy.errors import StoreUnavailableError
 from argosy.gateway.problems import Problem
 from argosy.gateway.stream import sync_points
 from argosy.gateway.stream.connections import WorkerConnections
-from argosy.gateway.stream.continuity import lineage_of
 from argosy.gateway.stream.follower import Follower
 from argosy.gateway.stream.message import Message
 from argosy.gateway.stream.source import Reading, ReadReason, Source, Then
 from argosy.gateway.stream.unfollowed import Unfollowed
+from argosy.lineage import lineage_of
 
 POLL_S_MIN: Final = 0.25  # while no owner answers; each time half as long again
 POLL_S_MAX: Final = 1.0  # a client sees what happens within a second all the same

@@ -33,7 +33,7 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
         return [PartitionMeasure(901, 7.5, None, 1, False), PartitionMeasure(902, None, 9.0, 1, False)]
 
     monkeypatch.setattr(fleet, "measure_partitions", measure)
-    owned = {number: Owned(number, 5, (number, number)) for number in (901, 902)}
+    owned = {number: Owned(number, (7 << 32) + 5, (number, number)) for number in (901, 902)}
     claims = claims_of(*owned.values())
     scheduler = Scheduler(look_ahead_turns=1)
     scheduler.accepted(ready_turn(owned[902], 1), is_head=True, read=Read())

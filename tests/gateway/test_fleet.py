@@ -15,6 +15,7 @@ from argosy.ranges import in_ranges
 from argosy.store.fleet import PartitionsCounted, WorkersCounted
 from tests.gateway.rows import Rows
 
+EPOCH = (123_456_789 << 32) + 77  # as after a restore: beyond 2^53
 OPERATOR = {"x-argosy-tenant": "default"}
 
 
@@ -49,8 +50,8 @@ class Fleet:
 
     async def owns(self, worker_id: uuid.UUID | None, *partitions: int, lane: str | None = None) -> None:
         await self._connection.executemany(
-            "INSERT INTO partitions (lane, partition, epoch, owner, address) VALUES ($1, $2, 77, $3, '127.0.0.1:5')",
-            [(lane or self.lane, partition, worker_id) for partition in partitions],
+            "INSERT INTO partitions (lane, partition, owner, epoch, address) VALUES ($1, $2, $3, $4, '127.0.0.1:5')",
+            [(lane or self.lane, partition, worker_id, EPOCH) for partition in partitions],
         )
 
     async def close(self) -> None:
@@ -148,7 +149,7 @@ async def test_a_partition_shows_its_owner_its_position_and_what_waits_in_it(
     page = await shown(client, f"/v1/fleet/partitions?limit=1&cursor={await _cursor_before(client, partition)}")
 
     (mine,) = page["partitions"]
-    assert (mine["partition"], mine["owner"], mine["epoch"]) == (partition, str(owner), 77)
+    assert (mine["partition"], mine["owner"], mine["epoch"]) == (partition, str(owner), str(EPOCH))
     assert (mine["log_id"], mine["position"]) == ("test", 1)
     assert datetime.fromisoformat(mine["accepted_through"]) == through
     # What waits behind a turn that waits is neither running nor could it run.
@@ -200,6 +201,20 @@ async def test_a_turn_says_which_former_owner_still_runs_a_step_of_it(
     assert (held["code"], held["details"]["runner"]) == ("handing_over", str(former))
     assert datetime.fromisoformat(held["details"]["until"]) > datetime.now(UTC)
     assert said["code"] == "running"
+
+
+async def test_a_term_is_exact_after_a_restore(client: httpx2.AsyncClient, rows: Rows) -> None:
+    role = f"role-{uuid.uuid4().hex}"
+    await rows.connection.execute(
+        "INSERT INTO leaders (role, term, worker_id, host, pid) VALUES ($1, $2, $3, 'box', 4711)",
+        role, EPOCH, uuid.uuid4(),
+    )  # fmt: skip
+
+    leaders = (await shown(client, "/v1/fleet/leaders"))["leaders"]
+    await rows.connection.execute("DELETE FROM leaders WHERE role = $1", role)
+
+    assert [each["term"] for each in leaders if each["role"] == role] == [str(EPOCH)]
+    assert float(EPOCH) == float(EPOCH + 1)  # what a reader in JavaScript would have made of the number
 
 
 @pytest.mark.parametrize("path", ["/v1/fleet", "/v1/fleet/partitions"])

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from argosy.cli.processes import maintain
+from argosy.lineage import count_of
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
@@ -87,7 +88,7 @@ async def test_a_leader_is_shown_and_so_is_its_process(fleet: Fleet, client: Cli
     found = await until_led_by(client, process)
 
     assert process.metric("argosy_leader") == len(ROLES)
-    assert process.metric("argosy_leader_term") == sum(each["term"] for each in found.values())
+    assert process.metric("argosy_leader_term") == sum(count_of(int(each["term"])) for each in found.values())
     page = json.loads((await client.get("/v1/fleet")).text)
     shown = [(each["kind"], each["pid"], each["state"], each["worker_id"]) for each in page["workers"]]
     assert shown == [("maintenance", process.pid, "alive", found["trim"]["worker_id"])]
@@ -106,7 +107,7 @@ async def test_another_leads_when_the_leader_is_killed(fleet: Fleet, client: Cli
     first.kill()
 
     after = await until_led_by(client, second)
-    assert all(after[role]["term"] == before[role]["term"] + 1 for role in ROLES)
+    assert all(int(after[role]["term"]) == int(before[role]["term"]) + 1 for role in ROLES)
     assert second.terminate() == 0
 
 
@@ -139,7 +140,7 @@ async def test_leaders_whose_connections_are_cut_stand_again(fleet: Fleet, clien
 
     await cut_off(fleet)
 
-    after = await until_led(client, lambda each: each["term"] > before[each["role"]]["term"])
+    after = await until_led(client, lambda each: int(each["term"]) > int(before[each["role"]]["term"]))
     assert {each["pid"] for each in after.values()} == {process.pid}
 
 
@@ -215,8 +216,8 @@ async def test_of_three_processes_one_leads_whatever_happens_to_them(fleet: Flee
     seen = dict.fromkeys(ROLES, 0)
     for _ in range(12):
         found = await until_led(client, lambda _: True)
-        assert all(found[role]["term"] >= seen[role] for role in ROLES)
-        seen = {role: each["term"] for role, each in found.items()}
+        assert all(int(found[role]["term"]) >= seen[role] for role in ROLES)
+        seen = {role: int(each["term"]) for role, each in found.items()}
         number = dice.randrange(3)
         match dice.choice(("kill", "stop", "cut")):
             case "kill":

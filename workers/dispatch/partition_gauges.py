@@ -11,6 +11,7 @@ from typing import Final
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import StoreUnavailableError
+from argosy.lineage import count_of
 from argosy.rounds import Rounds
 from argosy.store import fleet
 from argosy.store.pool import Pool
@@ -61,7 +62,7 @@ class PartitionGauges:
         self._shown = set(self._owned)
         ready = Counter(each.owned.partition for each in self._scheduler.sessions.values() if each.is_ready)
         for partition, each in self._owned.items():
-            telemetry.PARTITION_EPOCH.labels(partition=str(partition)).set(each.epoch)
+            telemetry.PARTITION_EPOCH.labels(partition=str(partition)).set(count_of(each.epoch))
             telemetry.PARTITION_READY_SESSIONS.labels(partition=str(partition)).set(ready[partition])
 
     async def measure(self) -> None:

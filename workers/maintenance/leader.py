@@ -23,6 +23,7 @@ import structlog
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import OwnershipLostError, UnavailableError
+from argosy.lineage import count_of
 from argosy.rounds import Rounds
 from argosy.store.leader import LeaderSession
 from argosy.workers.maintenance.role import Role, Ticked
@@ -97,7 +98,7 @@ class Leader:
             term = await session.take_term(self._worker_id, socket.gethostname(), os.getpid())
             self.state = "leads"
             self._is_leader.set(1)
-            self._term.set(term)
+            self._term.set(count_of(term))
             log.info(telemetry.LEADER_ELECTED, role=self.name, term=term)
             why = await self._lead(session, term)
             log.warning(telemetry.LEADER_RESIGNED, role=self.name, term=term, why=why)
