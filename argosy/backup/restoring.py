@@ -14,6 +14,7 @@ from typing import Final
 
 from argosy.backup.database import load
 from argosy.backup.manifest import Manifest, check_files, read_manifest, sum_of_manifest
+from argosy.backup.slots import for_each
 from argosy.errors import SettingError, WrongOwnerError
 from argosy.graph.facts import GraphState, Member
 from argosy.graph.placement import place
@@ -73,19 +74,16 @@ class Restoring:
 
     async def _all(self, rows: RestoreRows, connect: Connect, left: Sequence[Left]) -> None:
         files = {each.incarnation: self._folder / each.file.path for each in self.manifest.graphs}
-        slots, transports = asyncio.Semaphore(self._at_once), _Transports(connect)
+        transports = _Transports(connect)
         noting = asyncio.Lock()  # one connection
 
         async def one(each: Left) -> None:
-            async with slots:
-                await self._send(transports.to(each.member), each, files[each.ref.incarnation])
-                async with noting:
-                    await rows.restored(each.ref)
+            await self._send(transports.to(each.member), each, files[each.ref.incarnation])
+            async with noting:
+                await rows.restored(each.ref)
 
         try:
-            async with asyncio.TaskGroup() as group:
-                for each in left:
-                    group.create_task(one(each))
+            await for_each(left, one, self._at_once)
         finally:
             await transports.close()
 
@@ -95,7 +93,14 @@ class Restoring:
                 return  # by the restore that was killed
         except WrongOwnerError:
             pass
-        await send_snapshot(shard.copies, left.ref, Snapshot(path), deadline_s=self._graph_s)
+        try:
+            await send_snapshot(shard.copies, left.ref, Snapshot(path), deadline_s=self._graph_s)
+        except WrongOwnerError as error:
+            raise SettingError(
+                f"graph {left.ref.graph!r} of {left.ref.tenant!r}: the folder of {left.member.endpoint} has had it in a "
+                f"newer generation ({error}), as after a restore by an older version. Restore to an empty database "
+                "again, and to shards with new folders"
+            ) from error
 
 
 class _Transports:

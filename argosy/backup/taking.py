@@ -27,6 +27,7 @@ from argosy.backup.manifest import (
     write_manifest,
 )
 from argosy.backup.pace import Throttle
+from argosy.backup.slots import for_each
 from argosy.clock import Clock
 from argosy.errors import (
     CopyBrokenError,
@@ -80,20 +81,17 @@ class Taking:
         return manifest
 
     async def _all(self, database: Exported, folder: Path) -> list[GraphFile | MissingGraph]:
-        slots = asyncio.Semaphore(self._bounds.at_once)
+        async def one(each: tuple[str, str, uuid.UUID]) -> GraphFile | MissingGraph:
+            tenant, graph, incarnation = each
+            path = folder / f"{incarnation.hex}.argosy"
+            if not await self._copied(GraphName(tenant, graph), incarnation, path):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+                return MissingGraph(tenant, graph, incarnation)
+            return GraphFile(tenant, graph, incarnation, await asyncio.to_thread(sum_of, folder.parent, path))
 
-        async def one(tenant: str, graph: str, incarnation: uuid.UUID) -> GraphFile | MissingGraph:
-            async with slots:
-                path = folder / f"{incarnation.hex}.argosy"
-                if not await self._copied(GraphName(tenant, graph), incarnation, path):
-                    await asyncio.to_thread(path.unlink, missing_ok=True)
-                    return MissingGraph(tenant, graph, incarnation)
-                return GraphFile(tenant, graph, incarnation, await asyncio.to_thread(sum_of, folder.parent, path))
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(*each)) for each in database.graphs]
+        found = await for_each(database.graphs, one, self._bounds.at_once)
         sync_folder(folder)
-        return [task.result() for task in tasks]
+        return found
 
     async def _copied(self, name: GraphName, incarnation: uuid.UUID, path: Path) -> bool:
         """Copy a graph, wherever it is by now; False when it was dropped."""

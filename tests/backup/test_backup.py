@@ -19,7 +19,7 @@ from argosy.backup.restoring import Restoring
 from argosy.backup.taking import Bounds, Taking
 from argosy.clock import SystemClock
 from argosy.errors import GraphInputError, SettingError, WrongOwnerError
-from argosy.graph.facts import Member, WriteKey
+from argosy.graph.facts import GraphRef, Member, WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.seed import Found
@@ -225,7 +225,7 @@ async def test_a_restore_that_ended_half_way_goes_on(
     restoring = Restoring(folder, at_once=1, graph_s=60.0)
     shutil.move(lost, away)  # found right before, and then gone
 
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(FileNotFoundError):
         await restoring.restore(after.dsn, after.shards, after.found)
     async with asked(after) as (graphs, _):
         with pytest.raises(Exception, match="restored"):
@@ -236,6 +236,20 @@ async def test_a_restore_that_ended_half_way_goes_on(
     async with asked(after) as (graphs, _):
         for name in NAMES:
             assert await ids(graphs, name) == ["00000"]
+
+
+async def test_folders_in_which_an_older_version_restored_are_refused_by_name(
+    before: Installation, after: Installation, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    await take(before, folder)
+    (known, *_) = read_manifest(folder).graphs
+    ref = GraphRef(known.tenant, known.graph, known.incarnation, 123_456_789 << 31 | 1)  # as an older version gave it
+    for shard in after.shards.opened.values():
+        await shard.drop(ref, deadline_s=S)
+
+    with pytest.raises(SettingError, match=f"graph '{known.graph}' of 'acme'.*shards with new folders"):
+        await restore(after, folder)
 
 
 @pytest.mark.slow
