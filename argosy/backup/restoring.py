@@ -97,9 +97,9 @@ class Restoring:
             await send_snapshot(shard.copies, left.ref, Snapshot(path), deadline_s=self._graph_s)
         except WrongOwnerError as error:
             raise SettingError(
-                f"graph {left.ref.graph!r} of {left.ref.tenant!r}: the folder of {left.member.endpoint} has had it in a "
-                f"newer generation ({error}), as after a restore by an older version. Restore to an empty database "
-                "again, and to shards with new folders"
+                f"graph {left.ref.graph!r} of {left.ref.tenant!r}: {left.member.endpoint} has had it in a "
+                f"newer generation ({error}), as after a restore by an older version. Restore again, to an empty "
+                "database and to shards with new folders"
             ) from error
 
 
