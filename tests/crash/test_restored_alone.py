@@ -88,7 +88,7 @@ async def test_what_the_page_promises_is_what_happens(idle_fleet: Fleet, client:
     (orphan,) = json.loads(shown[shown.index("[") : shown.rindex("]") + 1])
     assert orphan["graph"] == "session:default/newer"
     assert "1 dropped" in await run(fleet, "shards", "orphans", "--drop", "--yes")
-    dropped = "/v1/graphs/session:default%2Fdropped"
+    dropped = "/v1/graphs/session:default%2Fdropped/summary"
     assert await answers(client, dropped) == 503  # known, and not there
     await run(fleet, "graph", "drop", "session:default/dropped", "--again", "session:default/dropped")
 

@@ -1,6 +1,7 @@
 """/v1/erasures: what is asked for once, what is refused, and whose it is."""
 
 import uuid
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
@@ -19,7 +20,29 @@ async def test_an_erasure_is_asked_for_once_and_shown(client: httpx2.AsyncClient
     shown = first.json()
     assert (shown["kind"], shown["target"], shown["status"], shown["receipt"]) == ("session", "ada's", "running", [])
     assert "argosy maintain" in shown["waits_for"]  # nobody else would say so
+    assert shown["waits_since"] == shown["asked_at"]
     assert [each["waits_for"] for each in (await client.get("/v1/erasures")).json()["erasures"]] == [shown["waits_for"]]
+
+
+async def test_what_it_waits_for_is_shown_and_that_this_takes_long(client: httpx2.AsyncClient, rows: Rows) -> None:
+    posted = {"kind": "session", "target": "late", "confirm": "late"}
+    erasure_id = (await client.post("/v1/erasures", json=posted)).json()["erasure_id"]
+    waits = "UPDATE erasures SET waits_for = 'a worker', changed_at = $2 WHERE erasure_id = $1"
+    since = datetime(2026, 7, 1, 9, 30, tzinfo=UTC)
+    found = []
+    await rows.connection.execute("SELECT pg_advisory_lock(role_lock('erase'))")  # somebody leads
+    try:
+        for at in (datetime.now(UTC), since):
+            await rows.connection.execute(waits, uuid.UUID(erasure_id), at)
+            found.append((await client.get(f"/v1/erasures/{erasure_id}")).json())
+    finally:
+        await rows.connection.execute("SELECT pg_advisory_unlock(role_lock('erase'))")
+
+    assert [each["waits_for"] for each in found] == [
+        "a worker",
+        "a worker; nobody has read there since 2026-07-01 09:30:00 UTC, for longer than ERASURE_LATE_S (600 s)",
+    ]
+    assert datetime.fromisoformat(found[1]["waits_since"]) == since
 
 
 async def test_a_key_that_was_used_for_something_else_is_refused(client: httpx2.AsyncClient) -> None:
