@@ -61,7 +61,7 @@ SELECT u.lane, nullif(min(u.through), '-infinity') FROM (
   SELECT s.lane, s.sent_at FROM erasures AS e
   JOIN starts AS s ON s.tenant = e.tenant AND (e.kind = 'tenant' OR s.session_id = e.session_id)
   WHERE e.erasure_id = $1 AND e.kind IN ('tenant', 'session') AND s.sent_at <= e.asked_at) AS u
-GROUP BY u.lane ORDER BY u.lane LIMIT 10
+GROUP BY u.lane ORDER BY u.lane COLLATE "C" LIMIT 10
 
 -- name: list_turns
 -- Turns that are to be erased, a few.
