@@ -67,6 +67,43 @@ async def test_a_command_that_waits_says_that_nobody_does_it(fleet: Fleet) -> No
     assert output.count("waits: no process leads the role erase: start `argosy maintain`") == 1
 
 
+async def test_a_command_that_waits_says_which_worker_has_to_run_and_since_when(
+    idle_fleet: Fleet, client: Client
+) -> None:
+    fleet = idle_fleet
+    fleet.environment["ERASURE_LATE_S"] = "1"
+    await asyncio.to_thread(fleet.gateway)
+    ingest = await asyncio.to_thread(fleet.ingest_worker)
+    await upload(client, MARKER, MARKER)
+    await asyncio.to_thread(ingest.terminate)
+    maintain = begin_maintain(fleet)
+    arguments = ("--again", MARKER, "--wait", "6", "--key", "k", "--url", fleet.url)
+
+    code, output = await asyncio.to_thread(fleet.run, "forget", "graph", MARKER, *arguments)
+
+    assert code == 1
+    waits = (
+        "waits: records that came before are still to be read: uploads, by an ingest worker (`argosy worker ingest`), "
+    )
+    said = [line for line in output.splitlines() if line.startswith(waits)]
+    assert [" (since 20" in line for line in said] == [True] * len(said)
+    assert "nobody has read there since" not in said[0]
+    assert "nobody has read there since" in said[-1]
+    assert "for longer than ERASURE_LATE_S (1 s)" in said[-1]
+    assert maintain.metric("argosy_erasures_waiting") == 1
+    assert maintain.metric("argosy_erasures_waiting_seconds") > 1
+    log = maintain.tail(100_000)
+    assert (log.count("erasure.waits"), log.count("erasure.late")) == (1, 1)
+
+    await asyncio.to_thread(fleet.ingest_worker)
+    code, output = await asyncio.to_thread(forget, fleet, "graph", MARKER, "--key", "k")
+    assert code == 0, output
+    until_s = time.monotonic() + 10
+    while maintain.metric("argosy_erasures_waiting"):
+        assert time.monotonic() < until_s
+        await asyncio.sleep(0.05)
+
+
 async def test_each_kind_is_forgotten_everywhere_and_nothing_else_is(
     fleet: Fleet, client: Client, shard: ShardProcess
 ) -> None:
