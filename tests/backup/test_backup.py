@@ -225,7 +225,7 @@ async def test_a_restore_that_ended_half_way_goes_on(
     restoring = Restoring(folder, at_once=1, graph_s=60.0)
     shutil.move(lost, away)  # found right before, and then gone
 
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(GraphInputError):
         await restoring.restore(after.dsn, after.shards, after.found)
     async with asked(after) as (graphs, _):
         with pytest.raises(Exception, match="restored"):
