@@ -31,6 +31,8 @@ class ShardBounds(NamedTuple):
                 count_max=settings.shard_graph_queue_max,
                 graph_size_bytes_max=settings.shard_graph_queue_size_bytes_max,
                 size_bytes_max=settings.shard_queue_size_bytes_max,
+                feed_yield_s=settings.shard_feed_yield_s,
+                feed_nice=settings.shard_feed_nice,
             ),
             ViewBounds(
                 count_max=settings.shard_views_max,

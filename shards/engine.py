@@ -48,7 +48,9 @@ from argosy.graph.ops import DeleteEdge, DeleteNode, Op
 
 
 class Interrupt(Protocol):
-    """Whether a read has to stop. A read asks often, and raises GraphDeadlineError when it has to."""
+    """Whether a read has to stop. A read asks often, and raises GraphDeadlineError when it has to. (Of lines of a feed:
+    whether they make way.)
+    """
 
     def __call__(self) -> bool: ...
 
@@ -111,8 +113,10 @@ class Graph(Protocol):
     def bulk_load(self, ref: GraphRef, batches: Iterable[Sequence[Op]], *, source: Source, now_ms: int) -> Applied:
         """Apply upserts without conditions, in one transaction: all of them or none. Edges may come before nodes."""
 
-    def ingest(self, ref: GraphRef, batch: FeedBatch, now_ms: int) -> "Ingested":
-        """Do the lines of a feed that are next, durably, or nothing. Raises KeyExpiredError."""
+    def ingest(self, ref: GraphRef, batch: FeedBatch, now_ms: int, interrupt: Interrupt) -> "Ingested":
+        """Do the lines of a feed that are next, durably, or nothing. Once it is interrupted, those behind the first are
+        left undone. Raises KeyExpiredError.
+        """
 
     def feeds(self, ref: GraphRef, names: Sequence[str]) -> list[FeedState | None]:
         """Return feeds as they are; None for those of which nothing was done, or is known any more."""
@@ -199,13 +203,14 @@ class Batch(NamedTuple):
 
 class Ingested(NamedTuple):
     """What became of lines of a feed. ops: those that took effect, in their order; none: the version stays. applied,
-    rejected: how many lines were, now.
+    rejected: how many lines were, now. size_bytes: of the lines that were done now.
     """
 
     fed: Fed
     ops: Sequence[Op]
     applied: int
     rejected: int
+    size_bytes: int
 
 
 class Engine(Protocol):

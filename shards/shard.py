@@ -37,7 +37,7 @@ from argosy.shards.bounds import ShardBounds
 from argosy.shards.builds import Builds
 from argosy.shards.copies import ShardCopies
 from argosy.shards.deadline import Deadline
-from argosy.shards.engine import Batch, Engine, Ingested
+from argosy.shards.engine import Batch, Engine, Ingested, Interrupt
 from argosy.shards.forgetting import Forgetting
 from argosy.shards.kept_views import KeptViews
 from argosy.shards.limits import INLINE_OPS_MAX, check_name, check_page
@@ -204,17 +204,17 @@ class Shard:
         deadline = self._deadline(ref, deadline_s)
         size_bytes = self._limits.check_lines(batch)
 
-        def work() -> Ingested:
-            return self._engine.graph(ref).ingest(ref, batch, self._clock.unix_ms())
+        def work(interrupt: Interrupt) -> Ingested:
+            return self._engine.graph(ref).ingest(ref, batch, self._clock.unix_ms(), interrupt)
 
         def then(ingested: Ingested) -> None:
             crash_points.reach("feed_committed")
             telemetry.SHARD_FEED_LINES.labels(outcome="applied").inc(ingested.applied)
             telemetry.SHARD_FEED_LINES.labels(outcome="rejected").inc(ingested.rejected)
             if ingested.ops:
-                self._views.committed(ref, ingested.ops, ingested.fed.version, size_bytes)
+                self._views.committed(ref, ingested.ops, ingested.fed.version, ingested.size_bytes)
 
-        return (await self._writes.alone(ref, work, deadline, is_long=True, then=then, size_bytes=size_bytes)).fed
+        return (await self._writes.feed(ref, work, deadline, then=then, size_bytes=size_bytes)).fed
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         deadline = self._deadline(ref, deadline_s)

@@ -9,6 +9,9 @@ Rules:
 - A caller that gives up takes its batch with it if no thread has begun with it, and so do those who drop or make a
   graph. Otherwise it takes effect, or not, without anybody being told; a batch's key tells.
 - What is committed is told to the views in the order of the commits, before any caller has its answer.
+- Lines of a feed make way: after SHARD_FEED_YIELD_S those that are left are not done when others wait, for the graph or
+  for its commit. Of the feeds of a graph one at a time waits among others: so these wait for one of them at the most,
+  and a feed for one group of batches, however much comes of either.
 """
 
 import asyncio
@@ -25,7 +28,7 @@ from argosy.clock import Clock
 from argosy.errors import ArgosyError, GraphDeadlineError, OutcomeUnknownError, ShardBusyError, ShardUnavailableError
 from argosy.graph.facts import Applied, GraphName, GraphRef
 from argosy.shards.deadline import Deadline
-from argosy.shards.engine import Batch, Engine
+from argosy.shards.engine import Batch, Engine, Interrupt
 from argosy.shards.fair_slots import FairSlots
 from argosy.shards.kept_views import KeptViews
 from argosy.shards.write_queue import Queue, Write, WriteBounds, running_threads
@@ -46,9 +49,11 @@ class Writes:
         self._views = views
         self._bounds = bounds
         self._clock = clock
-        self._pool = running_threads(bounds.threads)
+        feeding = max(1, bounds.threads - 1)
+        self._pool = running_threads(bounds.threads, "write")
+        self._feeding = running_threads(feeding, "feed", bounds.feed_nice)
         self._slots = _slots(bounds.threads)
-        self._long_slots = _slots(max(1, bounds.threads - 1))
+        self._feed_slots = _slots(feeding)
         self._queues: dict[GraphName, Queue] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size_bytes = 0
@@ -82,32 +87,32 @@ class Writes:
         pool: Executor | None = None,
         *,
         replaces: bool = False,
-        is_long: bool = False,
+        is_feed: bool = False,
         then: Callable[[T], None] | None = None,
         size_bytes: int = 0,
     ) -> T:
         """Do work that concerns a whole graph, in a thread, while nothing else is written to the graph. pool: of the
-        thread; None: the one of the writes. replaces: the graph's view is made anew afterwards. is_long: there is a
-        thread for other graphs meanwhile, if there are several. then: tells the view what the work has committed,
-        before anybody has the answer. size_bytes: of what waits.
+        thread; None: the one of the writes. replaces: the graph's view is made anew afterwards. is_feed: see `feed`.
+        then: tells the view what the work has committed, before anybody has the answer. size_bytes: of what waits.
         """
         name = GraphName(ref.tenant, ref.graph)
         queue = self._admitted(name, size_bytes)
-        queue.users += 1
+        queue.use(1, is_feed=is_feed)
         self._count(queue, 0, size_bytes)
 
         async def do() -> T:
             try:
                 async with (
+                    queue.feeding if is_feed else contextlib.nullcontext(),
                     queue.lock,
-                    self._long_slots.held(ref.tenant) if is_long else contextlib.nullcontext(),
-                    self._slots.held(ref.tenant) if pool is None else contextlib.nullcontext(),
+                    self._feed_slots.held(ref.tenant) if is_feed else contextlib.nullcontext(),
+                    self._slots.held(ref.tenant) if is_feed or pool is None else contextlib.nullcontext(),
                 ):
                     if deadline():
                         raise GraphDeadlineError("the call waited for other writes until its deadline")
                     return await self._alone(queue, ref, work, pool or self._pool, replaces=replaces, then=then)
             finally:
-                queue.users -= 1
+                queue.use(-1, is_feed=is_feed)
                 self._count(queue, 0, -size_bytes)
                 self._forget_idle(name, queue)
 
@@ -120,29 +125,47 @@ class Writes:
         finally:
             deadline.give_up()
 
+    async def feed(
+        self,
+        ref: GraphRef,
+        work: Callable[[Interrupt], T],
+        deadline: Deadline,
+        *,
+        then: Callable[[T], None],
+        size_bytes: int,
+    ) -> T:
+        """Do work for a feed as `alone` does, in a thread that yields to others. There is a thread for other graphs
+        meanwhile, if there are several. The work is told when it is to make way.
+        """
+        name = GraphName(ref.tenant, ref.graph)
+
+        def do() -> T:
+            queue, until_s = self._queues[name], self._clock.monotonic_s() + self._bounds.feed_yield_s
+            return work(lambda: queue.feed_makes_way and self._clock.monotonic_s() >= until_s)
+
+        return await self.alone(ref, do, deadline, self._feeding, is_feed=True, then=then, size_bytes=size_bytes)
+
     def is_waited_for(self, ref: GraphRef) -> bool:
         """Whether others wait for whoever writes to the graph now. May be called in a thread."""
         queue = self._queues.get(GraphName(ref.tenant, ref.graph))
-        return queue is not None and (bool(queue.waiting) or queue.users > 1)
+        return queue is not None and queue.is_waited_for
 
     async def settle(self, ref: GraphRef, deadline: Deadline) -> None:
         """Wait for the commit that is under way. What it makes durable may be read already, but no view has it yet.
         Raises ShardBusyError at the deadline.
         """
         queue = self._queues.get(GraphName(ref.tenant, ref.graph))
-        if queue is not None and (commit := queue.commit) is not None:
-            await asyncio.wait({commit}, timeout=deadline.left_s)
-            if not commit.done():
-                raise ShardBusyError("what is written to the graph was not committed before the deadline: ask again")
+        if queue is not None and not await queue.settled(deadline):
+            raise ShardBusyError("what is written to the graph was not committed before the deadline: ask again")
 
     async def close(self, bound_s: float) -> None:
         """Refuse what comes from now on, and write what waits, in bounded time."""
         self._is_closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=bound_s)
-        self._long_slots.close()
-        self._slots.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for slots, pool in ((self._feed_slots, self._feeding), (self._slots, self._pool)):
+            slots.close()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _admitted(self, name: GraphName, size_bytes: int) -> Queue:
         if self._is_closing:

@@ -56,6 +56,18 @@ class Shard(BaseModel):
     shard_write_threads: int = Field(
         default=2, ge=1, le=64, description="Graphs of one shard that are written to at once."
     )
+    shard_feed_yield_s: Seconds = Field(
+        default=0.02,
+        description="Lines of an upload or a topic that are being written make way after so long for others who wait "
+        "to write to the same graph, or to ask it; those that are left come again.",
+    )
+    shard_feed_nice: int = Field(
+        default=5,
+        ge=0,
+        le=19,
+        description="By how much the threads of a shard that write such lines yield to others on their machine "
+        "(nice(2)); on Linux.",
+    )
     shard_graph_queue_max: int = Field(
         default=1_000,
         ge=1,

@@ -171,7 +171,9 @@ class BoundGraph:
         )
 
     async def ingest(self, batch: FeedBatch, *, deadline_s: float | None = None) -> Fed:
-        """Do the lines of a feed that are next. Sent again after any failure, it does nothing twice."""
+        """Do the lines of a feed that are next, or the first of them. Sent again after any failure, it does nothing
+        twice.
+        """
         return await self._graphs.ask(
             self.name,
             lambda shard, ref, left_s: shard.ingest(ref, batch, deadline_s=left_s),

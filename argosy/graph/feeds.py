@@ -5,6 +5,8 @@ transaction that does them. So it needs neither a claim nor an order of those wh
 
 - A batch that begins with the next line, and whose chain before it is the file's, is done: each line in order, and for
   itself. What cannot be done is refused: it is counted, and its reason is kept as long as the feed.
+- Of such a batch only the first lines may be done, one at least, when others wait for the graph. The rest is sent
+  again, as a batch that begins with what is the next line then.
 - Of any other batch nothing is done. Whoever sent it sees what it was from the answer, which has the feed as it is now:
   it was done before, it comes too early, or its lines are not those of this feed.
 
@@ -100,6 +102,14 @@ def new_feed(feed: str) -> FeedState:
 def is_next(batch: FeedBatch, state: FeedState) -> bool:
     """Whether a batch has lines, and they are those that the feed waits for."""
     return batch.end > batch.first and (batch.first, batch.before) == (state.next, state.chain)
+
+
+def end_of(batch: FeedBatch, lines: Lines, count: int) -> tuple[int, bytes]:
+    """Return the number that a feed waits for when so many of a batch's lines were done, and the chain there."""
+    if count == len(lines):
+        return batch.end, batch.after
+    chain = batch.after if batch.numbers else chain_of(batch.before, (line for _, line in lines[:count]))
+    return lines[count][0], chain
 
 
 def numbered_lines(batch: FeedBatch) -> Lines:

@@ -126,8 +126,8 @@ class Transport(Protocol):
     async def restore(self, ref: GraphRef, lines: AsyncIterator[bytes], *, deadline_s: float) -> None: ...
 
     async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
-        """Do the lines of a feed that are next, durably, or nothing. Raises KeyExpiredError for a feed so old that
-        nobody knows what was done of it.
+        """Do the lines of a feed that are next, durably, or nothing; of many the first, when others wait for the graph.
+        Raises KeyExpiredError for a feed so old that nobody knows what was done of it.
         """
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:

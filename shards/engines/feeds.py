@@ -3,6 +3,8 @@
 Rules:
 - Everything is in the one transaction: what lines do, the feed's next line and chain, and the lines that were refused.
 - Nodes without conditions are written in runs. What may fail half done is in a savepoint of its own.
+- Lines behind the first are left undone when the batch is to make way for others. What was read is written, and told
+  to what is derived, in parts: so what is left to do then is little.
 - A feed is forgotten when it was made, and used last, longer ago than the horizon: a few in every commit.
   feed_forgotten is when the youngest of them was made: so lines of a feed that may be forgotten are refused, whatever
   clocks do. Feeds that are younger were never here, or still are; none that is made from now on is as old.
@@ -21,6 +23,7 @@ from argosy.graph.feeds import (
     FeedState,
     Lines,
     RefusedLine,
+    end_of,
     is_next,
     new_feed,
 )
@@ -31,15 +34,19 @@ from argosy.ingest.documents import HAS_CHUNK, ReplaceDocument
 from argosy.ingest.line_ops import Together, op_of
 from argosy.ingest.oversized import START_SIZE_BYTES_MAX, oversized
 from argosy.ingest.refusal import refusal_of
+from argosy.shards.engine import Interrupt
 from argosy.shards.engines.changes import Changes, RefusedError
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "feeds")
 _FORGOTTEN: Final = 2  # in one commit: with many refused lines, some milliseconds
+_PART: Final = 200  # lines: some 4 ms of nodes, and with an index of words 10 ms; larger parts are hardly faster
 
 
 class Feeding:
-    """One batch of a feed on its way into the file. ops: what took effect. applied, rejected: how many lines were."""
+    """One batch of a feed on its way into the file. ops: what took effect. applied, rejected: how many lines were.
+    size_bytes: of the lines that were done.
+    """
 
     def __init__(self, connection: apsw.Connection, changes: Changes, *, horizon_ms: int, now_ms: int) -> None:
         self._connection = connection
@@ -49,31 +56,40 @@ class Feeding:
         self._has_feeds = has_feeds(connection)
         self._run: list[UpsertNode] = []
         self._refused: list[RefusedLine] = []
-        self.applied = 0
-        self.rejected = 0
+        self.applied = self.rejected = self.size_bytes = 0
         self.ops: list[Op] = []
 
-    def take(self, batch: FeedBatch, lines: Lines, rejects_max: int) -> FeedState:
-        """Do the lines if they are next, and return the feed as it is then. rejects_max: lines of one feed that are
-        kept when they are refused; all of them are counted. Raises KeyExpiredError.
+    def take(self, batch: FeedBatch, lines: Lines, rejects_max: int, interrupt: Interrupt) -> FeedState:
+        """Do the lines if they are next, or the first of them, and return the feed as it is then. rejects_max: lines of
+        one feed that are kept when they are refused; all of them are counted. Raises KeyExpiredError.
         """
         state = self._find(batch)
         if not is_next(batch, state):
             return state
-        kept_max = max(0, rejects_max - state.rejected)
+        count = self._do_lines(lines, max(0, rejects_max - state.rejected), interrupt)
+        applied, rejected = state.applied + self.applied, state.rejected + self.rejected
+        state = FeedState(batch.feed, *end_of(batch, lines, count), applied, rejected)
+        self._store(state, batch.made_at_ms)
+        return state
+
+    def _do_lines(self, lines: Lines, kept_max: int, interrupt: Interrupt) -> int:
+        """Do lines until it is interrupted, and return how many were done. kept_max: of refused ones."""
+        count = 0
         for number, line in lines:
+            if count and interrupt():
+                break
+            count += 1
+            self.size_bytes += len(line) + 1
             try:
                 self._do_line(line)
             except (RefusedError, GraphInputError) as error:
                 self.rejected += 1
                 if self.rejected <= kept_max:
                     self._refused.append(_refused(number, line, error))
-        self._write_run()
-        self._changes.tell()
-        applied, rejected = state.applied + self.applied, state.rejected + self.rejected
-        state = FeedState(batch.feed, batch.end, batch.after, applied, rejected)
-        self._store(state, batch.made_at_ms)
-        return state
+            if count % _PART == 0:
+                self._write_part()
+        self._write_part()
+        return count
 
     def refused_lines(self, batch: FeedBatch) -> tuple[list[RefusedLine], bool]:
         """Return the first lines that were refused behind the confirmed ones, and whether there are more. All stay as
@@ -138,6 +154,10 @@ class Feeding:
         kept = set(document.chunk_ids)
         rows = self._connection.execute(_SQL["chunks_of_document"], (document.id, HAS_CHUNK))
         return [DeleteNode(each) for (each,) in rows if each not in kept and each.startswith(f"{document.id}#")]
+
+    def _write_part(self) -> None:
+        self._write_run()
+        self._changes.tell()
 
     def _write_run(self) -> None:
         if len(self._run) > 1:

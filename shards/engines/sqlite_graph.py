@@ -97,12 +97,12 @@ class SqliteGraph:
             self._connections.check()
             yield batch
 
-    def ingest(self, ref: GraphRef, batch: FeedBatch, now_ms: int) -> Ingested:
+    def ingest(self, ref: GraphRef, batch: FeedBatch, now_ms: int, interrupt: Interrupt) -> Ingested:
         lines = numbered_lines(batch)
         with self._connections.writing() as connection:
             with transaction(connection):
                 writer = Writer(connection, self._finder.derived, horizon_ms=self._horizon_ms, now_ms=now_ms)
-                ingested = writer.ingest(ref, batch, lines, rejects_max=self._rejects_max)
+                ingested = writer.ingest(ref, batch, lines, interrupt, rejects_max=self._rejects_max)
             self._meta = writer.meta
         return ingested
 

@@ -20,7 +20,7 @@ from argosy.errors import ArgosyError, FencedError, GraphInputError, KeyExpiredE
 from argosy.graph.facts import Applied, FencingToken, GraphRef, Source, WriteKey
 from argosy.graph.feeds import Fed, FeedBatch, Lines
 from argosy.graph.ops import Op, UpsertEdge, UpsertNode
-from argosy.shards.engine import Batch, Ingested
+from argosy.shards.engine import Batch, Ingested, Interrupt
 from argosy.shards.engines.changes import Changes, RefusedError, named_edge
 from argosy.shards.engines.derived import Derived
 from argosy.shards.engines.feeds import Feeding
@@ -82,18 +82,20 @@ class Writer:
         self._store_meta()
         return Applied(version)
 
-    def ingest(self, ref: GraphRef, batch: FeedBatch, lines: Lines, *, rejects_max: int) -> Ingested:
+    def ingest(
+        self, ref: GraphRef, batch: FeedBatch, lines: Lines, interrupt: Interrupt, *, rejects_max: int
+    ) -> Ingested:
         """Do the lines of a feed that are next, or nothing. Errors are raised: then nothing may be committed."""
         self.meta.check_write(ref)
         changes = Changes(self._connection, self.meta.version + 1, batch.source, self._derived)
         feeding = Feeding(self._connection, changes, horizon_ms=self._horizon_ms, now_ms=self._now_ms)
-        state = feeding.take(batch, lines, rejects_max)
+        state = feeding.take(batch, lines, rejects_max, interrupt)
         if feeding.ops:
             self._count(changes)
             self._store_meta()
         refused, is_cut = feeding.refused_lines(batch)
         fed = Fed(state, refused, is_cut, self.meta.version)
-        return Ingested(fed, feeding.ops, feeding.applied, feeding.rejected)
+        return Ingested(fed, feeding.ops, feeding.applied, feeding.rejected, feeding.size_bytes)
 
     def _apply(self, batch: Batch) -> Applied:
         self.meta.check_write(batch.ref)

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from argosy import telemetry
 from argosy.errors import GraphNotFoundError, KeyExpiredError, ShardUnavailableError, StoreUnavailableError
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobState, WaitsFor
@@ -14,6 +15,16 @@ from argosy.workers.ingest.partition import Partition
 from tests.ingest.world import MemoryNotes, World
 
 LINES = [b"%d" % number for number in range(10)]
+
+
+def counted(outcome: str) -> float:
+    """The lines that this process's workers counted."""
+    return sum(
+        each.value
+        for family in telemetry.INGEST_LINES.collect()
+        for each in family.samples
+        if each.name.endswith("_total") and each.labels["outcome"] == outcome
+    )
 
 
 async def test_what_is_applied_is_said_and_passed() -> None:
@@ -69,6 +80,24 @@ async def test_a_graph_that_does_not_answer_says_so_and_is_asked_again() -> None
     assert waits[0] in (WaitsFor.SHARD, WaitsFor.NOTHING)
     assert waits[-1] is WaitsFor.NOTHING
     assert world.graphs.graphs["crm"].lines == LINES
+
+
+@pytest.mark.parametrize("done_max", [1, 3])
+async def test_lines_that_a_shard_leaves_come_again_and_count_once(done_max: int) -> None:
+    before = [counted(outcome) for outcome in ("applied", "rejected", "known")]
+    world = World()
+    job = world.upload("crm", [*LINES, b"-bad"], size=5)
+    world.graphs.graphs["crm"].done_max = done_max
+
+    async with world:
+        await world.until_noted()
+
+    assert world.notes.states == {job: JobState.DONE}
+    assert world.graphs.graphs["crm"].lines == LINES
+    assert world.notes.refused == [11]
+    counts = [counted(outcome) for outcome in ("applied", "rejected", "known")]
+    # The first call knows nothing of the feed yet, and so not how many lines were done by it.
+    assert [now - then for now, then in zip(counts, before, strict=True)] == [len(LINES) - done_max, 1, 0]
 
 
 async def test_every_refused_line_is_said_before_its_record_is_passed() -> None:

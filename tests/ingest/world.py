@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from argosy import config
 from argosy.clock import SystemClock
 from argosy.graph.facts import GraphName
-from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, is_next, new_feed, numbered_lines
+from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, end_of, is_next, new_feed, numbered_lines
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobState
 from argosy.ingest.record import EndRecord, LinesRecord, encode, join_lines
@@ -27,7 +27,9 @@ class Row(NamedTuple):
 
 
 class MemoryGraph:
-    """A graph's file: lines that begin with a minus are refused. failures: raised first; gate: calls wait for it."""
+    """A graph's file: lines that begin with a minus are refused. failures: raised first; gate: calls wait for it.
+    done_max: lines of one call that are done.
+    """
 
     def __init__(self, graphs: "MemoryGraphs", name: GraphName) -> None:
         self.name = name
@@ -35,6 +37,7 @@ class MemoryGraph:
         self.failures: list[Exception] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.done_max = 1_000_000
         self._graphs = graphs
         self._feeds: dict[str, FeedState] = {}
         self._refused: dict[str, list[RefusedLine]] = {}
@@ -47,12 +50,13 @@ class MemoryGraph:
         state = self._feeds.get(batch.feed, new_feed(batch.feed))
         refused = self._refused.setdefault(batch.feed, [])
         if is_next(batch, state):
-            bad = [(number, line) for number, line in numbered_lines(batch) if line.startswith(b"-")]
+            lines = numbered_lines(batch)
+            done = lines[: self.done_max]
+            bad = [(number, line) for number, line in done if line.startswith(b"-")]
             refused += [RefusedLine(number, "bad", "it is bad", line) for number, line in bad]
-            self.lines += [line for _, line in numbered_lines(batch) if not line.startswith(b"-")]
-            applied = state.applied + batch.end - batch.first - len(bad)
-            state = FeedState(batch.feed, batch.end, batch.after, applied, state.rejected + len(bad))
-            self._feeds[batch.feed] = state
+            self.lines += [line for _, line in done if not line.startswith(b"-")]
+            counts = (state.applied + len(done) - len(bad), state.rejected + len(bad))
+            state = self._feeds[batch.feed] = FeedState(batch.feed, *end_of(batch, lines, len(done)), *counts)
         left = [each for each in refused if each.line > batch.confirmed]
         return Fed(state, left[:REFUSED_AT_ONCE], len(left) > REFUSED_AT_ONCE, 1)
 

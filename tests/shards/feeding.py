@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,8 +11,8 @@ from argosy.graph.facts import NO_SOURCE, GraphRef, Source
 from argosy.graph.feeds import Fed, FeedBatch, FeedState
 from argosy.graph.ops import Op
 from argosy.ingest.chain import EMPTY, chain
-from argosy.shards.engine import Engine
-from tests.shards.engines import NOW_MS, facts_of, person
+from argosy.shards.engine import Engine, Interrupt
+from tests.shards.engines import NOW_MS, facts_of, never, person
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -58,8 +58,14 @@ def people(*ids: str, feed: str = "job") -> Upload:
     return upload(*map(person, ids), feed=feed)
 
 
-def ingest(engine: Engine, ref: GraphRef, batch: FeedBatch, now_ms: int = NOW_MS) -> Fed:
-    return engine.graph(ref).ingest(ref, batch, now_ms).fed
+def ingest(engine: Engine, ref: GraphRef, batch: FeedBatch, now_ms: int = NOW_MS, interrupt: Interrupt = never) -> Fed:
+    return engine.graph(ref).ingest(ref, batch, now_ms, interrupt).fed
+
+
+def after(lines: int) -> Interrupt:
+    """Return what makes a batch end behind so many lines, of which one is done in any case."""
+    asked = count(1)
+    return lambda: next(asked) >= lines
 
 
 def ids(engine: Engine, ref: GraphRef) -> list[str]:

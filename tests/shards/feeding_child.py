@@ -65,11 +65,16 @@ def batch_of(feed: str, chains: Chains, first: int, size: int, confirmed: int = 
     return FeedBatch(feed, NOW_MS, first, end, chains.at(first - 1), chains.at(end - 1), lines, confirmed)
 
 
+def sometimes() -> bool:
+    """Whether others wait: then the rest of a batch is sent again."""
+    return random.random() < 0.01
+
+
 def send(engine: SqliteEngine, ref: GraphRef, feed: str) -> None:
     chains, first = Chains(feed), 1
     while True:
         size = random.choice((1, 3, 40, 400))
-        fed = engine.graph(ref).ingest(ref, batch_of(feed, chains, first, size), NOW_MS).fed
+        fed = engine.graph(ref).ingest(ref, batch_of(feed, chains, first, size), NOW_MS, sometimes).fed
         assert fed.state.chain == chains.at(fed.state.next - 1)
         os.write(1, f"fed {feed} {fed.state.next}\n".encode())
         first = max(1, fed.state.next + random.choice((0, 0, 0, 0, -1, -50, 7)))

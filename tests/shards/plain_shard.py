@@ -146,7 +146,7 @@ class PlainShard:
         return await self.apply(ref, loaded, key=None, token=None, source=source, deadline_s=deadline_s)
 
     async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
-        return self._engine.graph(ref).ingest(ref, batch, SystemClock().unix_ms()).fed
+        return self._engine.graph(ref).ingest(ref, batch, SystemClock().unix_ms(), lambda: False).fed
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> list[FeedState | None]:
         return self._engine.graph(ref).feeds(ref, names)

@@ -14,7 +14,7 @@ from argosy.graph.ops import DeleteNode, MergeProps, UpsertNode
 from argosy.ingest.chain import EMPTY
 from argosy.shards.engine import Engine
 from tests.shards.engines import NOW_MS, Opened, apply, facts_of, knows, never, person
-from tests.shards.feeding import ids, ingest, people, upload
+from tests.shards.feeding import after, ids, ingest, people, upload
 
 
 def test_lines_are_done_in_their_order(engine: Engine, ref: GraphRef) -> None:
@@ -128,7 +128,7 @@ def test_operations_of_one_line_are_done_together_or_not_at_all(engine: Engine, 
         {"op": "together", "ops": [DeleteNode("bob"), {"op": "document", "id": "notes", "text": "On the engine."}]},
     )
 
-    ingested = engine.graph(ref).ingest(ref, lines.whole, NOW_MS)
+    ingested = engine.graph(ref).ingest(ref, lines.whole, NOW_MS, never)
 
     assert ingested.fed.state == lines.state(3, rejected=1)
     assert [(each.line, each.code) for each in ingested.fed.refused] == [(2, "graph_condition")]
@@ -139,10 +139,10 @@ def test_operations_of_one_line_are_done_together_or_not_at_all(engine: Engine, 
 def test_what_took_effect_is_said_in_its_order(engine: Engine, ref: GraphRef) -> None:
     lines = upload(person("ada"), b"x", knows("ada", "nobody"), person("bob"), knows("ada", "bob"), DeleteNode("ada"))
 
-    ingested = engine.graph(ref).ingest(ref, lines.whole, NOW_MS)
+    ingested = engine.graph(ref).ingest(ref, lines.whole, NOW_MS, never)
 
     assert list(ingested.ops) == [person("ada"), person("bob"), knows("ada", "bob"), DeleteNode("ada")]
-    assert list(engine.graph(ref).ingest(ref, lines.whole, NOW_MS).ops) == []
+    assert list(engine.graph(ref).ingest(ref, lines.whole, NOW_MS, never).ops) == []
 
 
 def test_numbers_may_have_holes(engine: Engine, ref: GraphRef) -> None:
@@ -155,6 +155,43 @@ def test_numbers_may_have_holes(engine: Engine, ref: GraphRef) -> None:
     assert ingest(engine, ref, first).state == ("topic", 100, mark, 2, 0)
     assert ingest(engine, ref, second).state == ("topic", 101, mark, 3, 0)
     assert ingest(engine, ref, first).state == ("topic", 101, mark, 3, 0)
+    assert ids(engine, ref) == ["ada", "bob", "cy"]
+
+
+def test_lines_that_a_batch_leaves_come_again(engine: Engine, ref: GraphRef) -> None:
+    lines = upload(person("ada"), b"{", b"", person("bob"), knows("ada", "bob"), person("cy"))
+
+    assert ingest(engine, ref, lines.batch(1, 6), interrupt=after(2)).state == lines.state(2, rejected=1)
+    assert ids(engine, ref) == ["ada"]
+    assert ingest(engine, ref, lines.batch(3, 6), interrupt=after(0)).state == lines.state(3, applied=1, rejected=1)
+    assert ingest(engine, ref, lines.batch(1, 6)).state == lines.state(3, applied=1, rejected=1)
+    fed = ingest(engine, ref, lines.batch(4, 6), interrupt=after(3))
+
+    assert (fed.state, [each.line for each in fed.refused]) == (lines.state(6, applied=4, rejected=1), [2])
+    assert ids(engine, ref) == ["ada", "bob", "cy"]
+
+
+@pytest.mark.parametrize("done", [1, 199, 200, 201, 450])
+def test_what_is_left_was_not_done_and_all_before_it_was(engine: Engine, ref: GraphRef, done: int) -> None:
+    lines = people(*(f"{number:03}" for number in range(450)))
+
+    ingested = engine.graph(ref).ingest(ref, lines.whole, NOW_MS, after(done))
+
+    assert ingested.fed.state == lines.state(done)
+    assert ids(engine, ref) == [f"{number:03}" for number in range(done)]
+    assert (ingested.applied, len(ingested.ops), ingested.size_bytes) == (done, done, done * (len(lines.lines[0]) + 1))
+
+
+def test_numbers_that_are_left_come_again(engine: Engine, ref: GraphRef) -> None:
+    mark = b"partition 3 of t"
+    batch = FeedBatch(
+        "topic", 0, 1, 100, EMPTY, mark, b"\n".join(people("ada", "bob", "cy").lines), numbers=(7, 98, 99)
+    )
+
+    assert ingest(engine, ref, batch, interrupt=after(1)).state == ("topic", 98, mark, 1, 0)
+    assert ingest(engine, ref, batch).state == ("topic", 98, mark, 1, 0)
+    left = batch._replace(first=98, before=mark, lines=batch.lines.partition(b"\n")[2], numbers=(98, 99))
+    assert ingest(engine, ref, left).state == ("topic", 100, mark, 3, 0)
     assert ids(engine, ref) == ["ada", "bob", "cy"]
 
 

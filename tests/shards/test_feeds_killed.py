@@ -50,7 +50,7 @@ def check(engine: SqliteEngine, ref: GraphRef, answered: dict[str, int]) -> None
         if state is not None:
             assert state.chain == Chains(feed).at(done)
             assert (state.applied, state.rejected) == (done - len(worthless) - len(blank), len(worthless))
-        asked = engine.graph(ref).ingest(ref, batch_of(feed, Chains(feed), 1, 0), NOW_MS).fed
+        asked = engine.graph(ref).ingest(ref, batch_of(feed, Chains(feed), 1, 0), NOW_MS, never).fed
         assert [each.line for each in asked.refused] == worthless[:REJECTS_MAX]
     found_nodes, found_edges = facts_of(engine, ref)
     assert sorted(node.id for node in found_nodes) == sorted(nodes)

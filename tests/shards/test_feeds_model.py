@@ -17,8 +17,8 @@ from argosy.graph.facts import GraphRef
 from argosy.graph.feeds import FeedState, new_feed
 from argosy.graph.ops import Op, check_ops
 from argosy.ingest.chain import chain_of
-from tests.shards.engines import HORIZON_MS, NOW_MS, REJECTS_MAX, apply, facts_of, new_ref, open_sqlite
-from tests.shards.feeding import Upload, encode
+from tests.shards.engines import HORIZON_MS, NOW_MS, REJECTS_MAX, apply, facts_of, never, new_ref, open_sqlite
+from tests.shards.feeding import Upload, after, encode
 from tests.shards.graph_model import GraphModel, Refused, Thing
 from tests.shards.test_engine_model import OPS
 
@@ -104,20 +104,21 @@ class FeedsMachine(RuleBasedStateMachine):
         ahead=st.sampled_from([0, 0, 0, 0, 1, -1, -2, -5]),
         size=st.sampled_from([1, 2, 3, 8, 0]),
         confirmed=st.sampled_from([0, 0, 3, 30]),
+        done_max=st.sampled_from([100, 100, 1, 2]),
     )
-    def send(self, index: int, ahead: int, size: int, confirmed: int) -> None:
+    def send(self, index: int, ahead: int, size: int, confirmed: int, done_max: int) -> None:
         lines = self.uploads[index]
         first = min(max(1, self.model.state(lines.feed).next + ahead), len(lines.lines))
         last = min(first + size - 1, len(lines.lines))
         batch = lines.batch(first, last, confirmed=confirmed)
         if self.model.is_expired(lines):
             with pytest.raises(KeyExpiredError):
-                self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms)
+                self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms, never)
             return
         version = self.model.graph.version
-        self.model.take(lines, first, last, self.now_ms)
+        self.model.take(lines, first, min(last, first + done_max - 1), self.now_ms)
 
-        ingested = self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms)
+        ingested = self.engine.graph(self.ref).ingest(self.ref, batch, self.now_ms, after(done_max))
 
         assert ingested.fed.state == self.model.state(lines.feed)
         refused = [each for each in self.model.refused.get(lines.feed, []) if each > confirmed]
@@ -159,7 +160,7 @@ class FeedsMachine(RuleBasedStateMachine):
     def late_calls_are_refused(self, ref: GraphRef) -> None:
         for lines in self.uploads:
             with pytest.raises(WrongOwnerError):
-                self.engine.graph(ref).ingest(ref, lines.batch(1, 1), self.now_ms)
+                self.engine.graph(ref).ingest(ref, lines.batch(1, 1), self.now_ms, never)
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:

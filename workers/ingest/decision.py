@@ -26,8 +26,9 @@ from argosy.ingest.job import JobFailure
 from argosy.ingest.record import EndRecord, LinesRecord, split_lines
 from argosy.store.ingest_notes import Verdict
 
-# A call is over in 50 ms or so, of nodes in half of that: for as long turns that write to the same graph wait. It has a
-# little over half of a full record, which ends with the line that fills it: two calls, and none for that line alone.
+# A call is over in 80 ms or so, of nodes in half of that; when others wait for the graph, its shard leaves some of it.
+# It has a little over half of a full record, which ends with the line that fills it: two calls, and none for that line
+# alone.
 SENT_SIZE_BYTES: Final = 139_264
 
 

@@ -190,7 +190,7 @@ class GraphFeeds:
             raise ShardUnavailableError("the shard did nothing with the lines that the graph's file waits for")
         new = feed.take(fed)
         held.is_asked = True
-        if before is not None and batch.end > batch.first and batch.end <= fed.state.next:
+        if before is not None and batch.end > batch.first and batch.first < fed.state.next:
             held.is_sent = True
             _LINES["applied"].inc(max(0, fed.state.applied - before.applied))
             _LINES["rejected"].inc(max(0, fed.state.rejected - before.rejected))

@@ -27,7 +27,7 @@ from argosy.ingest.job import WaitsFor
 from argosy.workers.ingest.topics.mapped import Line
 from argosy.workers.ingest.topics.topic_notes import TopicNotes
 
-_SIZE_BYTES_MAX: Final = 262_144  # of one batch, beyond its last line: other writers of the graph wait as long
+_SIZE_BYTES_MAX: Final = 262_144  # of one batch, beyond its last line; of it a shard leaves what others wait for
 _RETRY_S_MIN, _RETRY_S_MAX = 0.1, 5.0
 
 
