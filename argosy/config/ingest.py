@@ -77,6 +77,12 @@ class Ingest(BaseModel):
         description="Of INGEST_WHOLE_SIZE_BYTES_MAX, the part that those of one tenant may have: then 503, and 413 "
         "for one that needs more alone.",
     )
+    ingest_nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="By how much the process of an ingest worker yields to others on its machine (nice(2)).",
+    )
     ingest_batches_max: int = Field(
         default=8, ge=1, le=64, description="Batches that one ingest worker has under way at shards."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psutil
 import pytest
 
 from argosy.ingest.chain import EMPTY, chain_of
@@ -16,8 +17,9 @@ async def test_uploads_are_applied_and_their_jobs_are_done(idle_fleet: Fleet, ha
     lines = [*nodes(150), b"no json", b"", *nodes(150, first=150)]
     jobs = [await hand.upload(f"crm-{number}", lines) for number in range(3)]
 
-    await asyncio.to_thread(idle_fleet.ingest_worker)
+    worker = await asyncio.to_thread(idle_fleet.ingest_worker)
 
+    assert psutil.Process(worker.pid).nice() == min(19, psutil.Process().nice() + hand.settings.ingest_nice)
     for number, job in enumerate(jobs):
         row = await hand.until_ended(job)
         assert (row.state, row.next_line, row.applied, row.rejected) == (JobState.DONE, 303, 300, 1)

@@ -1,5 +1,6 @@
 """The process of `argosy worker ingest`: its checks at the start, its signals, and its end."""
 
+import os
 import sys
 
 import uvloop
@@ -23,6 +24,7 @@ from argosy.workers.ingest.worker import Worker
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
     """Run an ingest worker until SIGTERM or SIGINT, or until the pipe parent_fd closes. Returns the exit code."""
     crash_points.arm(settings.argosy_crash_at)
+    os.nice(settings.ingest_nice)  # before there are other threads: on Linux each has its own, and what it starts
     quick_arrays.install()
     try:
         uvloop.run(_serve(settings, dsn, parent_fd))
