@@ -13,6 +13,7 @@ from typing import NamedTuple
 from argosy.graph.facts import Applied
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch
+from argosy.shards.fair_slots import FairSlots
 
 
 class WriteBounds(NamedTuple):
@@ -110,6 +111,11 @@ def running_threads(count: int, name: str, nice: int = 0) -> ThreadPoolExecutor:
     finally:
         all_run.set()
     return pool
+
+
+def write_slots(count: int) -> FairSlots:
+    """Return slots of the threads. A commit is short, so one tenant may have all. What waits is bounded by queues."""
+    return FairSlots("writes", count, waiting_max=sys.maxsize, bound="SHARD_WRITE_THREADS", share=count)
 
 
 def _lower(nice: int) -> None:

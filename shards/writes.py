@@ -9,15 +9,12 @@ Rules:
 - A caller that gives up takes its batch with it if no thread has begun with it, and so do those who drop or make a
   graph. Otherwise it takes effect, or not, without anybody being told; a batch's key tells.
 - What is committed is told to the views in the order of the commits, before any caller has its answer.
-- Lines of a feed make way: after SHARD_FEED_YIELD_S those that are left are not done when others wait, for the graph or
-  for its commit. Of the feeds of a graph one at a time waits among others: so these wait for one of them at the most,
-  and a feed for one group of batches, however much comes of either.
+- Lines of a feed make way for others who wait (feed_threads.py).
 """
 
 import asyncio
 import contextlib
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
@@ -29,9 +26,9 @@ from argosy.errors import ArgosyError, GraphDeadlineError, OutcomeUnknownError, 
 from argosy.graph.facts import Applied, GraphName, GraphRef
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Batch, Engine, Interrupt
-from argosy.shards.fair_slots import FairSlots
+from argosy.shards.feed_threads import FeedThreads
 from argosy.shards.kept_views import KeptViews
-from argosy.shards.write_queue import Queue, Write, WriteBounds, running_threads
+from argosy.shards.write_queue import Queue, Write, WriteBounds, running_threads, write_slots
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -49,11 +46,9 @@ class Writes:
         self._views = views
         self._bounds = bounds
         self._clock = clock
-        feeding = max(1, bounds.threads - 1)
         self._pool = running_threads(bounds.threads, "write")
-        self._feeding = running_threads(feeding, "feed", bounds.feed_nice)
-        self._slots = _slots(bounds.threads)
-        self._feed_slots = _slots(feeding)
+        self._slots = write_slots(bounds.threads)
+        self._feeds = FeedThreads(bounds, self._slots, clock)
         self._queues: dict[GraphName, Queue] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size_bytes = 0
@@ -102,12 +97,7 @@ class Writes:
 
         async def do() -> T:
             try:
-                async with (
-                    queue.feeding if is_feed else contextlib.nullcontext(),
-                    queue.lock,
-                    self._feed_slots.held(ref.tenant) if is_feed else contextlib.nullcontext(),
-                    self._slots.held(ref.tenant) if is_feed or pool is None else contextlib.nullcontext(),
-                ):
+                async with self._feeds.held(queue, ref.tenant) if is_feed else self._held(queue, ref.tenant, pool):
                     if deadline():
                         raise GraphDeadlineError("the call waited for other writes until its deadline")
                     return await self._alone(queue, ref, work, pool or self._pool, replaces=replaces, then=then)
@@ -134,16 +124,12 @@ class Writes:
         then: Callable[[T], None],
         size_bytes: int,
     ) -> T:
-        """Do work for a feed as `alone` does, in a thread that yields to others. There is a thread for other graphs
-        meanwhile, if there are several. The work is told when it is to make way.
-        """
-        name = GraphName(ref.tenant, ref.graph)
+        """Do work for a feed as `alone` does, in a thread of feeds. The work is told when it is to make way."""
 
-        def do() -> T:
-            queue, until_s = self._queues[name], self._clock.monotonic_s() + self._bounds.feed_yield_s
-            return work(lambda: queue.feed_makes_way and self._clock.monotonic_s() >= until_s)
+        def do() -> T:  # in the thread: the queue is there for as long as somebody uses it
+            return self._feeds.call(self._queues[GraphName(ref.tenant, ref.graph)], work)
 
-        return await self.alone(ref, do, deadline, self._feeding, is_feed=True, then=then, size_bytes=size_bytes)
+        return await self.alone(ref, do, deadline, self._feeds.pool, is_feed=True, then=then, size_bytes=size_bytes)
 
     def is_waited_for(self, ref: GraphRef) -> bool:
         """Whether others wait for whoever writes to the graph now. May be called in a thread."""
@@ -163,9 +149,9 @@ class Writes:
         self._is_closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=bound_s)
-        for slots, pool in ((self._feed_slots, self._feeding), (self._slots, self._pool)):
-            slots.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._feeds.close()
+        self._slots.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _admitted(self, name: GraphName, size_bytes: int) -> Queue:
         if self._is_closing:
@@ -260,6 +246,12 @@ class Writes:
             fault = OutcomeUnknownError(f"the shard could not write: {type(error).__name__}: {error}")
         return outcomes + [fault for _ in batches[len(outcomes) :]]
 
+    @contextlib.asynccontextmanager
+    async def _held(self, queue: Queue, tenant: str, pool: Executor | None) -> AsyncIterator[None]:
+        """Have a graph, and a thread where it is one of the writes."""
+        async with queue.lock, self._slots.held(tenant) if pool is None else contextlib.nullcontext():
+            yield
+
     async def _alone(
         self,
         queue: Queue,
@@ -289,8 +281,3 @@ class Writes:
     def _forget_idle(self, name: GraphName, queue: Queue) -> None:
         if not (queue.waiting or queue.users or queue.is_worked_at) and self._queues.get(name) is queue:
             del self._queues[name]
-
-
-def _slots(count: int) -> FairSlots:
-    """Return slots of the threads. A commit is short, so one tenant may have all. What waits is bounded by queues."""
-    return FairSlots("writes", count, waiting_max=sys.maxsize, bound="SHARD_WRITE_THREADS", share=count)

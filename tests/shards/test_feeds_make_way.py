@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from argosy.graph.facts import Applied, GraphRef, GraphState
+from argosy.graph.facts import NO_SOURCE, Applied, GraphRef, GraphState
 from argosy.graph.feeds import FeedBatch, FeedState
+from argosy.graph.ops import Op
 from argosy.shards.engine import Ingested, Interrupt
 from argosy.shards.engines.sqlite_graph import SqliteGraph
 from argosy.shards.shard import Shard
@@ -192,3 +193,42 @@ async def test_the_thread_of_a_feed_yields_to_others_on_the_machine(
 
         assert held.nice == min(19, before + 7)
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+async def test_a_feed_that_waits_for_a_thread_holds_up_nobody_who_writes(
+    shard: Shard, ref: GraphRef, held: HeldFeeds
+) -> None:
+    other = new_ref(graph="other")
+    await shard.create(other, deadline_s=S)
+    feeds = [asyncio.create_task(feed(shard, ref, LINES))]
+    await held.until_begun()
+    feeds.append(asyncio.create_task(feed(shard, other, LINES)))
+    await asyncio.sleep(0)
+
+    assert (await write(shard, other)).version == 1
+
+    held.let_go.set()
+    assert await asyncio.gather(*feeds) == [LINES.state(3)] * 2
+
+
+async def test_a_feed_that_waits_for_a_load_of_its_graph_holds_up_no_other_feed(shard: Shard, ref: GraphRef) -> None:
+    other = new_ref(graph="other")
+    await shard.create(other, deadline_s=S)
+    loading, loaded = asyncio.Event(), asyncio.Event()
+
+    async def parts() -> AsyncIterator[list[Op]]:
+        yield [person("max")]
+        loading.set()
+        await loaded.wait()
+
+    load = asyncio.create_task(shard.bulk_load(ref, parts(), source=NO_SOURCE, deadline_s=S))
+    await loading.wait()
+    waiting = asyncio.create_task(feed(shard, ref, LINES))
+    await asyncio.sleep(0)
+
+    assert await feed(shard, other, LINES) == LINES.state(3)
+    assert not waiting.done()
+
+    loaded.set()
+    await load
+    assert await waiting == LINES.state(3)
