@@ -1,0 +1,1 @@
+"""Who asks, and what they may do: types and rules without HTTP, SQL or a clock."""
