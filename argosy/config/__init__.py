@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from argosy.config.gateway import Gateway
 from argosy.config.graphs import Graphs
+from argosy.config.identity import Identity
 from argosy.config.ingest import Ingest
 from argosy.config.kinds import SECRET
 from argosy.config.log import Log
@@ -50,7 +51,7 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Gateway, Log, Truth, Places,
+    Output, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Identity, Gateway, Log, Truth, Places,
     BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""
@@ -117,6 +118,17 @@ class Settings(
                 f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one "
                 "with `openssl rand -hex 32`"
             )
+        if self.kg_auth_required and self.allow_tenant_header:
+            raise ValueError(
+                "ALLOW_TENANT_HEADER=1 contradicts KG_AUTH_REQUIRED=1: a token says which tenant a request is for"
+            )
+        if self.argosy_admin_token and len(self.argosy_admin_token.strip()) < SECRET_LENGTH_MIN:
+            raise ValueError(
+                f"ARGOSY_ADMIN_TOKEN has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one with "
+                "`openssl rand -hex 32`"
+            )
+        if self.token_lifetime_s > self.token_lifetime_s_max:
+            raise ValueError("TOKEN_LIFETIME_S must not be above TOKEN_LIFETIME_S_MAX")
         if self.shard_view_size_bytes_max > self.shard_views_size_bytes_max:
             raise ValueError("SHARD_VIEWS_SIZE_BYTES_MAX must not be below SHARD_VIEW_SIZE_BYTES_MAX")
         if self.graph_batch_size_bytes_max > self.shard_message_size_bytes_max:

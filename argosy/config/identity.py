@@ -1,0 +1,49 @@
+"""Identity: whether callers must say who they are, their tokens, and what is written down about them."""
+
+from pydantic import BaseModel, Field
+
+from argosy.config.kinds import Secret
+
+
+class Identity(BaseModel):
+    """See argosy.config.Settings."""
+
+    kg_auth_required: bool = Field(
+        default=False,
+        description="Requests need a token; without this, one that has none is taken as a local user's, and one that "
+        "has a bad token is refused all the same.",
+    )
+    argosy_admin_token: Secret = Field(
+        default="",
+        description="A token with the rights of an administrator that stands in no table: at least 32 characters.",
+    )
+    identity_stale_s_max: float = Field(
+        default=300.0,
+        ge=0,
+        le=86_400,
+        description="While Postgres is away, tokens that a gateway knows are believed for so long; then 503.",
+    )
+    identity_tokens_max: int = Field(
+        default=200_000,
+        ge=100,
+        le=10_000_000,
+        description="Tokens that a gateway process keeps in memory; it looks further ones up in Postgres.",
+    )
+    token_lifetime_s: float = Field(
+        default=7_776_000.0, ge=60, le=315_360_000, description="A token that is made lives for so long, by default."
+    )
+    token_lifetime_s_max: float = Field(
+        default=31_536_000.0, ge=60, le=315_360_000, description="Longest life of a token."
+    )
+    tenant_tokens_max: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Tokens of one tenant that have not ended; then 409, as when ten times as many are kept in all.",
+    )
+    audit_retention_s: float = Field(
+        default=34_560_000.0,
+        ge=86_400,
+        le=3_153_600_000,
+        description="Rows of the audit are deleted after this, and tokens so long after they have ended.",
+    )

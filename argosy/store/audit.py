@@ -1,0 +1,87 @@
+"""The audit: who did what, to what, from where. Rows are added, read, and deleted when they are old; never changed.
+
+An act that changes something is written in the transaction of that change, by its function (argosy/store/identity.py);
+what changes nothing here is written by `audit`.
+
+Raises: StoreUnavailableError
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from argosy.store.leader import write_as
+from argosy.store.pool import Pool
+from argosy.store.queries import load_queries
+
+_SQL: Final = load_queries("audit")
+REFUSALS_MAX: Final = 1_000  # that one statement writes
+
+
+class Act(NamedTuple):
+    """What somebody did, or was refused. actor_kind, actor_id: of the principal. tenant: whom it is about; None: the
+    installation. action: a word such as `token.create`. outcome: `done` or `refused`. source: the peer's address.
+    Texts that are too long are cut.
+    """
+
+    actor_kind: str
+    actor_id: str
+    token_id: uuid.UUID | None
+    tenant: str | None
+    action: str
+    target: str = ""
+    outcome: str = "done"
+    reason: str = ""
+    request_id: str = ""
+    source: str = ""
+
+
+class Refusals(NamedTuple):
+    """So many requests that were refused alike."""
+
+    act: Act
+    count: int
+
+
+class AuditRow(NamedTuple):
+    """A row of the audit: an act, when it was, and how often."""
+
+    no: int
+    at: datetime
+    act: Act
+    count: int
+
+
+async def audit(pool: Pool, act: Act) -> None:
+    """Write down an act that changes no row of identity, such as one in the name of a tenant."""
+    await pool.execute(_SQL["add_audit"], *arguments(act))
+
+
+async def note_refusals(pool: Pool, refusals: Sequence[Refusals]) -> None:
+    """Write down requests that were refused, a row for each kind of them; those beyond REFUSALS_MAX are left out."""
+    rows = [(*arguments(each.act), each.count) for each in refusals[:REFUSALS_MAX]]
+    if rows:
+        await pool.execute(_SQL["add_refusals"], *map(list, zip(*rows, strict=True)))
+
+
+async def list_audit(pool: Pool, tenant: str | None, before: int | None, limit: int) -> list[AuditRow]:
+    """Return at most `limit` rows, the newest first. tenant: None: of all tenants and of the installation. before: the
+    `no` of the last row of the page before; None: begin with the newest.
+    """
+    rows = await pool.fetch(_SQL["list_audit"], tenant, before, limit)
+    return [AuditRow(row[0], row[1], Act(*row[2:12]), row[12]) for row in rows]
+
+
+async def purge_audit(pool: Pool, role: str, term: int, age_s: float, limit: int) -> int:
+    """Delete at most `limit` rows that are older than age_s; how many. Raises OwnershipLostError."""
+    return int(await write_as(pool, _SQL["purge_audit"], role, term, age_s, limit))
+
+
+def arguments(act: Act) -> tuple[Any, ...]:
+    """Return an act as arguments of a statement, without characters that Postgres has not."""
+    return tuple(_storable(each) if isinstance(each, str) else each for each in act)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -1,0 +1,80 @@
+-- name: get_changes
+-- How far the writes are, and in which lineage (see store/identity.py).
+SELECT lineage(), no FROM identity_changes
+
+-- name: tokens_since
+-- Tokens that were written after a change, each with a number of its own.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+FROM tokens AS t WHERE t.change_no > $1 ORDER BY t.change_no LIMIT $2
+
+-- name: tenants_since
+-- Tenants that were written after a change.
+SELECT n.name, n.state, n.created_at, n.change_no FROM tenants AS n WHERE n.change_no > $1 ORDER BY n.change_no LIMIT $2
+
+-- name: find_token
+-- The token with a hash, and its tenant.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no,
+       n.name, n.state, n.created_at, n.change_no
+FROM tokens AS t LEFT JOIN tenants AS n ON n.name = t.tenant WHERE t.hash = $1
+
+-- name: list_tokens
+-- Tokens of a tenant, or all, after an id.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+FROM tokens AS t
+WHERE ($1::text IS NULL OR coalesce(t.tenant, '') = $1) AND t.token_id > $2 ORDER BY t.token_id LIMIT $3
+
+-- name: get_token
+-- A token of a tenant, or whosever it is.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+FROM tokens AS t WHERE t.token_id = $1 AND ($2::text IS NULL OR t.tenant = $2)
+
+-- name: create_token
+-- See functions/identity.sql, as for all that call a function of the same name below.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+FROM create_token($1::uuid, $2::bytea, $3::text, $4::text, $5::text, $6::text[], $7::text[], $8::text[], $9::text, $10::text,
+  $11::double precision, $12::integer, ($13::text, $14::text, $15::uuid, $16::text, $17::text, $18::text, $19::text, $20::text, $21::text, $22::text)::act) AS t
+
+-- name: revoke_token
+-- End a token.
+SELECT revoke_token($1::uuid, $2::text, ($3::text, $4::text, $5::uuid, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text)::act)
+
+-- name: rotate_token
+-- Give a token a successor.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+FROM rotate_token($1::uuid, $2::text, $3::uuid, $4::bytea, $5::text, $6::text, $7::double precision, $8::integer,
+  ($9::text, $10::text, $11::uuid, $12::text, $13::text, $14::text, $15::text, $16::text, $17::text, $18::text)::act) AS t
+
+-- name: touch_tokens
+-- When tokens were last used, once in five minutes for each. A row that somebody is writing to is passed over.
+WITH used AS (
+  SELECT t.token_id, u.at FROM unnest($1::uuid[], $2::timestamptz[]) AS u (token_id, at)
+  JOIN tokens AS t ON t.token_id = u.token_id
+  WHERE t.last_used_at IS NULL OR t.last_used_at < u.at - interval '5 minutes'
+  ORDER BY t.token_id FOR NO KEY UPDATE OF t SKIP LOCKED)
+UPDATE tokens AS t SET last_used_at = used.at FROM used WHERE t.token_id = used.token_id
+
+-- name: list_tenants
+-- Tenants after a name.
+SELECT n.name, n.state, n.created_at, n.change_no FROM tenants AS n WHERE n.name > $1 ORDER BY n.name LIMIT $2
+
+-- name: get_tenant
+-- A tenant.
+SELECT n.name, n.state, n.created_at, n.change_no FROM tenants AS n WHERE n.name = $1
+
+-- name: create_tenant
+-- Make a tenant.
+SELECT n.name, n.state, n.created_at, n.change_no FROM create_tenant($1::text, ($2::text, $3::text, $4::uuid, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text)::act) AS n
+
+-- name: set_tenant_state
+-- Let a tenant be active or suspended.
+SELECT n.name, n.state, n.created_at, n.change_no FROM set_tenant_state($1::text, $2::text, ($3::text, $4::text, $5::uuid, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text)::act) AS n
+
+-- name: purge_tokens
+-- Forget tokens that ended long ago.
+SELECT purge_tokens($1::text, $2::bigint, $3::double precision, $4::integer)
