@@ -38,6 +38,7 @@ async def _sent(uploading: Uploading) -> AsyncGenerator[bytes, None]:
         "",
     ),
     ("import asyncio\n", ""),
+    ("await asyncio.to_thread(bearer.ask)", "bearer.ask()"),
     ("await asyncio.to_thread(uploading.found, ", "uploading.found("),
     ("A client is used on one event loop.", "Several threads may use one client."),
     # A stream submits its turn when it is called. In asyncio that can only be when it is first iterated.

@@ -4,6 +4,7 @@ from argosy.client.assembler import Assembler, Channel
 from argosy.client.async_client import AsyncClient, AsyncTurnHandle
 from argosy.client.async_jobs import AsyncJobHandle
 from argosy.client.errors import (
+    ForbiddenError,
     GatewayUnreachableError,
     JobError,
     ProblemError,
@@ -15,6 +16,7 @@ from argosy.client.errors import (
     TurnNotFoundError,
     TurnParkedError,
     TurnRejectedError,
+    UnauthenticatedError,
 )
 from argosy.client.events import ChannelReset, Event, Frame, Gap, Resync, Snapshot, StreamEvent
 from argosy.client.job import Job, JobEvent, Reject
@@ -33,6 +35,7 @@ __all__ = [
     "ChannelReset",
     "Client",
     "Event",
+    "ForbiddenError",
     "Frame",
     "Gap",
     "GatewayUnreachableError",
@@ -57,6 +60,7 @@ __all__ = [
     "TurnNotFoundError",
     "TurnParkedError",
     "TurnRejectedError",
+    "UnauthenticatedError",
     "Uploadable",
     "Uploading",
     "Wait",

@@ -18,8 +18,8 @@ from argosy.client.connection import (
     options,
     socket_of,
     timeout_of,
-    urls_of,
 )
+from argosy.client.credential import Bearer, Credential
 from argosy.client.deadline import Deadline
 from argosy.client.errors import ProblemError
 from argosy.client.following import Decode, Following, Told
@@ -30,18 +30,20 @@ from argosy.clock import Clock
 
 
 class AsyncAsking:
-    """The gateways of one client. http: a client of httpx2 for each. Raises CallerError for an address that is none."""
+    """The gateways of one client. http: a client of httpx2 for each."""
 
     def __init__(
         self,
         urls: tuple[str, ...],
+        credential: Credential,
         tenant: str | None,
         headers: Mapping[str, str] | None,
         retry_s: float,
         clock: Clock,
     ) -> None:
         self.clock = clock
-        self._gateways = Gateways(urls_of(urls))
+        self._credential = credential
+        self._gateways = Gateways(urls)
         self._retry_s = retry_s
         self.http = [
             httpx2.AsyncClient(
@@ -55,19 +57,28 @@ class AsyncAsking:
         """Send a call, again and again until it is answered. Raises TimeoutError when the deadline passes first."""
         deadline = deadline or Deadline(self.clock)
         patience = Patience(self._gateways, self.clock, self._retry_s + call.wait_s, key=call.key)
+        bearer = Bearer(self._credential)
         while True:
+            if bearer.is_asked_for:
+                await asyncio.to_thread(bearer.ask)
             timeout = timeout_of(call, deadline.left_s(call.key))
             http = self.http[patience.asked]
             try:
                 response = await http.request(
-                    call.method, call.path, headers=call.headers, content=call.content, timeout=timeout
+                    call.method,
+                    call.path,
+                    headers=call.headers,
+                    content=call.content,
+                    timeout=timeout,
+                    auth=bearer.auth,
                 )
             except UNREACHABLE as error:
                 pause_s: float | None = patience.failed(error)
             else:
-                pause_s = patience.answered(answer_of(response))
+                answer = answer_of(response)
+                pause_s = 0.0 if bearer.is_renewable(answer.status) else patience.answered(answer)
             if pause_s is None:
-                return answer_of(response)
+                return answer
             await self.clock.sleep(min(pause_s, deadline.left_s(call.key)))
 
     async def follow(
@@ -75,11 +86,17 @@ class AsyncAsking:
     ) -> AsyncGenerator[Told, None]:
         """Yield the messages of a stream over as many connections as that takes."""
         following = Following(path, self._gateways, self.clock, retry_s=self._retry_s, after=after, has_end=has_end)
+        bearer = Bearer(self._credential)
         while not following.is_over:
+            if bearer.is_asked_for:
+                await asyncio.to_thread(bearer.ask)
             http = self.http[following.asked]
             try:
-                async with http.stream("GET", path, headers=following.headers, timeout=STREAM_TIMEOUT) as response:
+                async with http.stream(
+                    "GET", path, headers=following.headers, timeout=STREAM_TIMEOUT, auth=bearer.auth
+                ) as response:
                     if response.status_code == OK:
+                        bearer.was_good()
                         following.connected()
                         async for message in messages_of(response):
                             if (event := following.receive(message, decode)) is not None:
@@ -87,6 +104,8 @@ class AsyncAsking:
                             if following.is_over:
                                 return
                         pause_s = following.closed()
+                    elif bearer.is_renewable(response.status_code):
+                        pause_s = 0.0
                     else:
                         await response.aread()
                         pause_s = following.refused(answer_of(response))
@@ -101,7 +120,10 @@ class AsyncAsking:
         patience = Patience(self._gateways, self.clock, self._retry_s, key=uploading.key)
         if not is_new:
             await self._look_for(uploading)
+        bearer = Bearer(self._credential)
         while uploading.job is None:
+            if bearer.is_asked_for:
+                await asyncio.to_thread(bearer.ask)
             call = uploading.call
             http = self.http[patience.asked]
             try:
@@ -111,11 +133,14 @@ class AsyncAsking:
                     headers=call.headers,
                     content=_sent(uploading),
                     timeout=timeout_of(call, math.inf),
+                    auth=bearer.auth,
                 )
             except UNREACHABLE as error:
                 pause_s: float | None = patience.failed(error)
             else:
                 answer = answer_of(response)
+                if bearer.is_renewable(answer.status):
+                    continue  # refused before anything of it was read
                 if answer.status == CONFLICT and (problem := problem_of(answer)).kind == UPLOAD_MOVED:
                     pause_s = patience.failed(problem)
                 else:

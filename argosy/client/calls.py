@@ -30,6 +30,9 @@ ANSWER_S: Final = 20.0
 # How long a gateway may take what is uploaded, block by block, and to answer then: it waits for the log meanwhile.
 UPLOADED_S: Final = 60.0
 
+# Headers whose values no message shows.
+_SECRET: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+
 WorkflowName = str | Callable[..., Any]
 OnBusy = Literal["enqueue", "reject"]
 
@@ -122,10 +125,9 @@ def request(
     answer_s: float = ANSWER_S,
 ) -> Call:
     """Return any request. content: JSON. key: None makes a new key, unless the request is a GET. Raises CallerError."""
-    given = dict(headers or {})
-    for name, value in given.items():
-        header(name, "a header")
-        header(value, f"the header {name}")
+    if not path.startswith("/"):
+        raise CallerError(f"{path!r} is no path of a gateway: it begins with a slash")
+    given = checked(headers)
     if content:
         given["content-type"] = JSON
     if key is not None or method != "GET":
@@ -204,9 +206,26 @@ def name_of(workflow: WorkflowName) -> str:
 
 def header(value: str, what: str) -> str:
     """Return the value unchanged. Raises CallerError when no HTTP header can hold it; what: its name in the message."""
-    if not (value.isascii() and value.isprintable()):
+    if not _fits(value):
         raise CallerError(f"{what} cannot be {value!r}: no header can hold other characters than visible ASCII")
     return value
+
+
+def checked(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a copy of headers. Raises CallerError when no HTTP header can hold one; of those that may have a secret
+    the message does not show the value.
+    """
+    for name, value in (headers or {}).items():
+        header(name, "a header")
+        if name.lower() not in _SECRET:
+            header(value, f"the header {name}")
+        elif not _fits(value):
+            raise CallerError(f"the header {name} has other characters than visible ASCII")
+    return dict(headers or {})
+
+
+def _fits(value: str) -> bool:
+    return value.isascii() and value.isprintable()
 
 
 def _key(key: str | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import httpx2
 
-from argosy.client.calls import ANSWER_S, Call, header
+from argosy.client.calls import ANSWER_S, Call, checked
 from argosy.client.following import SILENT_S
 from argosy.client.patience import Answer
 from argosy.errors import CallerError
@@ -46,10 +46,7 @@ def options(url: str, tenant: str | None, headers: Mapping[str, str] | None) -> 
 
     Raises CallerError when a header's name or value is not valid.
     """
-    given = {**(headers or {}), **({"x-argosy-tenant": tenant} if tenant is not None else {})}
-    for name, value in given.items():
-        header(name, "a header")
-        header(value, f"the header {name}")
+    given = checked({**(headers or {}), **({"x-argosy-tenant": tenant} if tenant is not None else {})})
     base_url = "http://localhost" if url.startswith(UNIX) else url
     return {"base_url": base_url, "headers": given, "timeout": ANSWER_S, "trust_env": False}
 

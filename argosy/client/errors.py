@@ -2,6 +2,8 @@
 
 ArgosyError
 ├── ProblemError                    a gateway answered, and refused (RFC 9457)
+│   ├── UnauthenticatedError        the token is missing, wrong, revoked or has expired (401)
+│   ├── ForbiddenError              the token is good, and has no right to this (403)
 │   ├── TurnNotFoundError
 │   └── TurnEndedError              a signal, a cancel or a resume came too late
 ├── UnavailableError
@@ -36,6 +38,14 @@ class ProblemError(ArgosyError):
         self.detail = str(problem.get("detail", ""))
         self.is_retryable = bool(problem.get("retryable", False))
         super().__init__(f"{self.kind} ({status}): {self.detail or self.title}")
+
+
+class UnauthenticatedError(ProblemError):
+    """The gateway asks for a token, or does not take the one that was sent. It does not say which of the reasons."""
+
+
+class ForbiddenError(ProblemError):
+    """Whoever asks may not do this. problem["scope"]: the scope that the token lacks, when that is why."""
 
 
 class TurnNotFoundError(ProblemError):

@@ -13,6 +13,9 @@ NO_CONTENT: Final = 204
 # A gateway sends something at least every 20 s (SSE_HEARTBEAT_S): one that is silent for so long is gone.
 SILENT_S: Final = 40.0
 _GOOD_S: Final = 2.0
+# A gateway ends a stream with this message, a problem, when whoever follows it may do so no longer. The answer to the
+# next request says so, too, and more.
+_REFUSED: Final = "error"
 
 
 class _Told(Protocol):
@@ -77,7 +80,7 @@ class Following:
         """
         if message.retry is not None:
             self._retry_s = message.retry / 1000
-        if not message.data:
+        if not message.data or message.event == _REFUSED:
             return None
         # In SSE a message without an id has that of the message before it: then the event has no id of its own.
         event_id, self._told_id = "" if message.id == self._told_id else message.id, message.id

@@ -10,10 +10,12 @@ import msgspec
 
 from argosy.client.errors import (
     NOT_A_GATEWAY,
+    ForbiddenError,
     GatewayUnreachableError,
     ProblemError,
     TurnEndedError,
     TurnNotFoundError,
+    UnauthenticatedError,
 )
 from argosy.clock import Clock
 
@@ -23,6 +25,7 @@ ELSEWHERE_S_MAX: Final = 0.5  # the clients of a gateway that drains do not come
 # The statuses with which a proxy in front of a gateway answers while the gateway is away.
 _AWAY: Final = frozenset({502, 503, 504})
 _ERRORS: Final[dict[str, type[ProblemError]]] = {"turn_not_found": TurnNotFoundError, "turn_ended": TurnEndedError}
+_OF_STATUS: Final[dict[int, type[ProblemError]]] = {401: UnauthenticatedError, 403: ForbiddenError}
 
 
 class Answer(NamedTuple):
@@ -132,7 +135,8 @@ def problem_of(answer: Answer) -> ProblemError:
     if not isinstance(problem, dict) or "code" not in problem:
         is_away = answer.status in _AWAY
         problem = {"code": NOT_A_GATEWAY, "retryable": is_away, "detail": "the answer is not one of Argosy's"}
-    return _ERRORS.get(str(problem["code"]), ProblemError)(answer.status, problem)
+    of_status = _OF_STATUS.get(answer.status, ProblemError)  # a proxy's, too
+    return _ERRORS.get(str(problem["code"]), of_status)(answer.status, problem)
 
 
 def json_of(answer: Answer) -> Any:

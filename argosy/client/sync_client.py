@@ -7,7 +7,8 @@ from typing import Any, Self, Unpack
 
 from argosy.client import calls
 from argosy.client.calls import WorkflowName
-from argosy.client.connection import OK
+from argosy.client.connection import OK, urls_of
+from argosy.client.credential import Credential, Token
 from argosy.client.deadline import Deadline
 from argosy.client.events import StreamEvent, decode_event, ended_of
 from argosy.client.job import Job, decode_jobs
@@ -29,18 +30,27 @@ class Client:
     knows one, for retry_s seconds; the call takes effect once. Several threads may use one client. Every method raises
     ProblemError (a gateway refused), GatewayUnreachableError (no gateway answered), EncodingError (a value cannot be
     encoded as JSON), CallerError.
+
+    token: an API token, or a function that returns one; it is asked once more when a gateway refuses what it returned,
+    so that a token can be rotated while the client lives. It is sent to these addresses alone, and over http only to
+    this machine, unless allow_http says that the network is trusted. tenant: for gateways that believe who asks, and
+    for tokens that may act as other tenants.
     """
 
     def __init__(
         self,
         url: str = "http://127.0.0.1:9000",
         *more_urls: str,
+        token: Token | None = None,
+        allow_http: bool = False,
         tenant: str | None = None,
         headers: Mapping[str, str] | None = None,
         retry_s: float = 30.0,
         clock: Clock | None = None,
     ) -> None:
-        self._asking = Asking((url, *more_urls), tenant, headers, retry_s, clock or SystemClock())
+        urls = urls_of((url, *more_urls))
+        credential = Credential(token, urls, allow_http=allow_http)
+        self._asking = Asking(urls, credential, tenant, headers, retry_s, clock or SystemClock())
 
     def run(
         self,
