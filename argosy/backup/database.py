@@ -63,7 +63,7 @@ async def load(dsn: str, server_major: int, path: Path, settling: str) -> None:
 async def _pump(reading: Process, writing: Process, end: bytes) -> None:
     source, sink = _there(reading.stdout), _there(writing.stdin)
     try:
-        sink.write(b"BEGIN;\n")
+        sink.write(b"BEGIN ISOLATION LEVEL READ COMMITTED;\n")  # functions that settle it need that
         while data := await source.read(_PIECE_SIZE_BYTES):
             sink.write(data)
             await sink.drain()

@@ -2,8 +2,9 @@
 
 Rules:
 - Nothing is touched before every checksum was found right.
-- The database becomes visible in one commit, with a lineage that was never there, today's shards, and every graph in a
-  generation that no shard has seen. So nothing that still comes from the time before can write to it.
+- The database becomes visible in one commit, with a lineage that was never there, without a token that is in force (it
+  has forgotten which were revoked), with today's shards, and with every graph in a generation that no shard has seen.
+  So nothing that still comes from the time before can write to it.
 - Each graph is there once its shard has all of it. A restore that was killed goes on when it is asked for again.
 """
 
@@ -28,14 +29,15 @@ _ASK_S: Final = 10.0
 
 
 class Restoring:
-    """One restore. at_once: graphs at the same time. graph_s: how long one may take."""
+    """One restore. at_once: graphs at the same time. graph_s: how long one may take. keep_tokens: see settling."""
 
-    def __init__(self, folder: Path, *, at_once: int, graph_s: float) -> None:
+    def __init__(self, folder: Path, *, at_once: int, graph_s: float, keep_tokens: bool = False) -> None:
         """Raises GraphInputError when the folder has no whole backup."""
         self.manifest: Final = read_manifest(folder)
         self._folder = folder
         self._at_once = at_once
         self._graph_s = graph_s
+        self._keep_tokens = keep_tokens
 
     async def check(self) -> None:
         """Raise GraphInputError unless every file is what was written."""
@@ -70,7 +72,8 @@ class Restoring:
             for each in self.manifest.graphs
         ]
         await rows.put_places(members, places)
-        await load(dsn, rows.server_major, self._folder / self.manifest.database.path, settling())
+        settled = settling(keep_tokens=self._keep_tokens)
+        await load(dsn, rows.server_major, self._folder / self.manifest.database.path, settled)
 
     async def _all(self, rows: RestoreRows, connect: Connect, left: Sequence[Left]) -> None:
         files = {each.incarnation: self._folder / each.file.path for each in self.manifest.graphs}

@@ -80,6 +80,10 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
     at_once: AtOnce = 2,
     timeout: Timeout = 3_600.0,
+    keep_tokens: Annotated[
+        bool,
+        typer.Option("--keep-tokens", help="Leave tokens in force; those revoked since the backup are, too, then."),
+    ] = False,
 ) -> None:
     """Restore a backup to an empty database and to shards without graphs. One that was ended goes on."""
     from argosy.backup.restoring import Restoring
@@ -88,7 +92,7 @@ def restore(
     settings = load_settings()
 
     async def restored() -> dict[str, Any]:
-        restoring = Restoring(folder, at_once=at_once, graph_s=timeout)
+        restoring = Restoring(folder, at_once=at_once, graph_s=timeout, keep_tokens=keep_tokens)
         await restoring.check()
         if not yes:
             typer.confirm(_QUESTION.format(restoring.manifest.made_at), abort=True, err=True)
@@ -99,7 +103,8 @@ def restore(
     show(asyncio.run(restored()))
     typer.echo(
         "restored: start the workers. They read the log on from where the backup was, as far as it still has that; "
-        "signals, cancels and resumes that were given since are gone: give them again",
+        "signals, cancels and resumes that were given since are gone: give them again"
+        + ("" if keep_tokens else ". All tokens are revoked: `argosy tokens create --admin` makes a first one"),
         err=True,
     )
 

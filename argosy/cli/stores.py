@@ -17,6 +17,10 @@ def migrate(
     after_restore: Annotated[
         bool, typer.Option(help="The database was restored from a backup: raise its lineage. Stop the workers first.")
     ] = False,
+    keep_tokens: Annotated[
+        bool,
+        typer.Option(help="After a restore: leave tokens in force; those revoked since the backup are, too, then."),
+    ] = False,
 ) -> None:
     """Bring the database to this version's schema."""
     from argosy.store import migrate as migrations
@@ -26,12 +30,13 @@ def migrate(
     dsn = dsn_of(settings)
     if after_restore:
         asyncio.run(preflight.check(dsn))
-        asyncio.run(migrations.after_restore(dsn, settings.heartbeat_ttl_s))
+        revoked = asyncio.run(migrations.after_restore(dsn, settings.heartbeat_ttl_s, keep_tokens=keep_tokens))
         typer.echo(
             "the lineage is raised: nothing that still comes from the lost history can change anything. Now start the "
             "workers: they read the log again from the positions of the backup, so every turn that was accepted since "
             "then and is still in the log runs; its steps may run again, under the same keys. "
             "Signals, cancels and resumes that were given since the backup are gone: give them again"
+            + (f". {revoked} token(s) were revoked: the backup does not know which ones were before" if revoked else "")
         )
         return
     if check:

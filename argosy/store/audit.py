@@ -16,6 +16,7 @@ from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
 _SQL: Final = load_queries("audit")
+_LAST: Final = 2**63 - 1
 REFUSALS_MAX: Final = 1_000  # that one statement writes
 
 
@@ -41,16 +42,16 @@ class Refusals(NamedTuple):
     """So many requests that were refused alike."""
 
     act: Act
-    count: int
+    number: int
 
 
 class AuditRow(NamedTuple):
-    """A row of the audit: an act, when it was, and how often."""
+    """A row of the audit: an act, when it was, and how many such there were."""
 
     no: int
     at: datetime
     act: Act
-    count: int
+    number: int
 
 
 async def audit(pool: Pool, act: Act) -> None:
@@ -60,7 +61,7 @@ async def audit(pool: Pool, act: Act) -> None:
 
 async def note_refusals(pool: Pool, refusals: Sequence[Refusals]) -> None:
     """Write down requests that were refused, a row for each kind of them; those beyond REFUSALS_MAX are left out."""
-    rows = [(*arguments(each.act), each.count) for each in refusals[:REFUSALS_MAX]]
+    rows = [(*arguments(each.act), each.number) for each in refusals[:REFUSALS_MAX]]
     if rows:
         await pool.execute(_SQL["add_refusals"], *map(list, zip(*rows, strict=True)))
 
@@ -69,7 +70,11 @@ async def list_audit(pool: Pool, tenant: str | None, before: int | None, limit: 
     """Return at most `limit` rows, the newest first. tenant: None: of all tenants and of the installation. before: the
     `no` of the last row of the page before; None: begin with the newest.
     """
-    rows = await pool.fetch(_SQL["list_audit"], tenant, before, limit)
+    before = _LAST if before is None else before
+    if tenant is None:
+        rows = await pool.fetch(_SQL["list_audit"], before, limit)
+    else:
+        rows = await pool.fetch(_SQL["list_audit_of_tenant"], tenant, before, limit)
     return [AuditRow(row[0], row[1], Act(*row[2:12]), row[12]) for row in rows]
 
 

@@ -4,16 +4,22 @@ SELECT add_audit(($1::text, $2::text, $3::uuid, $4::text, $5::text, $6::text, $7
 
 -- name: add_refusals
 -- Requests that were refused, a row for each kind of them.
-SELECT add_audit((u.actor_kind, u.actor_id, u.token_id, u.tenant, u.action, u.target, u.outcome, u.reason, u.request_id, u.source)::act, u.count)
+SELECT add_audit((u.actor_kind, u.actor_id, u.token_id, u.tenant, u.action, u.target, u.outcome, u.reason, u.request_id,
+  u.source)::act, u.count)
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
   $11::bigint[]) AS u (actor_kind, actor_id, token_id, tenant, action, target, outcome, reason, request_id, source, count)
 
 -- name: list_audit
--- Rows of a tenant, or all, the newest first, before a number.
+-- Rows about anybody, the newest first, before a number.
 SELECT a.no, a.at, a.actor_kind, a.actor_id, a.token_id, a.tenant, a.action, a.target, a.outcome, a.reason, a.request_id, a.source,
        a.count
-FROM audit AS a
-WHERE ($1::text IS NULL OR a.tenant = $1) AND a.no < coalesce($2::bigint, 9223372036854775807) ORDER BY a.no DESC LIMIT $3
+FROM audit AS a WHERE a.no < $1 ORDER BY a.no DESC LIMIT $2
+
+-- name: list_audit_of_tenant
+-- Rows about a tenant, the newest first, before a number.
+SELECT a.no, a.at, a.actor_kind, a.actor_id, a.token_id, a.tenant, a.action, a.target, a.outcome, a.reason, a.request_id, a.source,
+       a.count
+FROM audit AS a WHERE a.tenant = $1 AND a.no < $2 ORDER BY a.no DESC LIMIT $3
 
 -- name: purge_audit
 -- Delete rows that are old.

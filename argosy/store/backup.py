@@ -90,9 +90,13 @@ async def note_gone(dsn: str, backup_id: uuid.UUID) -> bool:
         return bool(await connection.fetchval(_SQL["note_gone"], backup_id))
 
 
-def settling() -> str:
-    """Return what is done in the transaction that loads a dump, behind it."""
-    return f"SET search_path TO argosy;\n{_RAISE};\n{_SQL['settle_restored']}"
+def settling(*, keep_tokens: bool) -> str:
+    """Return what is done in the transaction that loads a dump, behind it.
+
+    keep_tokens: tokens stay in force, those that were revoked since the backup, too.
+    """
+    revoke = "" if keep_tokens else _SQL["revoke_loaded"]
+    return f"SET search_path TO argosy;\n{_RAISE};\n{revoke}\n{_SQL['settle_restored']}"
 
 
 class RestoreRows:

@@ -94,6 +94,18 @@ DELETE FROM argosy.graphs WHERE shard NOT IN (SELECT member_id FROM argosy_resto
 DELETE FROM argosy.shards WHERE member_id NOT IN (SELECT member_id FROM argosy_restore.member);
 UPDATE argosy_restore.progress SET is_loaded = true;
 
+-- name: revoke_loaded
+-- In the same transaction: what is loaded has forgotten which tokens were revoked since it was backed up, so all of them end,
+-- before anybody can use one. A backup of a version that knew no tokens has none.
+DO $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM pg_proc WHERE pronamespace = 'argosy'::regnamespace AND proname = 'revoke_all_tokens') THEN
+    PERFORM argosy.revoke_all_tokens(
+      ('local', 'restore', NULL, NULL, 'tokens.revoke_all', '', 'done', 'the database was restored from a backup', '', '')::argosy.act);
+  END IF;
+END
+$$;
+
 -- name: list_left
 -- The graphs that are still to come.
 SELECT g.tenant, g.graph, g.incarnation, g.generation, g.shard, s.endpoint

@@ -99,13 +99,14 @@ class NewToken(NamedTuple):
 
 class NewSuccessor(NamedTuple):
     """A token that takes the place of another one, with its name and its rights. It lives as long as that one was made
-    to live.
+    to live, lifetime_s_max at the most, unless that is None.
     """
 
     token_id: uuid.UUID
     hash: bytes
     hint: str
     created_by: str
+    lifetime_s_max: float | None = None
 
 
 class Identities:
@@ -145,7 +146,11 @@ class Identities:
         """Return at most `limit` tokens, ended ones too, after an id, in the order of ids. tenant: None: of all tenants
         and of the installation.
         """
-        rows = await self._pool.fetch(_SQL["list_tokens"], tenant, after or _FIRST, limit)
+        after = after or _FIRST
+        if tenant is None:
+            rows = await self._pool.fetch(_SQL["list_tokens"], after, limit)
+        else:
+            rows = await self._pool.fetch(_SQL["list_tokens_of_tenant"], tenant, after, limit)
         return [_token(row) for row in rows]
 
     async def get_token(self, token_id: uuid.UUID, tenant: str | None) -> TokenRow | None:

@@ -20,11 +20,16 @@ SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.wor
 FROM tokens AS t LEFT JOIN tenants AS n ON n.name = t.tenant WHERE t.hash = $1
 
 -- name: list_tokens
--- Tokens of a tenant, or all, after an id.
+-- Tokens, whosever they are, after an id.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
        t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
-FROM tokens AS t
-WHERE ($1::text IS NULL OR coalesce(t.tenant, '') = $1) AND t.token_id > $2 ORDER BY t.token_id LIMIT $3
+FROM tokens AS t WHERE t.token_id > $1 ORDER BY t.token_id LIMIT $2
+
+-- name: list_tokens_of_tenant
+-- Tokens of a tenant, after an id.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+FROM tokens AS t WHERE coalesce(t.tenant, '') = $1 AND t.token_id > $2 ORDER BY t.token_id LIMIT $3
 
 -- name: get_token
 -- A token of a tenant, or whosever it is.
@@ -47,8 +52,12 @@ SELECT revoke_token($1::uuid, $2::text, ($3::text, $4::text, $5::uuid, $6::text,
 -- Give a token a successor.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
        t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
-FROM rotate_token($1::uuid, $2::text, $3::uuid, $4::bytea, $5::text, $6::text, $7::double precision, $8::integer,
-  ($9::text, $10::text, $11::uuid, $12::text, $13::text, $14::text, $15::text, $16::text, $17::text, $18::text)::act) AS t
+FROM rotate_token($1::uuid, $2::text, $3::uuid, $4::bytea, $5::text, $6::text, $7::double precision, $8::double precision,
+  $9::integer, ($10::text, $11::text, $12::uuid, $13::text, $14::text, $15::text, $16::text, $17::text, $18::text, $19::text)::act) AS t
+
+-- name: revoke_all_tokens
+-- End all tokens.
+SELECT revoke_all_tokens(($1::text, $2::text, $3::uuid, $4::text, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text)::act)
 
 -- name: touch_tokens
 -- When tokens were last used, once in five minutes for each. A row that somebody is writing to is passed over.

@@ -84,11 +84,12 @@ async def migrate(dsn: str) -> list[str]:
         connection.terminate()
 
 
-async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
-    """Raise the lineage of a database that was restored from a backup.
+async def after_restore(dsn: str, heartbeat_ttl_s: float, *, keep_tokens: bool = False) -> int:
+    """Raise the lineage of a database that was restored from a backup, and revoke all tokens; how many.
 
     So nothing of the history that was lost can write or be taken for something new. Two restores of the same backup get
-    different lineages if two minutes lie between them. Raises StoreUnavailableError, SettingError.
+    different lineages if two minutes lie between them. keep_tokens: no token is revoked, so one that was revoked since
+    the backup is in force again. Raises StoreUnavailableError, SettingError.
     """
     connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
@@ -96,7 +97,9 @@ async def after_restore(dsn: str, heartbeat_ttl_s: float) -> None:
             raise SettingError("the database lacks migrations: run `argosy migrate` first")
         if living := await connection.fetchval(_SQL["count_living"], heartbeat_ttl_s):
             raise SettingError(f"{living} worker(s) were heard of in the last {heartbeat_ttl_s:g} s: stop them first")
-        await connection.execute(_SQL["raise_restores"])
+        async with connection.transaction():
+            await connection.execute(_SQL["raise_restores"])
+            return 0 if keep_tokens else int(await connection.fetchval(_SQL["revoke_restored"]))
     except asyncpg.CheckViolationError as error:
         raise SettingError("the lineage cannot be raised any further") from error
     except UNAVAILABLE as error:

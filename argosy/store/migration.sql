@@ -55,6 +55,11 @@ SELECT count(*) FROM argosy.signs_of_life WHERE heard_s <= $1
 UPDATE argosy.lineages SET restores =
   greatest(restores + 1, least(extract(epoch FROM now() - timestamptz '2026-01-01 00:00:00Z')::bigint / 120, 4100000))
 
+-- name: revoke_restored
+-- With raise_restores: the database has forgotten which tokens were revoked since its backup, so all of them end.
+SELECT argosy.revoke_all_tokens(
+  ('local', 'restore', NULL, NULL, 'tokens.revoke_all', '', 'done', 'the database was restored from a backup', '', '')::argosy.act)
+
 -- name: insert_migration
 -- In the transaction of the migration itself.
 INSERT INTO argosy.migrations (name, checksum) VALUES ($1, $2)

@@ -13,7 +13,7 @@ from tests.store.hand import Hand
 OpenHand = Callable[[], Awaitable[Hand]]
 
 # What migrations fill. Rows of all other tables are a test's, and another one must not find them.
-KEPT = {"lineages", "log_identity", "migrations"}
+KEPT = {"lineages", "log_identity", "migrations", "identity_changes", "tenants"}
 
 
 def migrated(server_dsn: str) -> Iterator[str]:
@@ -46,7 +46,14 @@ async def emptied(dsn: str) -> str:
     # Those that refer to others first; in one call and one commit.
     filled = sorted(set(tables) - KEPT, key=lambda each: (each != "graphs", each))
     deletions = [f"DELETE FROM {table}" for table in filled]  # noqa: S608
-    await connection.execute("; ".join([*deletions, "UPDATE lineages SET restores = 0"]))
+    reset = [
+        "SET argosy.purges_audit = 'on'",
+        *deletions,
+        "UPDATE lineages SET restores = 0",
+        "DELETE FROM tenants WHERE name <> 'default'",
+        "UPDATE tenants SET state = 'active'",
+    ]
+    await connection.execute("; ".join(reset))
     await connection.close()
     return dsn
 

@@ -1,5 +1,6 @@
 """Role retention: deletes ended turns and their history after RETENTION_S, ended jobs of ingest with their rejects, old
 rows that belong to no turn, and receipts of erasures. It gives up uploads that are not whole after INGEST_UPLOAD_TTL_S.
+Rows of the audit go after AUDIT_RETENTION_S, and so do tokens that ended so long ago.
 
 It deletes only turns and jobs whose records are gone from the log (role trim): a record that is read again must find
 its turn, or the turn would run twice. It looks at turns in the order of their ends and passes over those that may not
@@ -15,7 +16,9 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
 from argosy.ingest.job import LANE
+from argosy.store.audit import purge_audit
 from argosy.store.erasure import purge_erasures
+from argosy.store.identity import Identities
 from argosy.store.ingest import Jobs
 from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance
 from argosy.store.pool import Pool
@@ -50,6 +53,7 @@ class Retention:
         # As long as the log may have a record, a late one is known by its receipt (functions/log.sql, log_append).
         self._receipt_s = max(settings.retention_s, settings.trim_lag_s)
         self._upload_ttl_s = settings.ingest_upload_ttl_s
+        self._audit_age_s = settings.audit_retention_s
         self._pool = pool
         self._clock = clock
         self._share_s = share_s
@@ -62,6 +66,7 @@ class Retention:
         self._misses = 0
         strays = await store.purge_strays(self._age_s, self._batch_max)
         jobs = await self._purge_jobs(term)
+        identity = await self._purge_identity(term)
         gone = kept = 0
         has_more = True
         while has_more and self._clock.monotonic_s() < until_s:
@@ -73,8 +78,9 @@ class Retention:
             self._place = turns[-1].place if has_more else FIRST_PLACE
         waiting = f"; {kept} wait until the log has forgotten their record" if kept else ""
         of_jobs = f"; {jobs} jobs forgotten or given up" if jobs else ""
-        has_more |= max(strays, jobs) >= self._batch_max
-        return Ticked(f"{gone} turns and {strays} stray rows forgotten{of_jobs}{waiting}", has_more)
+        of_identity = f"; {identity} tokens or rows of the audit forgotten" if identity else ""
+        has_more |= max(strays, jobs, identity) >= self._batch_max
+        return Ticked(f"{gone} turns and {strays} stray rows forgotten{of_jobs}{of_identity}{waiting}", has_more)
 
     async def _purge_jobs(self, term: int) -> int:
         """Forget jobs and receipts whose time is over, and give up uploads; how many jobs."""
@@ -83,6 +89,11 @@ class Retention:
         gone = await jobs.purge(self.name, term, LANE, self._age_s, self._batch_max)
         await purge_erasures(self._pool, self.name, term, self._receipt_s, self._batch_max)
         return given_up + gone
+
+    async def _purge_identity(self, term: int) -> int:
+        """Delete rows of the audit, and tokens that ended, whose time is over; how many."""
+        tokens = await Identities(self._pool).purge_tokens(self.name, term, self._audit_age_s, self._batch_max)
+        return tokens + await purge_audit(self._pool, self.name, term, self._audit_age_s, self._batch_max)
 
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:
         try:
