@@ -2,7 +2,21 @@
 
 import typer
 
-from argosy.cli import backups, fleet, forget, graphs, ingest, processes, shards, stores, turns, workflows
+from argosy.cli import (
+    backups,
+    fleet,
+    forget,
+    graphs,
+    ingest,
+    login,
+    processes,
+    shards,
+    stores,
+    tenants,
+    tokens,
+    turns,
+    workflows,
+)
 
 app = typer.Typer(
     help="Durable execution for agent sessions.",
@@ -19,6 +33,8 @@ for graph_command in (ingest.ingest, ingest.jobs, ingest.job, ingest.cancel_inge
 app.add_typer(shards.app, name="shards")
 app.add_typer(forget.app, name="forget")
 app.add_typer(backups.app, name="backups")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(tenants.app, name="tenants")
 
 for command in (
     processes.up,
@@ -28,6 +44,9 @@ for command in (
     workflows.check,
     stores.migrate,
     fleet.fleet,
+    login.login,
+    login.logout,
+    login.whoami,
     stores.topics,
     backups.backup,
     backups.restore,

@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from argosy.cli.credentials import open_client
 from argosy.client import Client, ProblemError
 from argosy.client.errors import NOT_A_GATEWAY
 from argosy.clock import Clock, SystemClock
@@ -32,7 +33,7 @@ def show_fleet(url: str, *, is_once: bool, console: Console | None = None) -> in
     console, clock = console or Console(highlight=False), SystemClock()
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_PIPE
-    with Client(url, retry_s=0) as client:
+    with open_client(url, retry_s=0) as client:
         first = read_fleet(client, url)
         if is_once or not console.is_terminal:
             console.print(draw(first, _now(clock)))

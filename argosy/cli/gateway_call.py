@@ -49,11 +49,12 @@ def ask(
     """Call a gateway once; return the JSON of its answer, and whether the call succeeded. Raises SettingError when no
     gateway answers at url.
     """
-    from argosy.client import Client, GatewayUnreachableError, ProblemError
+    from argosy.cli.credentials import open_client
+    from argosy.client import GatewayUnreachableError, ProblemError, UnauthenticatedError
     from argosy.client.errors import NOT_A_GATEWAY
 
     try:
-        with Client(url, retry_s=0) as client:
+        with open_client(url, retry_s=0) as client:
             answer_s = _ANSWER_S + wait_s
             return client.request(method, path, content=content, key=key, headers=headers, answer_s=answer_s), True
     except GatewayUnreachableError as error:
@@ -61,6 +62,10 @@ def ask(
     except ProblemError as error:
         if error.kind == NOT_A_GATEWAY:
             raise SettingError(f"what answers at {url} is no gateway of Argosy: {error.status}") from error
+        if isinstance(error, UnauthenticatedError):
+            typer.echo(
+                printable(f"argosy: who asks has to say so: `argosy login --url {url}`, or ARGOSY_TOKEN"), err=True
+            )
         return error.problem, False
 
 

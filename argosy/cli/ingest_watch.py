@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 from rich.text import Text
 
+from argosy.cli.credentials import open_client
 from argosy.client import Client, GatewayUnreachableError, Job, JobHandle, Uploading, source_of
 from argosy.errors import ArgosyError, SettingError
 from argosy.ingest.job import JobState, WaitsFor
@@ -45,7 +46,7 @@ def ingest_files(
     console = Console(highlight=False, stderr=True)
     headers = {} if tenant == "default" else {"x-argosy-tenant": tenant}
     is_good = True
-    with Client(*urls, headers=headers, retry_s=_RETRY_S) as client, _opened(rejects_file) as rejects:
+    with open_client(*urls, headers=headers, retry_s=_RETRY_S) as client, _opened(rejects_file) as rejects:
         for file in files:
             shown = "stdin" if file == _STDIN else str(file)
             try:

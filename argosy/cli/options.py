@@ -11,6 +11,8 @@ from argosy.errors import SettingError
 ParentFd = Annotated[int | None, typer.Option(hidden=True, help="End when this pipe closes.")]
 Url = Annotated[str, typer.Option("--url", help="The gateway.")]
 URL = "http://127.0.0.1:9000"
+Limit = Annotated[int, typer.Option(min=1, max=1_000, help="How many at the most.")]
+Cursor = Annotated[str, typer.Option(help="`next` of the page before this one.")]
 
 
 def load_settings(used: frozenset[str] | None = None, **overrides: Any) -> Settings:

@@ -13,10 +13,10 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from argosy.cli.credentials import open_client
 from argosy.cli.fleet_table import in_words
 from argosy.client import (
     Assembler,
-    Client,
     Event,
     Frame,
     Resync,
@@ -189,7 +189,7 @@ def watch_turn(urls: Sequence[str], turn_id: str, *, console: Console | None = N
     """
     console = console or Console(highlight=False)
     try:
-        with Client(*urls, retry_s=_RETRY_S) as client:
+        with open_client(*urls, retry_s=_RETRY_S) as client:
             handle = client.turn(turn_id)
             _watch(console, Watched(handle.get()), handle.events())
             return _say_end(console, handle)

@@ -30,7 +30,8 @@ class Credential:
             return
         if not allow_http and (bare := [url for url in urls if _is_bare(url)]):
             raise CallerError(
-                f"a token is not sent to {bare[0]}: use https, or allow_http where the network is trusted"
+                f"a token is not sent to {bare[0]}: use https, or, where the network is trusted, allow_http "
+                "(commands: ARGOSY_TOKEN_ALLOW_HTTP=1)"
             )
         if not callable(token):
             self._auth = _Presented(token)

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from argosy.config.caller import Caller
 from argosy.config.gateway import Gateway
 from argosy.config.graphs import Graphs
 from argosy.config.identity import Identity
@@ -51,7 +52,7 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Identity, Gateway, Log, Truth, Places,
+    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Identity, Gateway, Log, Truth, Places,
     BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""

@@ -29,8 +29,8 @@ LADDER_NAMES_WITHOUT_USE: Final = frozenset(
     }
 )  # fmt: skip
 
-# ARGOSY_ names that are no settings: `load` reads the first to find the settings, and commands read a client's token.
-BOOTSTRAP_NAMES: Final = frozenset({"ARGOSY_CONFIG_DIR", "ARGOSY_TOKEN", "ARGOSY_TOKEN_FILE"})
+# ARGOSY_ names that are no settings: `load` reads them to find the settings.
+BOOTSTRAP_NAMES: Final = frozenset({"ARGOSY_CONFIG_DIR"})
 
 
 class Known(NamedTuple):
@@ -40,8 +40,9 @@ class Known(NamedTuple):
     secrets: Collection[str]
 
 
-def config_dir(environ: Mapping[str, str]) -> Path | None:
+def config_dir(environ: Mapping[str, str] | None = None) -> Path | None:
     """Return the folder in which `load` looks for config.json, or None when this user has no home."""
+    environ = os.environ if environ is None else environ
     if configured := environ.get("ARGOSY_CONFIG_DIR"):
         return Path(configured)
     if configured := environ.get("XDG_CONFIG_HOME"):

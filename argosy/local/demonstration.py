@@ -24,6 +24,7 @@ from argosy.local.upload import upload
 from argosy.turn.events import Event as Type
 from argosy.turn.status import Status
 
+_TENANT: Final = "default"  # where tokens are asked for, whose turns they are
 _WITHIN_S: Final = 60.0  # for all turns of a file; each takes seconds
 _RETRY_S: Final = 10.0  # a fleet that was started a moment ago may not serve yet
 _FOLLOWED_MAX: Final = 64  # streams at once: a file may have any number of turns
@@ -79,15 +80,17 @@ def forget(parts: list[Turns]) -> bool:
     return bool(asking)
 
 
-def show(parts: Sequence[Turns], name: str, url: str, console: Console) -> bool:
+def show(parts: Sequence[Turns], name: str, url: str, token: str | None, console: Console) -> bool:
     """Post the turns of the file of this name, print what happens and what to try next. Returns whether every turn
-    completed.
+    completed. token: an administrator's, which posts them as the tenant `default`; None: nobody is asked.
     """
-    return asyncio.run(_show(parts, name, url, console))
+    return asyncio.run(_show(parts, name, url, token, console))
 
 
-async def _show(parts: Sequence[Turns], name: str, url: str, console: Console) -> bool:
-    async with AsyncClient(url, retry_s=_RETRY_S) as client:
+async def _show(parts: Sequence[Turns], name: str, url: str, token: str | None, console: Console) -> bool:
+    tenant = None if token is None else _TENANT
+    # The gateway is this tree's, on this machine, whatever it binds.
+    async with AsyncClient(url, token=token, allow_http=True, tenant=tenant, retry_s=_RETRY_S) as client:
         shown = Conversation(client, console)
         deadline_s = asyncio.get_running_loop().time() + _WITHIN_S
         for number, turns in enumerate(parts):
@@ -102,7 +105,7 @@ async def _show(parts: Sequence[Turns], name: str, url: str, console: Console) -
             console.print(f"posted {posted} of {name} to {sessions}")
             await shown.watch(deadline_s)
     shown.print_results()
-    shown.print_next(url)
+    shown.print_next(url, has_tokens=token is not None)
     return shown.has_come_out
 
 
@@ -162,17 +165,21 @@ class Conversation:
             if "remembered" in told:
                 self._print(f"  {'':<16} remembered {told['remembered']}", "cyan")
 
-    def print_next(self, url: str) -> None:
+    def print_next(self, url: str, *, has_tokens: bool) -> None:
         turn_id = next(iter(self._session), "")
         hello = json.dumps({"workflow": "echo", "input": "hello"})
         options = "-H 'content-type: application/json' -H 'prefer: wait=10'"
+        curl = "curl -s"
         self._print("try next")
+        if has_tokens:
+            curl += ' -H "authorization: Bearer $ARGOSY_TOKEN"'
+            self._print(f"  argosy tokens create mine --role tenant --tenant {_TENANT} --url {url}")
         self._print(f"  open {url}/#/turns/{turn_id} in a browser")
-        self._print(f"  curl -s {url}/v1/turns/{turn_id}")
-        self._print(f"  curl -s {url}/v1/turns/{turn_id}/explain")
-        self._print(f"  curl -s {url}/v1/sessions")
-        self._print(f"  curl -s {url}/v1/graphs")
-        self._print(f"  curl -s -X POST {url}/v1/sessions/hello/turns {options} -d '{hello}'")
+        self._print(f"  {curl} {url}/v1/turns/{turn_id}")
+        self._print(f"  {curl} {url}/v1/turns/{turn_id}/explain")
+        self._print(f"  {curl} {url}/v1/sessions")
+        self._print(f"  {curl} {url}/v1/graphs")
+        self._print(f"  {curl} -X POST {url}/v1/sessions/hello/turns {options} -d '{hello}'")
 
     def _print(self, text: str, style: str | None = None) -> None:
         _print(self._console, text, style)

@@ -22,6 +22,7 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError, UnavailableError, WorkflowError
 from argosy.extras import has_extra
+from argosy.local.admin_token import first_token, own_token
 from argosy.local.demonstration import forget, read_turns, show
 from argosy.local.own_shard import is_listening, prepare_shard
 from argosy.local.postgres import EmbeddedPostgres
@@ -61,6 +62,9 @@ class Tree:
         self._environment: dict[str, str] = {}
         self._port = settings.port
         self._postgres: EmbeddedPostgres | None = None
+        self._token: str | None = None  # with which this process asks its gateway
+        self._first_token: Path | None = None
+        self._gateways_own: dict[str, str] = {}  # settings that its other children need not know
         if parent_fd is not None:
             # The gateway ends before the worker is told to.
             watch_parent(parent_fd, self._stopping.set, settings.gateway_stop_s + settings.stop_s)
@@ -77,11 +81,13 @@ class Tree:
             if has_graphs:
                 self._start(INGEST)
             self._say(f"[green]ready[/] {url}   (API: {url}/docs)")
+            if self._first_token is not None:
+                self._say(f"a token for an administrator: {self._first_token}   (argosy login --url {url} < that file)")
             code = 0
             if self._demo is not None and not self._stopping.is_set():
                 if not has_graphs and forget(self._demo[0]):
                     self._say("[yellow]nothing is remembered:[/] that needs a shard (pip install 'argosy\\[graph]')")
-                code = 0 if show(*self._demo, url, self._console) else 1
+                code = 0 if show(*self._demo, url, self._token, self._console) else 1
             if not self._is_once:
                 self._say("serving; Ctrl-C ends it, and nothing is lost")
                 self._supervisor.watch(self._stopping, self._check_postgres)
@@ -109,6 +115,8 @@ class Tree:
         for warning in asyncio.run(ensure(settings, dsn)):
             self._warn(warning)
         self._shard = asyncio.run(prepare_shard(settings, dsn, self._clock, self._warn))
+        if settings.kg_auth_required:
+            self._prepare_tokens(dsn)
         self._environment = {
             **os.environ,
             "HOST": settings.host,
@@ -121,6 +129,16 @@ class Tree:
             **own,
         }
 
+    def _prepare_tokens(self, dsn: str) -> None:
+        """Make the token with which this process asks its gateway, and, while there is none, one for its user."""
+        settings = self._settings
+        if settings.argosy_admin_token:
+            self._token = settings.argosy_admin_token.strip()
+            return
+        self._token, path = own_token(settings.argosy_data_dir)
+        self._gateways_own["ARGOSY_ADMIN_TOKEN_FILE"] = str(path)
+        self._first_token = asyncio.run(first_token(settings, dsn))
+
     def _start_children(self) -> None:
         for process, is_wanted in ((SHARD, self._shard is not None), (GATEWAY, True), (WORKER, self._has_worker)):
             if is_wanted:
@@ -129,7 +147,7 @@ class Tree:
 
     def _start(self, process: Process) -> None:
         # METRICS_PORT is the worker's, and two processes cannot listen on one port: the others take free ones.
-        own = {} if process in (GATEWAY, WORKER) else {"METRICS_PORT": "0"}
+        own = {GATEWAY: self._gateways_own, WORKER: {}}.get(process, {"METRICS_PORT": "0"})
         options = {WORKER: ("--strict",), SHARD: ("--socket", str(self._shard))}.get(process, ())
         self._children[process] = ProcessPart(process.label, process.command(*options), self._environment | own)
         self._supervisor.start(self._children[process])
@@ -142,7 +160,8 @@ class Tree:
         url = http_url(self._settings.host, self._port)
         ready_s = self._settings.argosy_ready_s
         deadline_s = self._clock.monotonic_s() + ready_s
-        with httpx2.Client(timeout=2.0, trust_env=False) as client:
+        headers = {} if self._token is None else {"authorization": f"Bearer {self._token}"}
+        with httpx2.Client(timeout=2.0, trust_env=False, headers=headers) as client:
             while not self._stopping.wait(0.05):
                 if (first := self._supervisor.first_ended()) is not None:
                     part, ended = first
