@@ -1,5 +1,6 @@
 // The gateway's API: one function a request. Raises Refused (the gateway said no) and Away (nobody answered).
 
+import { current, door, headersOf, refused } from "./credential.js";
 import { parse } from "./json.js";
 
 const TIMEOUT_MS = 15_000;
@@ -7,7 +8,7 @@ const TIMEOUT_MS = 15_000;
 /** A problem that the gateway answered. code is stable, message is for people. */
 export class Refused extends Error {
   constructor(status, problem) {
-    super(problem.detail ? `${problem.title}: ${problem.detail}` : `The gateway answered ${status}`);
+    super(problem.detail ? `${problem.title}: ${problem.detail}` : (problem.title ?? `The gateway answered ${status}`));
     this.status = status;
     this.code = problem.code ?? "";
   }
@@ -37,12 +38,19 @@ export function now() {
   return Date.now() + reach.skewMs;
 }
 
-/** Any request; its Response, whatever the status. Raises Away. */
-export async function request(method, path, { headers = {}, body, signal } = {}) {
-  const options = { method, headers, body, signal, mode: "same-origin", cache: "no-store", redirect: "error" };
+/**
+ * Any request; its Response, whatever the status. presented: whose it is; by default whoever is signed in. Raises Away, and
+ * Refused while it is known that nobody is.
+ */
+export async function request(method, path, { headers = {}, body, signal, presented = current() } = {}) {
+  if (door.isShut && presented === current()) throw new Refused(401, { title: "Nobody is signed in" });
+  const sent = new Headers(headers);
+  for (const [name, value] of Object.entries(headersOf(presented))) if (!sent.has(name)) sent.set(name, value);
+  const options = { method, headers: sent, body, signal, mode: "same-origin", cache: "no-store", redirect: "error" };
   try {
     const answer = await fetch(path, options);
     reached(false, answer);
+    if (answer.status === 401) refused(presented);
     return answer;
   } catch (error) {
     if (signal?.aborted && signal.reason?.name !== "TimeoutError") throw error;
@@ -73,6 +81,9 @@ const json = (body, key) => ({
   body,
   headers: { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}) },
 });
+
+/** Who the gateway takes a credential for. */
+export const whoami = (presented) => call("GET", "/v1/whoami", { presented });
 
 export const listSessions = (cursor) => call("GET", `/v1/sessions${page(cursor)}`);
 export const getSession = (session) => call("GET", `/v1/sessions/${segment(session)}`);

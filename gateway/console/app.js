@@ -1,6 +1,7 @@
 // The console: which view an address shows. Everything is composed here; views do not know each other.
 
 import { reach } from "./api.js";
+import { door } from "./credential.js";
 import { element, setText } from "./dom.js";
 import { openPost } from "./post.js";
 import { openReference } from "./reference.js";
@@ -8,6 +9,7 @@ import { hrefs, placeOf } from "./router.js";
 import { openSession } from "./session.js";
 import { openSessions } from "./sessions.js";
 import { openShards } from "./shards.js";
+import { offerSignOut, openSignIn } from "./signin.js";
 import { openTurn } from "./turn.js";
 
 // Each gives {node, title, close()}.
@@ -34,7 +36,7 @@ function show() {
   const shell = { setSession: (session) => shown?.shell === shell && markSession(session) };
   shown = { shell, close() {} };
   markSession(null);
-  const view = VIEWS[place.name](place, shell);
+  const view = door.isShut ? openSignIn() : VIEWS[place.name](place, shell);
   shown.close = view.close;
   document.body.dataset.place = place.name;
   document.title = `${view.title} · Argosy`;
@@ -58,6 +60,8 @@ function showReach() {
 
 reach.addEventListener("change", showReach);
 addEventListener("hashchange", show);
+door.addEventListener("change", show);
+offerSignOut();
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();

@@ -33,6 +33,17 @@ export function textField(label, { initial = "", hint, list, isOptional = false 
   });
 }
 
+/** What nobody beside the reader is to see, and no program is to keep. Visible ASCII, without blanks. */
+export function secretField(label, { hint } = {}) {
+  const control = element("input", { type: "password", autocomplete: "off", spellcheck: "false" });
+  return field(control, label, hint, (text) => {
+    const secret = text.trim();
+    if (!secret) throw new Error(`${label} is missing`);
+    if (!/^[\x21-\x7e]{1,1024}$/.test(secret)) throw new Error(`${label} has characters that no token has`);
+    return secret;
+  });
+}
+
 export function selectField(label, options, { initial, hint } = {}) {
   const control = element(
     "select", {}, options.map((option) => element("option", { value: option, selected: option === initial }, option)),

@@ -1,6 +1,7 @@
 // The list of sessions, at the side of everything else: newest first.
 
 import { listSessions, now } from "./api.js";
+import { door } from "./credential.js";
 import { element, setList, setText } from "./dom.js";
 import { Pages } from "./pages.js";
 import { every } from "./timers.js";
@@ -27,10 +28,17 @@ export function openSessions(node) {
   let isRead = false;
 
   node.append(element("h2", {}, "Sessions"), search, list, empty, older);
-  every(REFRESH_MS, async () => {
+  const asking = every(REFRESH_MS, async () => {
     await pages.refresh().catch(() => {}); // the head of the page says when the gateway is away
-    isRead = true;
+    isRead = !door.isShut;
     draw();
+  });
+  // Whoever signs in next may be somebody else.
+  door.addEventListener("change", () => {
+    pages.forget();
+    isRead = false;
+    draw();
+    asking.soon();
   });
 
   async function more() {

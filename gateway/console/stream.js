@@ -118,6 +118,7 @@ class Follower {
   }
 
   #take(message, id) {
+    if (message.type === "error") return; // the stream ends, and why is the answer to the next request
     if (id) this.#lastId = id;
     if (message.type === "resync") this.#seq = message.from_seq;
     else if (message.seq) this.#seq = Math.max(this.#seq, message.seq);
