@@ -1,0 +1,55 @@
+"""What the claims of a good access token mean here: a tenant, and scopes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from argosy.identity.access_token import BadTokenError
+from argosy.identity.issuer import Issuer
+from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Scope, known
+from argosy.names import is_tenant
+
+
+def tenants_in(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
+    """Return the tenants that a token is for: one, or several, of which each request names one. None, if the token may
+    administer and names no tenant. Raises BadTokenError.
+    """
+    given = claims.get(issuer.tenant_claim)
+    if given is None and issuer.may_administer:
+        return ()
+    several = [given] if isinstance(given, str) else given
+    if not isinstance(several, list) or not several or not all(isinstance(each, str) for each in several):
+        raise BadTokenError("tenant")
+    if not all(is_tenant(each) for each in several):
+        raise BadTokenError("tenant")
+    return tuple(dict.fromkeys(several))
+
+
+def scopes_in(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[Scope]:
+    """Return the scopes of a token: those of its roles, by the issuer's map, and those that it names as they are called
+    here. Words that mean nothing here are ignored. Raises BadTokenError when one of the claims has a form that nobody
+    can read with certainty.
+    """
+    of_roles = [SCOPES_OF[issuer.role_map[role]] for role in _roles(claims, issuer) if role in issuer.role_map]
+    found = frozenset[Scope]().union(*of_roles, known(_own_words(claims)))
+    return found if issuer.may_administer else found & OF_TENANTS
+
+
+def _roles(claims: Mapping[str, Any], issuer: Issuer) -> list[str]:
+    given = claims.get(issuer.roles_claim, [])
+    roles = [given] if isinstance(given, str) else given
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise BadTokenError("roles")
+    return roles
+
+
+def _own_words(claims: Mapping[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name in ("scope", "scp"):
+        given = claims.get(name)
+        if isinstance(given, str):
+            words += given.split()
+        elif isinstance(given, list) and name == "scp" and all(isinstance(each, str) for each in given):
+            words += given
+        elif given is not None:
+            raise BadTokenError("scope")
+    return words

@@ -1,0 +1,32 @@
+"""An issuer: an OpenID provider whose access tokens Argosy takes, and what it asks of them."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from argosy.identity.scopes import Role
+
+# With public keys alone. A list that had HS256, too, would take a public key for a shared secret.
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+class Issuer(NamedTuple):
+    """What makes an access token good.
+
+    issuer: `iss`, to the letter. audience: one of `aud`. algorithms: of ALGORITHMS. tenant_claim, roles_claim: where
+    the tenant and the roles stand. role_map: which role here is meant by a role there; a role that is not in it counts
+    for nothing. typ: "at+jwt" when no other type is taken. clients: who may have asked for a token that is for several
+    audiences; empty: anybody. skew_s: how much later or earlier than here it may be there. lifetime_s_max: between
+    `iat` and `exp`. may_administer: whether a token can have scopes that go beyond one tenant.
+    """
+
+    issuer: str
+    audience: str
+    algorithms: frozenset[str] = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
+    tenant_claim: str = "tenant"
+    roles_claim: str = "roles"
+    role_map: Mapping[str, Role] = {}
+    typ: str = ""
+    clients: frozenset[str] = frozenset()
+    skew_s: float = 30.0
+    lifetime_s_max: float = 86_400.0
+    may_administer: bool = False
