@@ -1,12 +1,10 @@
 """Which access tokens are good, and with which words the others are refused."""
 
-import base64
 import hashlib
 import hmac
 import json
 from typing import Any, Final
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -14,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from argosy.identity.access_token import SIZE_BYTES_MAX, BadTokenError, is_jwt, key_for, parse, verify
 from argosy.identity.issuer import Issuer
 from argosy.identity.signing_keys import NoKeysError, SigningKey, keys_in
+from tests.identity.signed_tokens import jwk_of, part, signed
 
 NOW_S: Final = 1_800_000_000.0
 ISSUER: Final = Issuer("https://login.example", "argosy")
@@ -33,11 +32,6 @@ CLAIMS: Final[dict[str, Any]] = {
 _SIGNERS: Final[dict[str, Any]] = {"rs": RSA_KEY, "es": EC_KEY, "es384": P384_KEY, "ed": ED_KEY}
 
 
-def jwk_of(private: Any, algorithm: str, **more: Any) -> dict[str, Any]:
-    public = jwt.get_algorithm_by_name(algorithm).to_jwk(private.public_key(), as_dict=True)
-    return {**public, **more}
-
-
 def the_keys() -> tuple[SigningKey, ...]:
     jwks = [
         jwk_of(RSA_KEY, "RS256", kid="rs"),
@@ -51,18 +45,11 @@ def the_keys() -> tuple[SigningKey, ...]:
 KEYS: Final = the_keys()
 
 
-def part(content: object) -> str:
-    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
 def token(claims: object = None, *, header: object = None, kid: str = "es", signer: Any = None) -> str:
     """A token, signed with the key that the header names unless another signer is given."""
     algorithm = {"rs": "RS256", "es": "ES256", "es384": "ES384", "ed": "EdDSA"}[kid]
     header = {"alg": algorithm, "kid": kid, "typ": "at+jwt"} if header is None else header
-    signed = f"{part(header)}.{part(CLAIMS if claims is None else claims)}"
-    by = jwt.get_algorithm_by_name(algorithm)
-    return f"{signed}.{part(by.sign(signed.encode(), signer or _SIGNERS[kid]))}"
+    return signed(signer or _SIGNERS[kid], algorithm, header, CLAIMS if claims is None else claims)
 
 
 def claims_with(**changed: Any) -> dict[str, Any]:
@@ -191,16 +178,16 @@ def test_a_token_that_somebody_else_signed_is_refused() -> None:
 
 
 def test_a_signature_of_zeros_is_refused() -> None:
-    signed = token().rpartition(".")[0]
+    begin = token().rpartition(".")[0]
 
-    assert judged(f"{signed}.{part(bytes(64))}") == "signature"
-    assert judged(f"{signed}.{part(bytes(1))}") == "signature"
+    assert judged(f"{begin}.{part(bytes(64))}") == "signature"
+    assert judged(f"{begin}.{part(bytes(1))}") == "signature"
 
 
 def test_a_public_key_is_no_shared_secret() -> None:
     pem = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    signed = f"{part({'alg': 'HS256', 'kid': 'rs'})}.{part(CLAIMS)}"
-    forged = f"{signed}.{part(hmac.digest(pem, signed.encode(), hashlib.sha256))}"
+    begin = f"{part({'alg': 'HS256', 'kid': 'rs'})}.{part(CLAIMS)}"
+    forged = f"{begin}.{part(hmac.digest(pem, begin.encode(), hashlib.sha256))}"
 
     assert judged(forged) == "algorithm"
 
