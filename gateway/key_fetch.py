@@ -7,17 +7,16 @@ nothing but which keys are good.
 import asyncio
 import re
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx2
 
+from argosy.identity.issuer import is_safe
 from argosy.identity.signing_keys import SIZE_BYTES_MAX, NoKeysError, SigningKey, keys_in
 from argosy.identity.strict_json import NotStrictError, object_of
 
 _TIMEOUT_S: Final = 5.0
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})")
 _OK, _UNCHANGED = 200, 304
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Fetched(NamedTuple):
@@ -33,17 +32,6 @@ class Fetched(NamedTuple):
 
 class IssuerAwayError(Exception):
     """The issuer did not answer with a set of keys; the message says what it did instead."""
-
-
-def is_safe(url: str) -> bool:
-    """Whether keys may be fetched from an address: over https, or from this machine."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    )
 
 
 class KeyFetch:

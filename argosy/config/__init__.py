@@ -25,6 +25,7 @@ from argosy.config.gateway import Gateway
 from argosy.config.graphs import Graphs
 from argosy.config.identity import Identity
 from argosy.config.ingest import Ingest
+from argosy.config.issuers import Issuers
 from argosy.config.kinds import SECRET
 from argosy.config.log import Log
 from argosy.config.maintenance import Maintenance
@@ -52,7 +53,7 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Identity, Gateway, Log, Truth, Places,
+    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Issuers, Identity, Gateway, Log, Truth, Places,
     BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""
@@ -128,6 +129,7 @@ class Settings(
                 f"ARGOSY_ADMIN_TOKEN has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one with "
                 "`openssl rand -hex 32`"
             )
+        _ = self.trusted_issuers  # raises
         if self.token_lifetime_s > self.token_lifetime_s_max:
             raise ValueError("TOKEN_LIFETIME_S must not be above TOKEN_LIFETIME_S_MAX")
         if self.shard_view_size_bytes_max > self.shard_views_size_bytes_max:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from argosy.identity.scopes import Role
 
 # With public keys alone. A list that had HS256, too, would take a public key for a shared secret.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+ALGORITHMS_BY_DEFAULT: Final = ("RS256", "PS256", "ES256", "EdDSA")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Issuer(NamedTuple):
@@ -21,7 +24,7 @@ class Issuer(NamedTuple):
 
     issuer: str
     audience: str
-    algorithms: frozenset[str] = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
+    algorithms: frozenset[str] = frozenset(ALGORITHMS_BY_DEFAULT)
     tenant_claim: str = "tenant"
     roles_claim: str = "roles"
     role_map: Mapping[str, Role] = {}
@@ -30,3 +33,14 @@ class Issuer(NamedTuple):
     skew_s: float = 30.0
     lifetime_s_max: float = 86_400.0
     may_administer: bool = False
+
+
+def is_safe(url: str) -> bool:
+    """Whether keys may be fetched from an address: over https, or from this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    )

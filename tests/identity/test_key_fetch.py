@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from argosy.gateway.key_fetch import IssuerAwayError, KeyFetch, is_safe
+from argosy.gateway.key_fetch import IssuerAwayError, KeyFetch
+from argosy.identity.issuer import is_safe
 from tests.identity.signed_tokens import Signer, set_of
 
 SIGNER = Signer("key")
