@@ -24,8 +24,10 @@ from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.seed import Found
 from argosy.graph.transport import Connect, Transport
+from argosy.store.audit import Act, list_audit
 from argosy.store.backup import list_backups, note_gone
 from argosy.store.graph import Directory
+from argosy.store.identity import Identities, NewToken
 from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
 from tests.conftest import fresh_database
@@ -115,8 +117,8 @@ async def take(place: Installation, folder: Path) -> None:
         await taking.take(place.dsn, folder)
 
 
-async def restore(place: Installation, folder: Path) -> int:
-    restoring = Restoring(folder, at_once=2, graph_s=60.0)
+async def restore(place: Installation, folder: Path, *, keep_tokens: bool = False) -> int:
+    restoring = Restoring(folder, at_once=2, graph_s=60.0, keep_tokens=keep_tokens)
     await restoring.check()
     return await restoring.restore(place.dsn, place.shards, place.found)
 
@@ -185,6 +187,32 @@ async def test_a_restore_raises_the_lineage_and_leaves_nothing_of_itself(
         await restore(after, tmp_path / "backup")
     with pytest.raises(SettingError, match="has a backup"):
         await take(before, tmp_path / "backup")
+
+
+@pytest.mark.parametrize("keep_tokens", [False, pytest.param(True, marks=pytest.mark.slow)])
+async def test_no_token_of_a_backup_is_in_force_but_by_wish(
+    before: Installation, after: Installation, tmp_path: Path, keep_tokens: bool
+) -> None:
+    pool, act = Pool(before.dsn, 1, 30.0), Act("local", "who", None, "default", "token.create")
+    made = NewToken(uuid.uuid4(), b"1" * 32, "default", "", "user", [], None, None, "", "who", 86_400.0)
+    token = await Identities(pool).create_token(made, act)
+    await pool.close()
+    await take(before, tmp_path / "backup")
+
+    await restore(after, tmp_path / "backup", keep_tokens=keep_tokens)
+
+    pool = Pool(after.dsn, 1, 30.0)
+    found, told = await Identities(pool).find_token(made.hash), await list_audit(pool, None, None, 10)
+    with pytest.raises(asyncpg.PostgresError, match="only added to"):
+        await pool.execute("DELETE FROM audit")
+    await pool.close()
+    assert found is not None
+    if keep_tokens:
+        assert found[0] == token
+        assert [each.act.action for each in told] == ["token.create"]
+    else:
+        assert (found[0].revoked_by, found[0].change_no) == ("restore", token.change_no + 2)
+        assert [each.act.action for each in told] == ["tokens.revoke_all", "token.create"]
 
 
 @pytest.mark.parametrize(

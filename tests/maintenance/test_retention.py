@@ -12,7 +12,9 @@ from argosy.errors import OwnershipLostError
 from argosy.graph.facts import Member
 from argosy.ingest.job import LANE as INGEST_LANE
 from argosy.log import Identity
+from argosy.store.audit import Act
 from argosy.store.graph import Directory, GraphRowState, NewGraph
+from argosy.store.identity import Identities, NewToken
 from argosy.store.ingest import Jobs
 from argosy.store.lane_log import LaneLogs
 from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance, Place
@@ -317,6 +319,33 @@ async def test_jobs_and_receipts_go_when_they_are_old_and_the_log_has_forgotten_
     left = await hand.rows("SELECT job_id FROM ingest_jobs")
     assert {each[0] for each in left} == {kept.job_id, open_job.job_id}
     assert await hand.rows("SELECT erasure_id FROM erasures") == [(uuid.UUID(int=2),)]
+
+
+async def test_old_rows_of_the_audit_and_tokens_that_ended_long_ago_go(keeping: Keeping) -> None:
+    hand, act = keeping.hand, Act("local", "who", None, TENANT, "token.revoke")
+    identities, tokens = Identities(keeping.pool), [uuid.uuid4() for _ in range(3)]
+    for number, token_id in enumerate(tokens):
+        new = NewToken(token_id, bytes([number]) * 32, "default", "", "user", [], None, None, "", "who", 60.0)
+        await identities.create_token(new, act)
+    await hand.rows(
+        "UPDATE tokens SET expires_at = now() - u.ended FROM unnest($1::uuid[], $2::interval[]) AS u (token_id, ended)"
+        " WHERE tokens.token_id = u.token_id RETURNING 1",
+        tokens,
+        [timedelta(days=401), timedelta(days=399), timedelta(days=-1)],
+    )
+    await hand.rows(
+        "INSERT INTO audit (at, actor_kind, actor_id, action, target, outcome, reason, request_id, source, count)"
+        " SELECT now() - interval '401 days', 'local', 'old', '', '', '', '', '', '', 1 FROM generate_series(1, 3)"
+        " RETURNING 1"
+    )
+
+    assert "tokens or rows of the audit forgotten" in (await keeping.role.tick(keeping.term)).outcome
+    for _ in range(3):
+        await keeping.role.tick(keeping.term)
+
+    left = await hand.rows("SELECT token_id FROM tokens")
+    assert {each[0] for each in left} == set(tokens[1:])
+    assert await hand.rows("SELECT actor_id, count(*) FROM audit GROUP BY actor_id") == [("who", 3)]
 
 
 async def test_an_upload_that_nobody_goes_on_with_is_given_up(keeping: Keeping) -> None:

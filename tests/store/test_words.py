@@ -14,6 +14,7 @@ import pytest
 
 from argosy import store
 from argosy.erasure import WITH_JOBS, WITH_SESSIONS, ErasureKind
+from argosy.identity.tenant import TenantState
 from argosy.ingest.job import JobEventType, JobFailure, JobKind, JobState, WaitsFor
 from argosy.life import LOG_READERS, ProcessKind
 from argosy.store.graph import GraphRowState, ShardState
@@ -36,7 +37,7 @@ WORDS: Final[dict[str, Collection[str]]] = {
     "old_status": set(Status),
     "type": set(Event),
     "kind": {*RowKind, START, *ProcessKind, *JobKind, *PlanKind, *ErasureKind},
-    "state": {*RowState, *ShardState, *GraphRowState, *JobState, *MoveState, *PlanState},
+    "state": {*RowState, *ShardState, *GraphRowState, *JobState, *MoveState, *PlanState, *TenantState},
     "moved_to": set(Fate),
 }
 # Named lists. Two have a name here alone: how turns end for which a flush looks for no rows, and the states of signals
@@ -60,6 +61,7 @@ OTHER_WORDS: Final = {
     # What receipts say: where it was, and what it was.
     *("postgres", "shards", "turns", "events", "sessions", "graphs", "nodes", "edges", "jobs", "rejects", "records"),
     *("erased", "hex"),
+    *("infinity", "on", "argosy.purges_audit"),
 }  # fmt: skip
 _COLUMN: Final = "|".join(WORDS)
 _ONE: Final = re.compile(rf"\b(?:p_)?({_COLUMN})\s*(?:=|<>)\s*'([^']*)'")
@@ -121,6 +123,7 @@ def test_each_list_of_sql_has_a_name_in_the_code() -> None:
         ("graph_moves_state_check", "state", [set(MoveState)]),
         ("shard_plans_state_check", "state", [set(PlanState)]),
         ("shard_plans_kind_check", "kind", [set(PlanKind)]),
+        ("tenants_state_check", "state", [set(TenantState)]),
     ],
 )
 async def test_each_list_of_the_schema_is_one_of_the_code(

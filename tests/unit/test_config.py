@@ -181,6 +181,8 @@ SECRETS = {
     "STATE_DB_URI": "postgresql://user:p4ssword@host/db",
     "KAFKA_SASL_PASSWORD": "p4ssword, with a blank",
     "GRAPH_SERVICE_AUTH_SECRET": "0123456789abcdef0123456789abcdef",
+    "ARGOSY_ADMIN_TOKEN": "p4ssword of an administrator, a long one",
+    "ARGOSY_TOKEN": "argosy_t_p4ssword",
 }
 SHORT = "hunter2" * 4
 
@@ -199,8 +201,9 @@ def test_every_secret_may_stand_in_a_file(environ: dict[str, str], tmp_path: Pat
 def test_no_setting_that_is_called_a_secret_is_forgotten() -> None:
     suspicious = {
         name
-        for name in config.Settings.model_fields
+        for name, field in config.Settings.model_fields.items()
         if any(word in name for word in ("password", "secret", "token", "_uri", "_dsn"))
+        and field.annotation not in (bool, int, float)  # of tokens: how many, and for how long
     }
 
     assert suspicious - set(config.secret_names()) == set()
@@ -309,3 +312,26 @@ def test_endpoints_of_shards_are_a_list_with_commas_or_in_json(given: str) -> No
 def test_an_endpoint_that_is_none_stops_the_start_and_is_named() -> None:
     with pytest.raises(SettingError, match=r"GRAPH_SERVICE_ENDPOINTS.*'nowhere'"):
         config.load({"GRAPH_SERVICE_ENDPOINTS": "nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"KG_AUTH_REQUIRED": "1", "ALLOW_TENANT_HEADER": "1"}, "ALLOW_TENANT_HEADER=1 contradicts KG_AUTH_REQUIRED=1"),
+        ({"TOKEN_LIFETIME_S": "601", "TOKEN_LIFETIME_S_MAX": "600"}, "must not be above TOKEN_LIFETIME_S_MAX"),
+        ({"ARGOSY_ADMIN_TOKEN": "guessed" * 4 + "   "}, "ARGOSY_ADMIN_TOKEN has less than 32 characters"),
+    ],
+)
+def test_settings_of_identity_that_make_no_sense_stop_the_start_in_one_line(
+    environ: dict[str, str], given: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SettingError, match=said) as refused:
+        config.load(environ | given)
+
+    assert "\n" not in str(refused.value)
+    assert "guessed" not in str(refused.value)
+
+
+def test_whoever_must_have_a_token_is_not_believed_a_header(environ: dict[str, str]) -> None:
+    assert config.load(environ | {"KG_AUTH_REQUIRED": "1"}).kg_auth_required
+    assert config.load(environ | {"ALLOW_TENANT_HEADER": "1"}).allow_tenant_header
