@@ -29,6 +29,9 @@ UPLOADS = Gauge("argosy_gateway_uploads", "Uploads into graphs under way")
 UPLOADED_BYTES = Counter("argosy_gateway_upload_bytes", "Bytes of uploaded lines handed to the log")
 STREAM_READS = Counter("argosy_gateway_stream_reads", "Reads of history for event streams", ["why"])
 WATCH_LINES = Gauge("argosy_gateway_watch_lines", "Workers to which this process is connected, for live events")
+IDENTITY_AGE_S = Gauge("argosy_gateway_identity_age_seconds", "Age of the copy of tokens and tenants; -1: none yet")
+TOKENS_EXPIRING = Gauge("argosy_tokens_expiring", "Tokens that expire within a time, as this process knows", ["within"])
+REQUESTS_REFUSED = Counter("argosy_gateway_requests_refused", "Requests refused for who asked, by the answer", ["code"])
 CACHE_AGE_S = Gauge("argosy_gateway_cache_age_seconds", "Age of the cache of workflows and owners")
 
 # Dispatch worker
@@ -171,6 +174,7 @@ WORKER_STOPPED: Final = "worker.stopped"
 GATEWAY_STARTED: Final = "gateway.started"
 GATEWAY_STOPPED: Final = "gateway.stopped"
 GATEWAY_FEW_FILES: Final = "gateway.few_files"
+IDENTITY_TOO_MANY_TOKENS: Final = "identity.too_many_tokens"
 GATEWAY_UNAUTHENTICATED: Final = "gateway.unauthenticated"
 REQUEST_FAILED: Final = "request.failed"
 PARTITIONS_CLAIMED: Final = "partitions.claimed"

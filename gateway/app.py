@@ -11,14 +11,15 @@ from starlette.exceptions import HTTPException
 from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
-from argosy.gateway import fleet_views, graph_asked, graph_views, openapi, openapi_document, views
-from argosy.gateway.boundary import Boundary, answer_problem
+from argosy.gateway import access, fleet_views, graph_asked, graph_views, openapi, openapi_document, views
+from argosy.gateway.boundary import IDENTITY_ERRORS, Boundary, answer_problem
 from argosy.gateway.browser_guard import BrowserGuard
 from argosy.gateway.explain import Explanation
 from argosy.gateway.graph_problems import GRAPH_ERRORS
 from argosy.gateway.ingest import views as ingest_views
 from argosy.gateway.problems import Problem, ProblemBody
 from argosy.gateway.routes import (
+    audit,
     batch,
     console,
     enqueue,
@@ -34,7 +35,10 @@ from argosy.gateway.routes import (
     resume,
     sessions,
     shards,
+    tenants,
+    tokens,
     turns,
+    whoami,
 )
 from argosy.gateway.state import State, make_state
 from argosy.gateway.stop_signal import on_stop
@@ -84,6 +88,7 @@ SHAPES: Final = [
     ingest_views.JobPage,
     ingest_views.JobView,
     ingest_views.RejectView,
+    audit.AuditPage,
     leaders.LeaderList,
     shards.FleetShardList,
     shards.FleetMoveList,
@@ -94,20 +99,36 @@ SHAPES: Final = [
     sessions.SessionDetail,
     sessions.SessionPage,
     sessions.TurnPage,
+    tenants.TenantPage,
+    tenants.TenantPosted,
+    tenants.TenantChange,
+    tenants.TenantView,
+    tokens.RotationPosted,
+    tokens.TokenMade,
+    tokens.TokenPage,
+    tokens.TokenPosted,
+    tokens.TokenView,
+    whoami.PrincipalView,
     views.Turn,
     views.TurnEvents,
 ]
 
 
 def create_app(
-    settings: Settings, clock: Clock | None = None, *, connect: Connect | None = None, has_signals: bool = True
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    connect: Connect | None = None,
+    has_signals: bool = True,
+    is_private: bool = False,
 ) -> FastAPI:
     """Return the app. Its lifespan opens Postgres and the log when the app starts, and closes them when it stops.
 
     The app starts without Postgres, too, and works once Postgres is back. has_signals: the first signal that ends the
     process also ends the open streams; without it, the code that ends the app calls app.state.gateway.drain() first.
-    connect: how shards are reached; over gRPC unless it is given.
-    Raises at start: LogUnavailableError, SettingError.
+    connect: how shards are reached; over gRPC unless it is given. is_private: whoever can reach it is a local user, as
+    on the socket of the program that it is in.
+    Raises at start: LogUnavailableError, SettingError. Raises UndeclaredRouteError.
     """
     clock = clock or SystemClock()
     plain = [*enqueue.routes, *batch.routes, *inbox.routes]
@@ -115,7 +136,7 @@ def create_app(
         title="Argosy",
         version="1",
         description="Durable turns of agent sessions: accepted means durable, one at a time, in order.",
-        lifespan=_lifespan(settings, clock, connect, has_signals),
+        lifespan=_lifespan(settings, clock, connect, has_signals=has_signals, is_private=is_private),
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,  # see routes/console.py
@@ -135,6 +156,10 @@ def create_app(
         fleet,
         leaders,
         shards,
+        whoami,
+        tokens,
+        tenants,
+        audit,
         health,
         console,
     )
@@ -144,16 +169,19 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.state.routes = [*plain, *(route for router in routers for route in router.routes)]
-    for error in (Problem, *GRAPH_ERRORS, StoreUnavailableError, TimeoutError, RequestValidationError, HTTPException):
+    access.check_routes(app.state.routes)
+    access.check_others(app.routes, app.state.routes)
+    own = (Problem, *GRAPH_ERRORS, *IDENTITY_ERRORS, StoreUnavailableError)
+    for error in (*own, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(BrowserGuard, settings=settings)
     app.add_middleware(Boundary, clock=clock, plain=plain)
-    openapi_document.install(app, SHAPES)
+    openapi_document.install(app, SHAPES, access.accesses(app.state.routes))
     return app
 
 
 def _lifespan(
-    settings: Settings, clock: Clock, connect: Connect | None, has_signals: bool
+    settings: Settings, clock: Clock, connect: Connect | None, *, has_signals: bool, is_private: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -165,7 +193,7 @@ def _lifespan(
             try:
                 reach = connect or GrpcConnect(keys.shards, clock, settings)
                 async with open_graphs(reading, pool, reach, is_settled=True, clock=clock, embedder=embedder) as found:
-                    state = make_state(settings, clock, pool, writer, keys, found)
+                    state = make_state(settings, clock, pool, writer, keys, found, is_private=is_private)
                     app.state.gateway = state
                     async with _running(state, has_signals):
                         yield
@@ -178,6 +206,7 @@ def _lifespan(
 @asynccontextmanager
 async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
     try:
+        await state.identity.open()
         await state.catalog.open()
         await state.log_monitor.open()
         with on_stop(state.drain) if has_signals else nullcontext():
@@ -192,3 +221,4 @@ async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
         await state.connections.close()
         await state.poking.close()
         await state.catalog.close()
+        await state.identity.close()

@@ -15,14 +15,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, LogUnavailableError, StoreReadOnlyError, StoreUnavailableError
+from argosy.errors import (
+    ArgosyError,
+    LogUnavailableError,
+    StoreReadOnlyError,
+    StoreUnavailableError,
+    TenantExistsError,
+    TenantNotFoundError,
+    TokenNotFoundError,
+    TokenRotatedError,
+    TooManyTokensError,
+)
 from argosy.gateway.graph_problems import GRAPH_ERRORS, problem_of_graph
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
 
 log = telemetry.logger()
 
+# Their codes are those of problems.
+IDENTITY_ERRORS: Final = (
+    TenantExistsError,
+    TenantNotFoundError,
+    TokenNotFoundError,
+    TokenRotatedError,
+    TooManyTokensError,
+)
 # No cache between the gateway and a client may keep what a tenant is shown.
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
+_VARIES: Final = (b"vary", b"Authorization")
 # No page of another origin may take an answer for a script, a style or an image (see browser_guard.py).
 _EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
 
@@ -39,6 +58,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem("store_unavailable", "Postgres did not answer", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, LogUnavailableError):
         return Problem("log_unavailable", "the log did not answer", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, IDENTITY_ERRORS):
+        return Problem(error.code, str(error))
     if isinstance(error, GRAPH_ERRORS):
         return problem_of_graph(error)
     if isinstance(error, RequestValidationError):
@@ -104,8 +125,10 @@ class Boundary:
                 status = message["status"]
                 answered_s = self._clock.monotonic_s()  # a stream may go on for hours
                 headers = [*message.get("headers", ()), *_EVERYWHERE]
-                if scope["path"].startswith("/v1/") and all(name != b"cache-control" for name, _ in headers):
-                    headers.append(_NOT_KEPT)
+                if scope["path"].startswith("/v1/"):
+                    headers.append(_VARIES)
+                    if all(name != b"cache-control" for name, _ in headers):
+                        headers.append(_NOT_KEPT)
                 message["headers"] = headers
             await send(message)
 

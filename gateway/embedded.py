@@ -34,7 +34,7 @@ async def serving(settings: Settings, path: Path, connect: Connect) -> AsyncIter
     A socket that a dead process left there is removed: the caller makes sure that no other process serves there, and
     that the folder is its own alone. Raises UnavailableError when the gateway does not start.
     """
-    app = create_app(settings, connect=connect, has_signals=False)
+    app = create_app(settings, connect=connect, has_signals=False, is_private=True)
     config = server_config(app, settings, is_own_process=False, timeout_graceful_shutdown=_STOP_S)
     server = _Server(config)
     with _bound(path) as bound:

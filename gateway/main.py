@@ -77,7 +77,8 @@ def _serve(settings: Settings, bound: socket.socket, parent_fd: int | None) -> i
     sys.stdout.write(f"gateway: {address}\n")
     sys.stdout.flush()
     log.info(telemetry.GATEWAY_STARTED, address=address, processes=settings.gateway_workers, log=settings.log_backend)
-    log.warning(telemetry.GATEWAY_UNAUTHENTICATED, address=address, tenant_header=settings.allow_tenant_header)
+    if not settings.kg_auth_required:
+        log.warning(telemetry.GATEWAY_UNAUTHENTICATED, address=address, tenant_header=settings.allow_tenant_header)
     config = server_config(
         partial(_app_of_process, settings),
         settings,

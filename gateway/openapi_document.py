@@ -4,7 +4,7 @@ Enums, patterns and formats are those with which the code checks: what a generat
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
@@ -12,23 +12,28 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from argosy.gateway.openapi import REF, answers, content, problems
+from argosy.gateway.access import Access
+from argosy.gateway.openapi import REF
 from argosy.gateway.openapi_examples import EXAMPLES
+from argosy.gateway.openapi_plain import KEY, NAME, PATH_PARAMETERS, PLAIN_PATHS, TENANT, header
 from argosy.gateway.problems import KINDS
-from argosy.graph import ops
 from argosy.graph.facts import GraphState
 from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
-from argosy.names import KEY_PATTERN, NAME_PATTERN, NAME_SIZE_BYTES_MAX, TENANT_PATTERN
 from argosy.turn.events import STEP_STATUS_AFTER, Event, WireEvent
 from argosy.turn.status import Status
 from argosy.turn.wait import WaitKind
 
+Accesses = Mapping[tuple[str, str], Access]
+
+_SCHEME: Final = "token"
+_ABOUT_TOKENS: Final = "An API token, `argosy_t_…`. The word of an operation is the scope that it needs."
 _TAGS: Final = [
     {"name": "turns", "description": "Requests to sessions: posted, watched, steered."},
     {"name": "sessions", "description": "Ordered streams of turns."},
     {"name": "events", "description": "What happened and what happens: pages of history, and live streams."},
     {"name": "graphs", "description": "Memory: property graphs of a tenant, each by its name."},
     {"name": "ingest", "description": "Lines into graphs, in any number, each applied once; and what became of them."},
+    {"name": "identity", "description": "Tokens and tenants: who may ask for what, and who did."},
     {"name": "fleet", "description": "For operators: workers, partitions, leaders, what could not be read."},
     {"name": "health", "description": "Of the process that answers."},
 ]
@@ -61,158 +66,78 @@ _POSTED: Final = (
     "NeighborsPosted",
     "QueryPosted",
     "RecallPosted",
+    "RotationPosted",
     "SearchPosted",
+    "TenantChange",
+    "TenantPosted",
+    "TokenPosted",
     "TurnPosted",
     "UpsertEdge",
     "UpsertNode",
 )
-# The schemas of fields and parameters that hold, as text, a turn's id, or the name of a session or a signal.
-_ID: Final = {"type": "string", "format": "uuid"}
-_NAME: Final = {"type": "string", "minLength": 1, "maxLength": NAME_SIZE_BYTES_MAX, "pattern": NAME_PATTERN}
-_NAME_IN_GRAPH: Final = _NAME | {"maxLength": ops.NAME_LENGTH_MAX}
-_PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
-    "turn_id": _ID,
-    "job_id": _ID,
-    "session": _NAME,
-    "name": _NAME,
-    "graph": _NAME_IN_GRAPH,
-    "node": _NAME_IN_GRAPH,
-}
-_ID_FIELDS: Final = re.compile(r"(requested_)?turn_id|job_id|(signal|cancel|resume)_id")
-
-
+_ID_FIELDS: Final = re.compile(r"(requested_)?turn_id|job_id|(signal|cancel|resume)_id|token_id|replaced_by")
 _TIME_FIELDS: Final = re.compile(r"(.+_)?at|since|accepted_through|not_before")
 
-
-def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    given = {"type": "string", **schema}
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": given}
-
-
-def _in_path(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
-
-
-_TRACE = _header("traceparent", "W3C trace context, passed on with the turn; an invalid value is dropped.")
-_KEY = _header(
-    "Idempotency-Key", "The same key and body again is the same request; another body is refused.", pattern=KEY_PATTERN
-)
-_TENANT = _header("X-Argosy-Tenant", "Believed with ALLOW_TENANT_HEADER=1 only.", pattern=TENANT_PATTERN)
-_PREFER = _header("Prefer", "`wait=N`: answer 200 with the ended turn when it ends within N seconds.")
-_LAST_EVENT_ID = _header("Last-Event-ID", "A stream goes on after this event, whatever `from` says.", maxLength=100)
+_LAST_EVENT_ID = header("Last-Event-ID", "A stream goes on after this event, whatever `from` says.", maxLength=100)
 # Headers that the code of FastAPI's routes reads from the request, so that FastAPI does not know of them; by operation.
 _READ_HEADERS: Final = {
-    "apply_ops": _KEY,
+    "apply_ops": KEY,
     "get_job_events": _LAST_EVENT_ID,
     "get_session_events": _LAST_EVENT_ID,
     "get_turn_events": _LAST_EVENT_ID,
-    "ingest": _KEY,
-    "post_resume": _KEY,
-}
-
-# Each line of the answer is one of the two: the batch as a whole is answered 200.
-_LINES: Final = {
-    "application/x-ndjson": {
-        "schema": {"anyOf": [{"$ref": REF.format(name=name)} for name in ("LineAnswer", "Problem")]}
-    }
-}
-
-PLAIN_PATHS: Final[dict[str, Any]] = {
-    "/v1/sessions/{session}/turns": {
-        "post": {
-            "tags": ["turns"],
-            "summary": "Post Turn",
-            "operationId": "post_turn",
-            "description": "202: the log has the turn; 503: certainly not; 504: perhaps, repeat it with the same key.",
-            "parameters": [
-                _in_path("session"),
-                _KEY,
-                _PREFER,
-                _TRACE,
-            ],
-            "requestBody": {"required": True, "content": content("application/json", "TurnPosted")},
-            "responses": {
-                "202": {"description": "Accepted", "content": content("application/json", "TurnAccepted")},
-                "200": {"description": "Ended while waited for", "content": content("application/json", "Turn")},
-            }
-            | {str(status): answer for status, answer in problems(408, 413, 415, 422, 429, 504).items()},
-        }
-    },
-    "/v1/turns:batch": {
-        "post": {
-            "tags": ["turns"],
-            "summary": "Post Batch",
-            "operationId": "post_batch",
-            "description": "A turn per line in, an answer per line out, in the same order.",
-            "parameters": [_TRACE],
-            "requestBody": {"required": True, "content": content("application/x-ndjson", "BatchLine")},
-            "responses": {
-                "200": {
-                    "description": "A LineAnswer or a Problem per line",
-                    "content": _LINES,
-                }
-            }
-            | {str(status): answer for status, answer in problems(408, 413, 415).items()},
-        }
-    },
-    "/v1/turns/{turn_id}/signals/{name}": {
-        "post": {
-            "tags": ["turns"],
-            "summary": "Post Signal",
-            "operationId": "post_signal",
-            "description": "Deliver a signal to one turn, once. The body (any JSON, null without one) is its payload.",
-            "parameters": [
-                _in_path("turn_id"),
-                _in_path("name"),
-                _KEY,
-            ],
-            "requestBody": {
-                "required": False,
-                "content": {"application/json": {"schema": {}, "example": {"approved": True}}},
-            },
-            "responses": {
-                str(status): answer for status, answer in answers("Sent", 404, 408, 409, 413, 415, 422, 429).items()
-            },
-        }
-    },
+    "ingest": KEY,
+    "post_resume": KEY,
 }
 
 
-def install(app: FastAPI, shapes: Sequence[Any]) -> None:
-    """Make app serve this document. shapes: every struct that a route reads or answers."""
+def install(app: FastAPI, shapes: Sequence[Any], accesses: Accesses) -> None:
+    """Make app serve this document. shapes: every struct that a route reads or answers. accesses: what each (method,
+    path) needs.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, shapes)
+            app.openapi_schema = _document(app, shapes, accesses)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, shapes: Sequence[Any]) -> dict[str, Any]:
+def _document(app: FastAPI, shapes: Sequence[Any], accesses: Accesses) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
     )
     document["paths"] = dict(sorted((document["paths"] | _merged(document["paths"])).items()))
-    for path, operation in _operations(document):
+    for path, method, operation in _operations(document):
         _complete(path, operation)
+        operation |= _security(accesses[method, path])
     of_fastapi = document.get("components", {}).get("schemas", {})
     own = {name: schema for name, schema in of_fastapi.items() if "ValidationError" not in name}
-    document["components"] = {"schemas": dict(sorted((own | _schemas(shapes)).items()))}
+    document["components"] = {
+        "schemas": dict(sorted((own | _schemas(shapes)).items())),
+        "securitySchemes": {_SCHEME: {"type": "http", "scheme": "bearer", "description": _ABOUT_TOKENS}},
+    }
     plain: dict[str, Any] = msgspec.json.decode(
         msgspec.json.encode(document)
     )  # as JSON has it: no tuples, keys are text
     return plain
 
 
+def _security(access: Access) -> dict[str, Any]:
+    """Return what an operation needs. A client without a credential is taken for a local user, if the gateway asks
+    nobody (KG_AUTH_REQUIRED=0): the document describes one that asks.
+    """
+    return {"security": [] if access.is_open else [{_SCHEME: [str(access.scope)] if access.scope else []}]}
+
+
 def _merged(paths: dict[str, Any]) -> dict[str, Any]:
     return {path: paths.get(path, {}) | deepcopy(methods) for path, methods in PLAIN_PATHS.items()}
 
 
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
-        for operation in methods.values():
-            yield path, operation
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
@@ -224,12 +149,12 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         del operation["responses"]["422"]
     given = operation.get("parameters", [])
     parameters = [
-        each | {"schema": _PATH_PARAMETERS.get(each["name"], each["schema"])} if each["in"] == "path" else each
+        each | {"schema": PATH_PARAMETERS.get(each["name"], each["schema"])} if each["in"] == "path" else each
         for each in given
     ]
     if path.startswith("/v1/"):
         read = _READ_HEADERS.get(operation["operationId"])
-        parameters += [_TENANT] if read is None else [read, _TENANT]
+        parameters += [TENANT] if read is None else [read, TENANT]
     if parameters:
         operation["parameters"] = parameters
 
@@ -252,7 +177,7 @@ def _schemas(shapes: Sequence[Any]) -> dict[str, Any]:
         if name in EXAMPLES:
             schema["examples"] = EXAMPLES[name]
     for name, field in (("BatchLine", "session"), ("TurnAccepted", "session")):
-        schemas[name]["properties"][field] |= _NAME
+        schemas[name]["properties"][field] |= NAME
     for name in _POSTED:
         for described in schemas[name]["properties"].values():
             _set_optional(described)

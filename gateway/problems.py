@@ -33,20 +33,29 @@ KINDS: Final[dict[str, Kind]] = {
     "invalid_id": Kind(400, "The id in the path is not a turn id, or not a job's"),
     "invalid_gzip": Kind(400, "What was sent as gzip is cut off, is none, or becomes too large"),
     "invalid_encoding": Kind(400, "What was sent is not UTF-8"),
+    "unauthenticated": Kind(401, "A token is needed"),
+    "invalid_token": Kind(401, "The token is not good"),
     "foreign_origin": Kind(403, "A web page of another origin may not ask this"),
-    "operators_only": Kind(403, "This is shown to operators alone"),
+    "insufficient_scope": Kind(403, "The credential has no right to this"),
+    "tenant_required": Kind(403, "An operator has to name the tenant that this is about"),
+    "tenant_suspended": Kind(403, "The tenant is suspended: it can only read"),
     "not_found": Kind(404, "There is nothing at this address"),
     "turn_not_found": Kind(404, "There is no such turn"),
     "session_not_found": Kind(404, "There is no such session"),
     "graph_not_found": Kind(404, "There is no such graph"),
     "job_not_found": Kind(404, "There is no such job"),
     "erasure_not_found": Kind(404, "There is no such erasure"),
+    "token_not_found": Kind(404, "There is no such token"),
+    "tenant_not_found": Kind(404, "There is no such tenant"),
     "node_not_found": Kind(404, "The graph has no such node"),
     "method_not_allowed": Kind(405, "This address does not answer this method"),
     "request_timeout": Kind(408, "The request did not arrive in time", True),
     "turn_ended": Kind(409, "The turn has ended"),
     "job_ended": Kind(409, "The job has ended"),
     "upload_moved": Kind(409, "The upload goes on elsewhere than where this part of it begins"),
+    "too_many_tokens": Kind(409, "The tenant has as many tokens as it may have"),
+    "token_rotated": Kind(409, "The token has a successor already"),
+    "tenant_exists": Kind(409, "There is a tenant of this name already"),
     "not_parked": Kind(409, "The turn is not parked"),
     "graph_condition": Kind(409, "The graph is not as an operation needs it: nothing of the batch was applied"),
     "payload_too_large": Kind(413, "The body, or the input in it, is over its bound"),
@@ -70,6 +79,7 @@ KINDS: Final[dict[str, Kind]] = {
     "too_many_connections": Kind(503, "The gateway has no room for another connection", True),
     "too_many_uploads": Kind(503, "The gateway has no room for another upload", True),
     "log_unavailable": Kind(503, "The log did not take what was sent: it was not accepted", True),
+    "identity_unavailable": Kind(503, "Whether the credential is good cannot be told", True),
     "store_unavailable": Kind(503, "Postgres cannot be asked", True),
     "shard_unavailable": Kind(503, "The graph's shard cannot be asked", True),
     "view_lost": Kind(503, "What answers queries about the graph ended, and is made again", True),
@@ -77,6 +87,14 @@ KINDS: Final[dict[str, Kind]] = {
     "embedder_failed": Kind(503, "What makes vectors of texts failed, and an operator has to see to it"),
     "outcome_unknown": Kind(504, "It may have been done: repeat it with the same key", True),
     "graph_deadline": Kind(504, "The graph's shard was not done in time", True),
+}
+
+
+# The `error` in the challenge of these (RFC 6750, 3.1); None: no credential came, so none was wrong.
+_CHALLENGES: Final = {
+    "unauthenticated": None,
+    "invalid_token": "invalid_token",
+    "insufficient_scope": "insufficient_scope",
 }
 
 
@@ -111,9 +129,17 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
     def response(self, headers: dict[str, str] | None = None) -> Response:
         """Return the whole answer. headers: headers of the answer, beside Retry-After and Content-Type."""
         headers = dict(headers or {})
+        if self.code in _CHALLENGES:
+            headers["WWW-Authenticate"] = _challenge(self.code, self.extra.get("scope"))
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(math.ceil(self.retry_after_s))
         return Response(msgspec.json.encode(self.body()), self.kind.status, headers, CONTENT_TYPE)
+
+
+def _challenge(code: str, scope: str | None) -> str:
+    """Return the WWW-Authenticate field of a refusal (RFC 6750, 3)."""
+    given = {"realm": "argosy", "error": _CHALLENGES[code], "scope": scope}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in given.items() if value is not None)
 
 
 def _shown(detail: str) -> str:

@@ -48,17 +48,27 @@ async def resolve(state: State, read: Read[Row], turn_id: uuid.UUID, tenant: str
     row = await _original(state, read, turn_id, tenant)
     if row is not None:
         return row
-    settings = state.settings
-    partition = partition_of(state, turn_id)
-    if await turns.is_turn_expected(
-        state.pool, turn_id, tenant, settings.lane, partition, minted_at(turn_id), settings.log_append_timeout_s
-    ):
+    if await is_expected(state, turn_id, tenant):
         return None
     # The turn may have been accepted between the two questions.
     row = await _original(state, read, turn_id, tenant)
     if row is None:
         raise not_found(turn_id)
     return row
+
+
+async def is_expected(state: State, turn_id: uuid.UUID, tenant: str) -> bool:
+    """Whether the turn of an id that has no row may still come."""
+    settings = state.settings
+    return await turns.is_turn_expected(
+        state.pool,
+        turn_id,
+        tenant,
+        settings.lane,
+        partition_of(state, turn_id),
+        minted_at(turn_id),
+        settings.log_append_timeout_s,
+    )
 
 
 def partition_of(state: State, turn_id: uuid.UUID) -> int:

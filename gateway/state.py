@@ -1,15 +1,16 @@
 """What the routes of one gateway process share. app.py opens and closes it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.gateway import names
 from argosy.gateway.catalog import Catalog
 from argosy.gateway.enqueue import Enqueue
 from argosy.gateway.exports import Exports
+from argosy.gateway.identity import Identity
 from argosy.gateway.ingest.ingest_log import IngestLog
 from argosy.gateway.ingest.job_source import Moved, MovedJobs
 from argosy.gateway.ingest.uploads import Uploads
@@ -30,6 +31,10 @@ from argosy.store.inbox import UnreadBounds
 from argosy.store.ingest import Jobs
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
+
+# Tokens that one tenant (or the installation) may make and rotate: nobody needs more, and each is a row.
+_TOKENS_RATE: Final = 10 / 60
+_TOKENS_BURST: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,10 @@ class State:
     enqueue: Enqueue
     rate_limit: RateLimit
     signal_rate_limit: RateLimit
+    token_rate_limit: RateLimit
     cursors: PageCursors
     places_key: bytes
+    identity: Identity
 
     @property
     def unread_bounds(self) -> UnreadBounds:
@@ -74,19 +81,11 @@ class State:
         self.uploads.drain()
         self.waiting.drain()
 
-    def tenant_of(self, request: Request) -> str:
-        """Return the tenant of a request: `default`, or with ALLOW_TENANT_HEADER what X-Argosy-Tenant says.
 
-        The gateway authenticates nobody, so it believes the header. Raises Problem when the header is no valid name.
-        """
-        if not self.settings.allow_tenant_header:
-            return names.DEFAULT_TENANT
-        given = request.headers.get("x-argosy-tenant")
-        return names.DEFAULT_TENANT if given is None else names.tenant(given)
-
-
-def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, keys: Keys, graphs: Graphs) -> State:
-    """Compose the state; open nothing."""
+def make_state(
+    settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, keys: Keys, graphs: Graphs, *, is_private: bool
+) -> State:
+    """Compose the state; open nothing. is_private: see gateway.authenticate.Authenticator."""
     read_timeout_s = min(settings.state_db_timeout_s, 2.0)
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
     poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
@@ -127,8 +126,10 @@ def make_state(settings: Settings, clock: Clock, pool: Pool, writer: LogWriter, 
             clock,
             tenants_max=settings.gateway_tenants_max,
         ),
+        token_rate_limit=RateLimit(_TOKENS_RATE, _TOKENS_BURST, clock, tenants_max=settings.gateway_tenants_max),
         cursors=PageCursors(keys.cursors),
         places_key=keys.places,
+        identity=Identity(settings, pool, read_timeout_s, clock, is_private=is_private),
     )
 
 

@@ -4,6 +4,7 @@ Raises: StoreUnavailableError
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,10 +33,24 @@ class SessionRow(NamedTuple):
 
 
 async def list_sessions(
-    pool: Pool, tenant: str, lane: str, *, before: tuple[datetime, uuid.UUID], limit: int
+    pool: Pool,
+    tenant: str,
+    lane: str,
+    *,
+    before: tuple[datetime, uuid.UUID],
+    limit: int,
+    patterns: Sequence[str] | None = None,
 ) -> list[SessionListed]:
-    """Return at most `limit` sessions created before `before`, the newest first."""
-    return [SessionListed(*row) for row in await pool.fetch(_SQL["list_sessions"], tenant, lane, *before, limit)]
+    """Return at most `limit` sessions created before `before`, the newest first. patterns: only with such a name: a
+    name, or how it begins and `*`.
+    """
+    if patterns is None:
+        rows = await pool.fetch(_SQL["list_sessions"], tenant, lane, *before, limit)
+    else:
+        names = [each for each in patterns if not each.endswith("*")]
+        begins = [each[:-1] for each in patterns if each.endswith("*")]
+        rows = await pool.fetch(_SQL["list_sessions_like"], tenant, lane, *before, limit, names, begins)
+    return [SessionListed(*row) for row in rows]
 
 
 async def get_session(pool: Pool, session_id: uuid.UUID, tenant: str, lane: str) -> SessionRow | None:

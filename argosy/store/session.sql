@@ -6,6 +6,15 @@ WHERE tenant = $1 AND lane = $2 AND (created_at, session_id) < ($3::timestamptz,
 ORDER BY created_at DESC, session_id DESC
 LIMIT $5
 
+-- name: list_sessions_like
+-- The same, of sessions with one of these names, or whose name begins with one of these beginnings.
+SELECT session_id, name, created_at
+FROM sessions
+WHERE tenant = $1 AND lane = $2 AND (created_at, session_id) < ($3::timestamptz, $4::uuid)
+  AND (name = ANY ($6::text[]) OR EXISTS (SELECT FROM unnest($7::text[]) AS b (beginning) WHERE starts_with(name, b.beginning)))
+ORDER BY created_at DESC, session_id DESC
+LIMIT $5
+
 -- name: get_session
 -- One session: its head (what it runs or would run next) and how many turns wait for their turn, counted to 10000.
 SELECT s.name, s.created_at, head.turn_id AS head_turn_id, head.status AS head_status,

@@ -10,14 +10,17 @@ from typing import Final
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from argosy.gateway import body, json_value
+from argosy.gateway.access import GuardedPlainRoute, needs, principal_of, tenant_of
 from argosy.gateway.enqueue import Accepted
+from argosy.gateway.limits import fault_of_names
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.enqueue import ENVELOPE_SIZE_BYTES_MAX, rate_limited, trace_headers
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import Admitted, checked_key, line_decoder
+from argosy.identity.principal import Principal
+from argosy.identity.scopes import Scope
 
 CHUNK_TURNS_MAX: Final = 1_000  # in one append: the first answers go out while the rest is checked
 MEDIA_TYPE: Final = "application/x-ndjson"
@@ -26,10 +29,11 @@ _MEDIA_TYPES: Final = (MEDIA_TYPE, "application/ndjson", "application/jsonl", "a
 Headers = tuple[tuple[str, bytes], ...]
 
 
+@needs(Scope.TURNS_WRITE, minds_limits=True)
 async def post_batch(request: Request) -> Response:
     """Answer 200 and a line per turn: `{"status": 202, "turn_id": ...}` or a problem."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
     raw = await body.read(
@@ -40,14 +44,17 @@ async def post_batch(request: Request) -> Response:
         detail = f"the batch has {len(lines)} turns, the bound is {state.settings.batch_turns_max}"
         raise Problem("payload_too_large", detail)
     await state.enqueue.check_log()
-    return StreamingResponse(_answers(state, tenant, lines, trace_headers(request)), media_type=MEDIA_TYPE)
+    answers = _answers(state, tenant, principal_of(request), lines, trace_headers(request))
+    return StreamingResponse(answers, media_type=MEDIA_TYPE)
 
 
-async def _answers(state: State, tenant: str, lines: list[bytes], headers: Headers) -> AsyncIterator[bytes]:
+async def _answers(
+    state: State, tenant: str, principal: Principal, lines: list[bytes], headers: Headers
+) -> AsyncIterator[bytes]:
     asked_s = state.clock.monotonic_s()
     for begin in range(0, len(lines), CHUNK_TURNS_MAX):
         chunk = lines[begin : begin + CHUNK_TURNS_MAX]
-        checked = [await _admit(state, tenant, line, headers, asked_s) for line in chunk]
+        checked = [await _admit(state, tenant, principal, line, headers, asked_s) for line in chunk]
         admitted = [one for one in checked if not isinstance(one, Problem)]
         granted = state.rate_limit.take(tenant, len(admitted))
         results = iter(await state.enqueue.enqueue(tenant, admitted[:granted]))
@@ -57,7 +64,9 @@ async def _answers(state: State, tenant: str, lines: list[bytes], headers: Heade
         )
 
 
-async def _admit(state: State, tenant: str, line: bytes, headers: Headers, asked_s: float) -> Admitted | Problem:
+async def _admit(
+    state: State, tenant: str, principal: Principal, line: bytes, headers: Headers, asked_s: float
+) -> Admitted | Problem:
     """Return the checked turn of a line, or a Problem.
 
     asked_s: when the batch came, by the clock. However many unknown workflows it names, one read looks for them.
@@ -66,6 +75,9 @@ async def _admit(state: State, tenant: str, line: bytes, headers: Headers, asked
         if len(line) > state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX:
             return Problem("payload_too_large", f"the line has {len(line)} bytes")
         posted = json_value.decode(line, line_decoder, "the line")
+        problem = fault_of_names(principal, posted.session, posted.workflow)
+        if problem is not None:
+            return problem
         turn = state.admission.admit(tenant, posted.session, posted, checked_key(posted.idempotency_key), headers)
         await state.enqueue.check_workflow(posted.workflow, asked_s)
     except Problem as problem:
@@ -79,4 +91,4 @@ def _line(result: Accepted | Problem) -> bytes:
     return b'{"status":202,"turn_id":"%b"}\n' % result.turn_id.encode()
 
 
-routes: Final = [Route("/v1/turns:batch", post_batch, methods=["POST"])]
+routes: Final = [GuardedPlainRoute("/v1/turns:batch", post_batch, methods=["POST"])]

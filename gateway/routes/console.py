@@ -14,9 +14,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from argosy.gateway.access import GuardedRoute, open_to_all
 from argosy.gateway.problems import Problem
 
-router: Final = APIRouter(include_in_schema=False)
+router: Final = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 
 FOLDER: Final = Path(__file__).parents[1] / "console"
 MEDIA_TYPES: Final = {
@@ -55,12 +56,14 @@ class File(NamedTuple):
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
+@open_to_all
 async def get_page(request: Request) -> Response:
     """The console's page."""
     return _answer(request, files()["index.html"])
 
 
 @router.api_route("/console/{name}", methods=["GET", "HEAD"])
+@open_to_all
 async def get_file(name: str, request: Request) -> Response:
     """A file of the console."""
     if name not in files():
@@ -69,6 +72,7 @@ async def get_file(name: str, request: Request) -> Response:
 
 
 @router.get("/docs")
+@open_to_all
 async def get_docs() -> Response:
     """Redirect to the console's page about the API.
 

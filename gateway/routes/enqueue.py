@@ -6,14 +6,16 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from argosy.gateway import body, json_value, names
+from argosy.gateway.access import GuardedPlainRoute, needs, tenant_of
+from argosy.gateway.limits import check_names
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import read_turn, wait_for_end
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import checked_key, posted_decoder
 from argosy.gateway.views import encode
+from argosy.identity.scopes import Scope
 from argosy.names import traceparent
 
 # The body is the input and at most this much around it.
@@ -22,17 +24,20 @@ ENVELOPE_SIZE_BYTES_MAX: Final = 65_536
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?:$|[,;\s])", re.IGNORECASE)
 
 
+@needs(Scope.TURNS_WRITE, minds_limits=True)
 async def post_turn(request: Request) -> Response:
     """Post a turn: 202 when the log has it; 200 when it ended within the time of `Prefer: wait`."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     settings = state.settings
     size_bytes_max = settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX
     raw = await body.read(request, size_bytes_max, settings.gateway_body_timeout_s)
     posted = json_value.decode(raw, posted_decoder, "the body")
+    session = names.path_segment(request.scope, 2)
+    check_names(request, session, posted.workflow)
     turn = state.admission.admit(
         tenant,
-        names.path_segment(request.scope, 2),
+        session,
         posted,
         checked_key(request.headers.get("idempotency-key")),
         trace_headers(request),
@@ -86,10 +91,10 @@ def _wait_s(request: Request) -> float:
 
 async def _wait(request: Request, state: State, turn_id: uuid.UUID, tenant: str, wait_s: float) -> Response | None:
     """Return the answer with the ended turn, or None when the turn did not end in time or the client is gone."""
-    if not await wait_for_end(request, state, turn_id, tenant, wait_s):
+    if not await wait_for_end(request, state, turn_id, tenant, wait_s, is_accepted=True):
         return None
     content = encode(await read_turn(state, turn_id, tenant))
     return Response(content, 200, {"Preference-Applied": f"wait={wait_s:g}"}, "application/json")
 
 
-routes: Final = [Route("/v1/sessions/{session}/turns", post_turn, methods=["POST"])]
+routes: Final = [GuardedPlainRoute("/v1/sessions/{session}/turns", post_turn, methods=["POST"])]

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from argosy import ids
 from argosy.erasure import ROLE, ErasureKind, Stage, erasure_id_of, late_words, target_digest
 from argosy.gateway import body, json_value, names
+from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
 from argosy.gateway.problems import Problem
@@ -21,6 +22,7 @@ from argosy.gateway.routes.graphs import posted
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import checked_key
+from argosy.identity.scopes import Scope
 from argosy.ingest.job import bucket_of_graph
 from argosy.store import turn as turns
 from argosy.store.erasure import (
@@ -34,7 +36,7 @@ from argosy.store.erasure import (
 )
 from argosy.store.leader import is_led
 
-router: Final = APIRouter(prefix="/v1/erasures", tags=["erasures"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1/erasures", tags=["erasures"], dependencies=[strict], route_class=GuardedRoute)
 
 _BODY_SIZE_BYTES_MAX: Final = 16_384  # names of 512 characters, as JSON writes any of them
 _NOBODY: Final = "no process leads the role erase: start `argosy maintain`"
@@ -98,12 +100,13 @@ _decoder: Final = msgspec.json.Decoder(ErasurePosted)
     responses=answers("ErasureView", 404, 408, 413, 415, 422, status=202),
     openapi_extra=posted("ErasurePosted"),
 )
+@needs(Scope.ERASURES_WRITE)
 async def post_erasure(request: Request) -> Response:
     """Have a session, a turn, a graph or the whole tenant forgotten, everywhere and for good. The same key again is the
     same erasure.
     """
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))
     raw = await body.read(request, _BODY_SIZE_BYTES_MAX, state.settings.gateway_body_timeout_s)
     new = await _new(state, tenant, json_value.decode(raw, _decoder, "the body"), key)
@@ -115,10 +118,11 @@ async def post_erasure(request: Request) -> Response:
 
 
 @router.get("", responses=answers("ErasurePage"))
+@needs(Scope.ERASURES_READ)
 async def get_erasures(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Erasures, newest first, with their receipts."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     list_name = ("erasures", tenant)
     before = _BEGIN
     if cursor is not None:
@@ -138,6 +142,7 @@ async def get_erasures(request: Request, limit: Limit = None, cursor: Cursor = N
 
 
 @router.get("/{erasure_id}", responses=answers("ErasureView", 404))
+@needs(Scope.ERASURES_READ)
 async def get_one_erasure(erasure_id: str, request: Request) -> Response:
     """An erasure: how far it is, what it waits for, and its receipt so far."""
     state = state_of(request)
@@ -145,7 +150,7 @@ async def get_one_erasure(erasure_id: str, request: Request) -> Response:
         asked = uuid.UUID(erasure_id)
     except ValueError:
         raise _not_found() from None
-    return json_response(await _view(state, await _found(state, asked, state.tenant_of(request))))
+    return json_response(await _view(state, await _found(state, asked, tenant_of(request))))
 
 
 async def _new(state: State, tenant: str, asked: ErasurePosted, key: str | None) -> NewErasure:

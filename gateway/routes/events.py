@@ -16,10 +16,12 @@ from starlette.responses import Response
 
 from argosy import ids
 from argosy.gateway import names, views
+from argosy.gateway.access import GuardedRoute, needs, tenant_of
+from argosy.gateway.limits import check_names, named_turn
 from argosy.gateway.openapi import answers, or_stream, problems
 from argosy.gateway.parameters import INTEGER_MAX, NO_NUL_PATTERN, Limit, page_size, strict
 from argosy.gateway.problems import Problem
-from argosy.gateway.resolve import partition_of, resolve, turn_id_of
+from argosy.gateway.resolve import partition_of, resolve
 from argosy.gateway.routes.turns import json_response, read_turn
 from argosy.gateway.state import State, state_of
 from argosy.gateway.stream.event_id import BEGIN, EventId, parse, parse_from
@@ -31,10 +33,11 @@ from argosy.gateway.stream.sse import SSE, Format, format_of
 from argosy.gateway.stream.stream import Stream
 from argosy.gateway.stream.stream_response import StreamResponse
 from argosy.gateway.stream.turn_source import TurnSource
+from argosy.identity.scopes import Scope
 from argosy.store import event as stored
 from argosy.store import turn as turns
 
-router: Final = APIRouter(prefix="/v1", tags=["events"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1", tags=["events"], dependencies=[strict], route_class=GuardedRoute)
 
 NOW: Final = "now"
 
@@ -51,6 +54,7 @@ From = Annotated[
 
 
 @router.get("/turns/{turn_id}/events", responses=or_stream(answers("TurnEvents", 404)))
+@needs(Scope.EVENTS_READ, minds_limits=True)
 async def get_turn_events(
     turn_id: str, request: Request, after: After = None, limit: Limit = None, begin: From = None
 ) -> Response:
@@ -58,8 +62,8 @@ async def get_turn_events(
     events and frames as they come, and ends with the turn. 204: the turn has ended, and the client has all its events.
     """
     state = state_of(request)
-    tenant = state.tenant_of(request)
-    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    tenant = tenant_of(request)
+    requested = await named_turn(request, turn_id)
     shape = format_of(request.headers.get("accept", ""))
     if shape is None:
         if begin is not None or request.headers.get("last-event-id"):
@@ -81,13 +85,15 @@ async def get_turn_events(
 
 
 @router.get("/sessions/{session}/events", responses=or_stream(problems(404, 422)))
+@needs(Scope.EVENTS_READ, minds_limits=True)
 async def get_session_events(session: str, request: Request, begin: From = None) -> Response:
     """A stream of the events of a session's turns, one turn after the other, in the order in which they start.
     `from=now`: from the first turn that has not ended. Before the session has its first turn the stream has no events.
     """
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     name = names.session_name(names.path_segment(request.scope, 2))
+    check_names(request, name)
     session_id = ids.session_id_of(tenant, state.settings.lane, name)
     cipher = PlaceCipher(state.places_key, session_id)
     source = SessionSource(
@@ -103,7 +109,7 @@ async def get_session_events(session: str, request: Request, begin: From = None)
 
 def _streamed(state: State, tenant: str, source: Source, shape: Format) -> Response:
     stream = Stream(state.connections, source, state.settings.sse_heartbeat_s)
-    return StreamResponse(state.streams, tenant, stream, shape)
+    return StreamResponse(state.streams, state.identity.open_requests, tenant, stream, shape)
 
 
 async def _page(state: State, requested: uuid.UUID, tenant: str, after: int, limit: int | None) -> Response:

@@ -1,6 +1,6 @@
 """GET /v1/fleet, …/partitions, /v1/workflows, /v1/dead-letters: workers, what they own and can run, and dead letters.
 
-Only the tenant `default`, which is the operator's, is shown workers and partitions.
+These are for operators, whatever their tenant is; every tenant is shown the workflows.
 """
 
 import asyncio
@@ -15,16 +15,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy import ids
-from argosy.gateway import fleet_views, names
+from argosy.gateway import fleet_views
+from argosy.gateway.access import GuardedRoute, needs_anywhere, principal_of
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import INTEGER_MAX, Cursor, Limit, microseconds, moment, page_size, strict
-from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
-from argosy.gateway.state import State, state_of
+from argosy.gateway.state import state_of
+from argosy.identity.scopes import Scope
 from argosy.life import silent_after_s
 from argosy.store import catalog, dead_letter, fleet
 
-router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict], route_class=GuardedRoute)
 
 VALUE_SIZE_BYTES_MAX: Final = 4_096  # enough to recognize a record; clients are told its whole size
 # How much Postgres looks at for one page, for all its partitions together: some 50 ms at the most.
@@ -75,9 +76,10 @@ Lane = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", descrip
 
 
 @router.get("/fleet", responses=answers("FleetPage", 403))
+@needs_anywhere(Scope.FLEET_READ, minds_limits=True)
 async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Every lane, and a page of workers, by lane and id. For operators."""
-    state = of_operator(request)
+    state = state_of(request)
     list_name = ("fleet", lane)
     after = ("", uuid.UUID(int=0))
     if cursor is not None:
@@ -102,9 +104,10 @@ async def get_fleet(request: Request, lane: Lane = None, limit: Limit = None, cu
 
 
 @router.get("/fleet/partitions", responses=answers("FleetPartitionPage", 403))
+@needs_anywhere(Scope.FLEET_READ, minds_limits=True)
 async def list_partitions(request: Request, lane: Lane = None, limit: Limit = None, cursor: Cursor = None) -> Response:
     """The partitions of a lane (by default the gateway's own): owner, position, and what waits. For operators."""
-    state = of_operator(request)
+    state = state_of(request)
     own = state.settings.lane
     lane = lane or own
     list_name = ("partitions", lane)
@@ -134,20 +137,13 @@ async def list_partitions(request: Request, lane: Lane = None, limit: Limit = No
     )
 
 
-def of_operator(request: Request) -> State:
-    """Return the state to an operator. Raises Problem for other tenants: they must not see hosts and addresses."""
-    state = state_of(request)
-    if state.tenant_of(request) != names.DEFAULT_TENANT:
-        raise Problem("operators_only", f"workers and partitions are shown to the tenant {names.DEFAULT_TENANT!r}")
-    return state
-
-
 @router.get("/workflows", responses=answers("WorkflowPage"))
+@needs_anywhere(Scope.WORKFLOWS_READ, minds_limits=True)
 async def list_workflows(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Every version of every workflow that a worker of the lane registered, by name."""
     state = state_of(request)
     lane = state.settings.lane
-    list_name = ("workflows", state.tenant_of(request), lane)
+    list_name = ("workflows", principal_of(request).tenant, lane)
     after = ("", "") if cursor is None else state.cursors.decode(list_name, cursor, tuple[str, str])
     size = page_size(limit, state.settings.page_size_max)
     rows = await catalog.list_workflows(state.pool, lane, after=after, limit=size + 1)
@@ -160,21 +156,20 @@ async def list_workflows(request: Request, limit: Limit = None, cursor: Cursor =
     )
 
 
-@router.get("/dead-letters", responses=answers("DeadLetterPage"))
+@router.get("/dead-letters", responses=answers("DeadLetterPage", 403))
+@needs_anywhere(Scope.DEADLETTERS_READ, minds_limits=True)
 async def list_dead_letters(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Records of the lane that could not become turns, newest first.
 
-    No tenant can be told from such a record: only the tenant `default`, the operator's, is shown them.
+    No tenant can be told from such a record: operators alone are shown them.
     """
     state = state_of(request)
-    tenant, lane = state.tenant_of(request), state.settings.lane
-    list_name = ("dead-letters", tenant, lane)
+    lane = state.settings.lane
+    list_name = ("dead-letters", lane)
     before = _DEAD_LETTER_BEGIN
     if cursor is not None:
         at_us, *rest = state.cursors.decode(list_name, cursor, _DeadLetterPlace)
         before = (moment(at_us), *rest)
-    if tenant != names.DEFAULT_TENANT:
-        return json_response(DeadLetterPage(dead_letters=[], next=None))
     size = page_size(limit, state.settings.page_size_max)
     rows = await dead_letter.list_dead_letters(
         state.pool, lane, before=before, value_size_bytes_max=VALUE_SIZE_BYTES_MAX, limit=size + 1

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy.gateway import graph_asked, graph_views, names
+from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.graph_problems import refused
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import NO_NUL_PATTERN, Cursor, Limit, page_size, strict
@@ -24,8 +25,9 @@ from argosy.gateway.turn_request import checked_key
 from argosy.graph.facts import WriteKey
 from argosy.graph.ops import NAME_LENGTH_MAX, decode_ops
 from argosy.graph.recall import recall
+from argosy.identity.scopes import Scope
 
-router: Final = APIRouter(prefix="/v1/graphs/{graph}", tags=["graphs"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1/graphs/{graph}", tags=["graphs"], dependencies=[strict], route_class=GuardedRoute)
 
 # A key of a client must never be that of a turn's step, which begins with the turn's id.
 _KEY_PREFIX: Final = "client/"
@@ -39,6 +41,7 @@ _recall: Final = msgspec.json.Decoder(graph_asked.RecallPosted)
 
 
 @router.post("/apply", responses=answers("AppliedView", 409, *_BODY), openapi_extra=posted("BatchPosted"))
+@needs(Scope.GRAPHS_WRITE)
 async def apply_ops(graph: str, request: Request) -> Response:
     """Apply a batch of operations: all of them or none, and with an idempotency key once."""
     state = state_of(request)
@@ -55,6 +58,7 @@ async def apply_ops(graph: str, request: Request) -> Response:
 
 
 @router.post("/query", responses=answers("QueryAnswer", *_BODY), openapi_extra=posted("QueryPosted"))
+@needs(Scope.GRAPHS_READ)
 async def query_graph(graph: str, request: Request) -> Response:
     """Answer a query in Cypher, which reads and does not write, with what was applied before."""
     found = graph_of(request)
@@ -68,6 +72,7 @@ async def query_graph(graph: str, request: Request) -> Response:
 
 
 @router.get("/nodes", responses=answers("NodePage", 413, *ASKED))
+@needs(Scope.GRAPHS_READ)
 async def list_nodes(
     graph: str,
     request: Request,
@@ -80,7 +85,7 @@ async def list_nodes(
 ) -> Response:
     """Nodes, in the order of their ids."""
     state = state_of(request)
-    list_name = ("nodes", state.tenant_of(request), name_of(request), label)
+    list_name = ("nodes", tenant_of(request), name_of(request), label)
     after = "" if cursor is None else state.cursors.decode(list_name, cursor, tuple[str])[0]
     size = page_size(limit, state.settings.page_size_max)
     rows = await graph_of(request).scan(label=label or "", after=after, limit=size + 1)
@@ -93,6 +98,7 @@ async def list_nodes(
 
 
 @router.get("/nodes/{node}", responses=answers("NodeView", 413, *ASKED))
+@needs(Scope.GRAPHS_READ)
 async def get_node(graph: str, node: str, request: Request) -> Response:
     """A node. Its id is one segment of the address, percent-encoded."""
     node_id = names.node_id(names.path_segment(request.scope, 4))
@@ -103,6 +109,7 @@ async def get_node(graph: str, node: str, request: Request) -> Response:
 
 
 @router.post("/neighbors", responses=answers("NeighborhoodView", *_BODY), openapi_extra=posted("NeighborsPosted"))
+@needs(Scope.GRAPHS_READ)
 async def get_neighbors(graph: str, request: Request) -> Response:
     """What lies around nodes: up to `limit` nodes within `depth` edges, and the edges between them."""
     found = graph_of(request)
@@ -114,6 +121,7 @@ async def get_neighbors(graph: str, request: Request) -> Response:
 
 
 @router.post("/search", responses=answers("SearchAnswer", *_BODY), openapi_extra=posted("SearchPosted"))
+@needs(Scope.GRAPHS_READ)
 async def search_graph(graph: str, request: Request) -> Response:
     """Nodes by the words of a text (id, label and text in props), by a vector, or by both."""
     found = graph_of(request)
@@ -123,12 +131,14 @@ async def search_graph(graph: str, request: Request) -> Response:
 
 
 @router.get("/summary", responses=answers("SummaryView", 413, *ASKED))
+@needs(Scope.GRAPHS_READ)
 async def summarize_graph(graph: str, request: Request) -> Response:
     """The schema that a graph has come to have: labels, types of edges and properties, with counts; and as a text."""
     return json_response(graph_views.summary(await graph_of(request).summary()))
 
 
 @router.post("/recall", responses=answers("Recollection", *_BODY), openapi_extra=posted("RecallPosted"))
+@needs(Scope.GRAPHS_READ)
 async def recall_from_graph(graph: str, request: Request) -> Response:
     """What a graph has about a text, for a prompt: what a search finds and what lies around it, trimmed to a budget."""
     found = graph_of(request)

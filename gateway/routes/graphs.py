@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError, WrongOwnerError
 from argosy.gateway import graph_asked, graph_views, names
+from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.exports import Exports
 from argosy.gateway.openapi import answers, content, problems
 from argosy.gateway.parameters import Cursor, Limit, page_size, strict
@@ -23,8 +24,9 @@ from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import state_of
 from argosy.graph.bound import BoundGraph
 from argosy.graph.ops import NAME_LENGTH_MAX
+from argosy.identity.scopes import Scope
 
-router: Final = APIRouter(prefix="/v1/graphs", tags=["graphs"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1/graphs", tags=["graphs"], dependencies=[strict], route_class=GuardedRoute)
 
 # What an address about one graph may answer besides 404, when its shard is asked.
 ASKED: Final = (404, 422, 504)
@@ -51,7 +53,7 @@ def posted(shape: str) -> dict[str, Any]:
 def graph_of(request: Request) -> BoundGraph:
     """Return the graph that the address names, to be asked. Raises Problem when no graph can have that name."""
     state = state_of(request)
-    return state.graphs.of(state.tenant_of(request), name_of(request))
+    return state.graphs.of(tenant_of(request), name_of(request))
 
 
 def name_of(request: Request) -> str:
@@ -60,10 +62,11 @@ def name_of(request: Request) -> str:
 
 
 @router.get("", responses=answers("GraphPage"))
+@needs(Scope.GRAPHS_READ)
 async def list_graphs(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Graphs, in the order of their names."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     list_name = ("graphs", tenant)
     after = "" if cursor is None else state.cursors.decode(list_name, cursor, tuple[str])[0]
     size = page_size(limit, state.settings.page_size_max)
@@ -77,25 +80,28 @@ async def list_graphs(request: Request, limit: Limit = None, cursor: Cursor = No
 
 
 @router.post("", responses=answers("GraphView", 408, 413, 415, 422, 504), openapi_extra=posted("GraphPosted"))
+@needs(Scope.GRAPHS_WRITE)
 async def create_graph(request: Request) -> Response:
     """Make a graph, or leave the one as it is that has the name."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     asked = await graph_asked.question(request, state.settings, _decoder)
     row = await state.graphs.create(tenant, names.graph_name(asked.graph), ttl_s=asked.ttl_s)
     return json_response(graph_views.graph(row))
 
 
 @router.get("/{graph}", responses=answers("GraphDetail", *ASKED))
+@needs(Scope.GRAPHS_READ)
 async def get_graph(graph: str, request: Request) -> Response:
     """A graph: where it is, and what it has."""
     state = state_of(request)
-    tenant, name = state.tenant_of(request), name_of(request)
+    tenant, name = tenant_of(request), name_of(request)
     stats = await state.graphs.of(tenant, name).stats()
     return json_response(graph_views.detail(await state.graphs.find(tenant, name), stats))
 
 
 @router.delete("/{graph}", status_code=204, responses=_DELETED | problems(404, 422))
+@needs(Scope.GRAPHS_WRITE)
 async def delete_graph(
     graph: str,
     request: Request,
@@ -103,7 +109,7 @@ async def delete_graph(
 ) -> Response:
     """Delete a graph for good. From now on nobody finds it, whether its shard answers (204) or not (202)."""
     state = state_of(request)
-    tenant, name = state.tenant_of(request), name_of(request)
+    tenant, name = tenant_of(request), name_of(request)
     if confirm != name:
         raise Problem("unconfirmed", "?confirm= is not the name of the graph, which would be lost for good")
     try:
@@ -114,13 +120,14 @@ async def delete_graph(
 
 
 @router.get("/{graph}/export", responses=_EXPORTED | problems(*ASKED))
+@needs(Scope.GRAPHS_READ)
 async def export_graph(graph: str, request: Request) -> Response:
     """A consistent copy, as lines of JSON: a header, nodes, edges, keys of batches that were applied, which sessions
     wrote last, and an end with counts and a SHA-256. A copy without its end is not whole: the answer was cut off.
     """
     state = state_of(request)
     lines = graph_of(request).export(deadline_s=state.settings.graph_stream_timeout_s)
-    copy = _counted(state.exports, state.tenant_of(request), lines)
+    copy = _counted(state.exports, tenant_of(request), lines)
     # What is wrong shows with the first lines: then there is no answer yet that could only be cut off.
     first = await anext(copy, b"")
     return StreamingResponse(_rest(first, copy), media_type="application/x-ndjson")

@@ -16,18 +16,21 @@ from starlette.responses import PlainTextResponse, Response
 
 from argosy.config import Settings
 from argosy.errors import StoreReadOnlyError, StoreUnavailableError
+from argosy.gateway.access import GuardedRoute, needs_anywhere, open_to_all
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
 from argosy.gateway.views import encode
+from argosy.identity.scopes import Scope
 
-router: Final = APIRouter(tags=["health"])
-metrics_router: Final = APIRouter(tags=["health"])  # with GATEWAY_METRICS only
+router: Final = APIRouter(tags=["health"], route_class=GuardedRoute)
+metrics_router: Final = APIRouter(tags=["health"], route_class=GuardedRoute)  # with GATEWAY_METRICS only
 
 PROBE_S: Final = 1.0  # as long as Kubernetes waits for a probe by default
 
 
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+@open_to_all
 async def healthz() -> Response:
     """The process answers."""
     return PlainTextResponse("ok\n")
@@ -35,6 +38,7 @@ async def healthz() -> Response:
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not now", "content": {"application/json": {"schema": {}}}}})
+@open_to_all
 async def readyz(request: Request) -> Response:
     """200 when turns can be taken; 503 when the log does not answer, or is not the one that workers read."""
     state = state_of(request)
@@ -71,6 +75,7 @@ def is_ready_to_append(settings: Settings, backlog_age_s: float, *, has_store: b
 
 @metrics_router.head("/metrics", include_in_schema=False)
 @metrics_router.get("/metrics", include_in_schema=False)
+@needs_anywhere(Scope.METRICS_READ, minds_limits=True, is_open_locally=True)
 async def metrics(request: Request) -> Response:
     """The metrics of this process in Prometheus's text format."""
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

@@ -20,17 +20,19 @@ from typing import Any, Final, NamedTuple
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from argosy import ids
 from argosy.gateway import body, json_value, names
+from argosy.gateway.access import GuardedPlainRoute, GuardedRoute, needs, tenant_of
+from argosy.gateway.limits import named_turn
 from argosy.gateway.openapi import answers, content
 from argosy.gateway.parameters import strict
 from argosy.gateway.problems import Problem
-from argosy.gateway.resolve import not_found, partition_of, resolve, turn_id_of
+from argosy.gateway.resolve import not_found, partition_of, resolve
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import checked_key
 from argosy.gateway.views import encode
+from argosy.identity.scopes import Scope
 from argosy.store import inbox
 from argosy.store import turn as turns
 from argosy.store.turn import TurnHead
@@ -39,16 +41,17 @@ from argosy.turn.status import ENDED, Status
 
 _FULL_RETRY_AFTER_S: Final = 1.0  # a worker takes signals as soon as its turn waits for them
 
-router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict], route_class=GuardedRoute)
 
 
+@needs(Scope.SIGNALS_WRITE, minds_limits=True)
 async def post_signal(request: Request) -> Response:
     """Deliver a signal to one turn, once. The body (any JSON, null without one) is its payload."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")
-    requested = turn_id_of(request.path_params["turn_id"], tenant, state.settings.lane)
+    requested = await named_turn(request, request.path_params["turn_id"])
     check_rate(state, tenant)
     name = names.signal_name(names.path_segment(request.scope, 4))
     size_bytes_max = state.settings.payload_size_bytes_max
@@ -74,11 +77,12 @@ _CANCELLED: Final[dict[int | str, Any]] = {
 
 
 @router.post("/{turn_id}/cancel", status_code=202, responses=answers("Sent", 404, 409, 429) | _CANCELLED)
+@needs(Scope.TURNS_CANCEL, minds_limits=True)
 async def post_cancel(turn_id: str, request: Request) -> Response:
     """Ask for the end of a turn. It ends as `cancelled`, unless it ends in another way first."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
-    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    tenant = tenant_of(request)
+    requested = await named_turn(request, turn_id)
     check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
     if head is not None and head.status == Status.CANCELLED:
@@ -91,12 +95,13 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
 
 
 @router.post("/{turn_id}/resume", status_code=202, responses=answers("Sent", 404, 409, 422, 429))
+@needs(Scope.TURNS_RESUME, minds_limits=True)
 async def post_resume(turn_id: str, request: Request) -> Response:
     """Let a parked turn run again: once for an idempotency key; without one, once for each time that it was parked."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))
-    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    requested = await named_turn(request, turn_id)
     check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
     written = _request(requested, head, _Said(RowKind.RESUME, "", key or f"parked-{head.seq if head else 0}", None))
@@ -239,4 +244,4 @@ def _answer(status: int, head: TurnHead | None, requested: uuid.UUID, **members:
 
 
 # A person may wait for the turn that a signal wakes up: a route without FastAPI is half a millisecond faster.
-routes: Final = [Route("/v1/turns/{turn_id}/signals/{name}", post_signal, methods=["POST"])]
+routes: Final = [GuardedPlainRoute("/v1/turns/{turn_id}/signals/{name}", post_signal, methods=["POST"])]

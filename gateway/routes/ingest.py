@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from argosy.errors import UploadError
 from argosy.gateway import names
+from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.ingest import views
 from argosy.gateway.ingest.blocks import is_gzip
 from argosy.gateway.ingest.job_source import JobSource, not_found
@@ -42,12 +43,13 @@ from argosy.gateway.stream.stream import Stream
 from argosy.gateway.stream.stream_response import StreamResponse
 from argosy.gateway.turn_request import checked_key
 from argosy.graph.ops import NAME_LENGTH_MAX
+from argosy.identity.scopes import Scope
 from argosy.ingest.chain import EMPTY
 from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of
 from argosy.names import KEY_PATTERN
 from argosy.store.ingest import NEWEST, JobPlace, JobRow, NewJob
 
-router: Final = APIRouter(prefix="/v1", tags=["ingest"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1", tags=["ingest"], dependencies=[strict], route_class=GuardedRoute)
 
 _REJECTS_AT_ONCE: Final = 1_000
 _UPLOADED: Final[dict[int | str, Any]] = {
@@ -75,6 +77,7 @@ _BODY: Final[dict[str, Any]] = {
     responses=_UPLOADED | problems(408, 409, 413, 415, 422, 504),
     openapi_extra=_BODY,
 )
+@needs(Scope.JOBS_WRITE)
 async def ingest(
     graph: str,
     request: Request,
@@ -93,7 +96,7 @@ async def ingest(
     list of JSON, or one text. gzip is welcome. 202: the log has all of it; with the same key it is applied once.
     """
     state = state_of(request)
-    tenant, name = state.tenant_of(request), name_of(request)
+    tenant, name = tenant_of(request), name_of(request)
     shape = shape_of(request)
     is_gzip(request)  # what cannot be read makes no job
     if (shape is Shape.TEXT) != (document is not None):
@@ -125,6 +128,7 @@ async def ingest(
 
 
 @router.get("/graphs/{graph}/ingest", responses=answers("JobPage", 422))
+@needs(Scope.JOBS_READ)
 async def list_jobs(
     graph: str,
     request: Request,
@@ -136,7 +140,7 @@ async def list_jobs(
 ) -> Response:
     """The jobs of a graph, newest first; also those of graphs that had its name before."""
     state = state_of(request)
-    tenant, name = state.tenant_of(request), name_of(request)
+    tenant, name = tenant_of(request), name_of(request)
     if key is not None:
         found = await _of_key(state, tenant, name, key)
         return json_response(views.JobPage(jobs=[views.job(row) for row in found], next=None))
@@ -157,12 +161,14 @@ async def list_jobs(
 
 
 @router.get("/ingest/{job_id}", responses=answers("JobView", 404))
+@needs(Scope.JOBS_READ)
 async def get_job(job_id: str, request: Request) -> Response:
     """A job: what the log has of it, and what the graph. `done`: what was applied can be read."""
     return json_response(views.job(await _job(request, job_id)))
 
 
 @router.get("/ingest/{job_id}/rejects", responses=_REJECTS | problems(404))
+@needs(Scope.JOBS_READ)
 async def get_rejects(
     job_id: str,
     request: Request,
@@ -183,6 +189,7 @@ async def get_rejects(
 
 
 @router.get("/ingest/{job_id}/events", responses=or_stream(answers("JobEvents", 404)))
+@needs(Scope.JOBS_READ)
 async def get_job_events(
     job_id: str, request: Request, after: After = None, limit: Limit = None, begin: From = None
 ) -> Response:
@@ -202,14 +209,15 @@ async def get_job_events(
     last = last_event_id(request, begin, parse, parse_from) or BEGIN
     source = JobSource(state.jobs, state.moved_jobs, row, last)
     stream = Stream(state.connections, source, state.settings.sse_heartbeat_s)
-    return StreamResponse(state.streams, row.tenant, stream, shape)
+    return StreamResponse(state.streams, state.identity.open_requests, row.tenant, stream, shape)
 
 
 @router.post("/ingest/{job_id}/cancel", responses=answers("JobView", 404, 409))
+@needs(Scope.JOBS_WRITE)
 async def cancel_job(job_id: str, request: Request) -> Response:
     """End a job. What was applied stays. 200 also when it was cancelled before; 409 when it has ended otherwise."""
     state = state_of(request)
-    tenant, found = state.tenant_of(request), names.job_id(job_id)
+    tenant, found = tenant_of(request), names.job_id(job_id)
     row = await state.jobs.cancel(found, tenant)
     if row is None:
         raise not_found(found)
@@ -258,7 +266,7 @@ async def _job(request: Request, text: str) -> JobRow:
     """Return the job that the address names. Raises Problem."""
     state = state_of(request)
     job_id = names.job_id(text)
-    row = await state.jobs.find(job_id, state.tenant_of(request))
+    row = await state.jobs.find(job_id, tenant_of(request))
     if row is None:
         raise not_found(job_id)
     return row

@@ -9,13 +9,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from argosy.gateway.access import GuardedRoute, needs_anywhere
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import strict
-from argosy.gateway.routes.fleet import of_operator
 from argosy.gateway.routes.turns import json_response
+from argosy.gateway.state import state_of
+from argosy.identity.scopes import Scope
 from argosy.store.leader import LeaderSeen, list_leaders
 
-router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict], route_class=GuardedRoute)
 
 
 class Leader(msgspec.Struct, kw_only=True):
@@ -40,9 +42,10 @@ class LeaderList(msgspec.Struct, kw_only=True):
 
 
 @router.get("/fleet/leaders", responses=answers("LeaderList", 403))
+@needs_anywhere(Scope.LEADERS_READ, minds_limits=True)
 async def get_leaders(request: Request) -> Response:
     """Every role that was ever led: its leader, term and last tick. For operators."""
-    state = of_operator(request)
+    state = state_of(request)
     return json_response(LeaderList(leaders=[_shown(each) for each in await list_leaders(state.pool)]))
 
 

@@ -11,15 +11,17 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.openapi import Resumed, answers
 from argosy.gateway.parameters import NO_NUL_PATTERN, strict
 from argosy.gateway.routes.inbox import check_rate
 from argosy.gateway.state import state_of
 from argosy.gateway.turn_request import checked_key
 from argosy.gateway.views import encode
+from argosy.identity.scopes import Scope
 from argosy.store import inbox
 
-router: Final = APIRouter(prefix="/v1", tags=["turns"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1", tags=["turns"], dependencies=[strict], route_class=GuardedRoute)
 
 TURNS_MAX: Final = 1_000  # of the contract: the OpenAPI document has it, and a call that asks for more is refused
 
@@ -27,6 +29,7 @@ _Text = Annotated[str | None, Query(min_length=1, max_length=256, pattern=NO_NUL
 
 
 @router.post("/turns:resume", status_code=202, responses=answers("Resumed", 429))
+@needs(Scope.TURNS_RESUME)
 async def post_resume_all(
     request: Request,
     reason: _Text = None,
@@ -35,7 +38,7 @@ async def post_resume_all(
 ) -> Response:
     """Resume parked turns: those parked for this reason, of this workflow. Repeat the call while has_more is true."""
     state = state_of(request)
-    tenant = state.tenant_of(request)
+    tenant = tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))
     check_rate(state, tenant)
     done = await inbox.resume_parked(

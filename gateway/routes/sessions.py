@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 from argosy import ids
 from argosy.gateway import names, views
+from argosy.gateway.access import GuardedRoute, needs, principal_of, tenant_of
+from argosy.gateway.limits import check_names
 from argosy.gateway.openapi import answers
 from argosy.gateway.page_cursor import ListName
 from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
@@ -19,12 +21,13 @@ from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
 from argosy.graph.names import own_graph_of
+from argosy.identity.scopes import Scope
 from argosy.store import session as sessions
 from argosy.store import turn as turns
 from argosy.store.graph import Directory, GraphRowState
 from argosy.turn.status import Status
 
-router: Final = APIRouter(prefix="/v1/sessions", tags=["sessions"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1/sessions", tags=["sessions"], dependencies=[strict], route_class=GuardedRoute)
 
 _Place = tuple[int, uuid.UUID]
 # Every row is before this place.
@@ -66,14 +69,16 @@ class TurnPage(msgspec.Struct, kw_only=True):
 
 
 @router.get("", responses=answers("SessionPage"))
+@needs(Scope.SESSIONS_READ, minds_limits=True)
 async def list_sessions(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
     """Sessions, newest first."""
     state = state_of(request)
-    tenant, lane = state.tenant_of(request), state.settings.lane
-    list_name = ("sessions", tenant, lane)
+    tenant, lane = tenant_of(request), state.settings.lane
+    limits = principal_of(request).sessions
+    list_name = ("sessions", tenant, lane, *(limits or ()))
     size = page_size(limit, state.settings.page_size_max)
     rows = await sessions.list_sessions(
-        state.pool, tenant, lane, before=_begin(state, list_name, cursor), limit=size + 1
+        state.pool, tenant, lane, before=_begin(state, list_name, cursor), limit=size + 1, patterns=limits
     )
     page, last = rows[:size], rows[size - 1] if len(rows) > size else None
     return json_response(
@@ -85,11 +90,12 @@ async def list_sessions(request: Request, limit: Limit = None, cursor: Cursor = 
 
 
 @router.get("/{session}", responses=answers("SessionDetail", 404, 422))
+@needs(Scope.SESSIONS_READ, minds_limits=True)
 async def get_session(session: str, request: Request) -> Response:
     """A session: its head, and how many turns are queued."""
     state = state_of(request)
     session_id = _session_id(request)
-    tenant, lane = state.tenant_of(request), state.settings.lane
+    tenant, lane = tenant_of(request), state.settings.lane
     own = own_graph_of(lane, names.path_segment(request.scope, 2))
     row, graph = await asyncio.gather(
         sessions.get_session(state.pool, session_id, tenant, lane), Directory(state.pool).find(tenant, own)
@@ -109,6 +115,7 @@ async def get_session(session: str, request: Request) -> Response:
 
 
 @router.get("/{session}/turns", responses=answers("TurnPage", 404, 422))
+@needs(Scope.SESSIONS_READ, minds_limits=True)
 async def list_session_turns(
     session: str,
     request: Request,
@@ -122,7 +129,7 @@ async def list_session_turns(
 ) -> Response:
     """Turns of a session, newest first."""
     state = state_of(request)
-    tenant, lane = state.tenant_of(request), state.settings.lane
+    tenant, lane = tenant_of(request), state.settings.lane
     session_id = _session_id(request)
     list_name = ("turns", tenant, lane, str(session_id), status, tag)
     size = page_size(limit, state.settings.page_size_max)
@@ -144,7 +151,8 @@ async def list_session_turns(
 def _session_id(request: Request) -> uuid.UUID:
     state = state_of(request)
     name = names.session_name(names.path_segment(request.scope, 2))
-    return ids.session_id_of(state.tenant_of(request), state.settings.lane, name)
+    check_names(request, name)
+    return ids.session_id_of(tenant_of(request), state.settings.lane, name)
 
 
 def _begin(state: State, list_name: ListName, cursor: str | None) -> tuple[datetime, uuid.UUID]:

@@ -11,11 +11,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from argosy.gateway.access import GuardedRoute, needs_anywhere
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import Limit, page_size, strict
-from argosy.gateway.routes.fleet import of_operator
 from argosy.gateway.routes.turns import json_response
+from argosy.gateway.state import state_of
 from argosy.graph.graphs import Graphs
+from argosy.identity.scopes import Scope
 from argosy.store.graph import Directory, ShardCounted, ShardState
 from argosy.store.move import (
     Move,
@@ -30,7 +32,7 @@ from argosy.store.move import (
     reason_of,
 )
 
-router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1", tags=["fleet"], dependencies=[strict], route_class=GuardedRoute)
 
 
 class FleetShard(msgspec.Struct, kw_only=True):
@@ -100,9 +102,10 @@ class FleetMoveList(msgspec.Struct, kw_only=True):
 
 
 @router.get("/fleet/shards", responses=answers("FleetShardList", 403))
+@needs_anywhere(Scope.FLEET_READ, minds_limits=True)
 async def get_shards(request: Request) -> Response:
     """Every shard with its graphs, and what is planned to move. For operators."""
-    state = of_operator(request)
+    state = state_of(request)
     counted, moves, plans = await asyncio.gather(
         Directory(state.pool).count(), moves_of_shards(state.pool), list_plans(state.pool)
     )
@@ -112,9 +115,10 @@ async def get_shards(request: Request) -> Response:
 
 
 @router.get("/fleet/moves", responses=answers("FleetMoveList", 403))
+@needs_anywhere(Scope.FLEET_READ, minds_limits=True)
 async def get_moves(request: Request, limit: Limit = None) -> Response:
     """Moves of graphs between shards. For operators."""
-    state = of_operator(request)
+    state = state_of(request)
     rows = await list_moves(state.pool, page_size(limit, state.settings.page_size_max))
     return json_response(FleetMoveList(moves=[_shown_move(each) for each in rows]))
 

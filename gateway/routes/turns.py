@@ -10,19 +10,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy.gateway import explain, views
+from argosy.gateway.access import GuardedRoute, needs, principal_of, tenant_of
 from argosy.gateway.body import until_gone
+from argosy.gateway.explain_hidden import without_workers
+from argosy.gateway.limits import named_turn
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import INTEGER_MAX, strict
-from argosy.gateway.resolve import not_found, partition_of, resolve, turn_id_of
+from argosy.gateway.problems import Problem
+from argosy.gateway.resolve import not_found, partition_of, resolve
 from argosy.gateway.state import State, state_of
 from argosy.gateway.verdict import Verdict
+from argosy.identity.scopes import Scope
 from argosy.store import turn as turns
 from argosy.turn.status import ENDED, Status
 
-router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict])
+router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict], route_class=GuardedRoute)
 
 
 @router.get("/{turn_id}", responses=answers("Turn", 404))
+@needs(Scope.TURNS_READ, minds_limits=True)
 async def get_turn(
     turn_id: str,
     request: Request,
@@ -32,8 +38,8 @@ async def get_turn(
     has ended or is parked, or else after that time.
     """
     state = state_of(request)
-    tenant = state.tenant_of(request)
-    requested = turn_id_of(turn_id, tenant, state.settings.lane)
+    tenant = tenant_of(request)
+    requested = await named_turn(request, turn_id)
     if wait:
         found = await resolve(state, turns.find_turn, requested, tenant)
         if found is None or (found.status not in ENDED and found.status != Status.PARKED):
@@ -43,12 +49,13 @@ async def get_turn(
 
 
 @router.get("/{turn_id}/explain", responses=answers("Explanation", 404))
+@needs(Scope.TURNS_READ, minds_limits=True)
 async def explain_turn(turn_id: str, request: Request) -> Response:
     """Why a turn is not running, and what can be done about it."""
     state = state_of(request)
     settings = state.settings
-    tenant = state.tenant_of(request)
-    requested = turn_id_of(turn_id, tenant, settings.lane)
+    tenant = tenant_of(request)
+    requested = await named_turn(request, turn_id)
     found = await resolve(state, turns.find_turn, requested, tenant)
     partition = partition_of(state, requested)
     if found is None:
@@ -74,6 +81,8 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
     if turn_facts is None:
         raise not_found(requested)
     verdict = explain.verdict(turn_facts, found.turn_id, views.waits(turn_facts.waits))
+    if Scope.FLEET_READ not in principal_of(request).scopes:
+        verdict = without_workers(verdict, turn_facts)
     return _explained(found.turn_id, Status(turn_facts.status), verdict)
 
 
@@ -88,15 +97,30 @@ async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Tu
 
 
 async def wait_for_end(
-    request: Request, state: State, turn_id: uuid.UUID, tenant: str, timeout_s: float, *, or_parked: bool = False
+    request: Request,
+    state: State,
+    turn_id: uuid.UUID,
+    tenant: str,
+    timeout_s: float,
+    *,
+    or_parked: bool = False,
+    is_accepted: bool = False,
 ) -> bool:
     """Wait for a turn to end, and return whether it has. False after timeout_s, and when the client is gone.
 
-    or_parked: a parked turn ends the wait, too.
+    or_parked: a parked turn ends the wait, too. Raises Problem when the client's token ends; with is_accepted it
+    returns False then, because the turn that came with the token was taken all the same.
     """
     gone = asyncio.ensure_future(until_gone(request.receive))
     try:
-        return await state.waiting.wait(turn_id, tenant, timeout_s, gone, or_parked=or_parked) is not None
+        with state.identity.open_requests.opened(request.scope, gone.cancel) as opened:
+            has_ended = await state.waiting.wait(turn_id, tenant, timeout_s, gone, or_parked=or_parked) is not None
+            opened.check()
+            return has_ended
+    except Problem:
+        if not is_accepted:
+            raise
+        return False
     finally:
         gone.cancel()
 

@@ -7,9 +7,13 @@ same, and does not tear the message apart.
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+import msgspec
+
+from argosy.gateway.problems import Problem
 from argosy.gateway.stream.message import Message
 
 _LINE_BREAKS: Final = bytes.maketrans(b"\n\r", b"  ")
+_encode: Final = msgspec.json.Encoder().encode
 # How long a browser waits before it connects again after its connection broke.
 RETRY_MS: Final = 1_000
 
@@ -26,6 +30,9 @@ class Format(Protocol):
 
     def farewell(self, retry_ms: int) -> bytes:
         """Return the last bytes when the gateway drains. retry_ms: when the client may connect again."""
+
+    def refusal(self, problem: Problem) -> bytes:
+        """Return the last bytes when the client may not have more: its token is good no more."""
 
 
 class ServerSentEvents:
@@ -44,6 +51,9 @@ class ServerSentEvents:
 
     def farewell(self, retry_ms: int) -> bytes:
         return b"retry: %d\n\n" % retry_ms
+
+    def refusal(self, problem: Problem) -> bytes:
+        return b"event: error\ndata: %b\n\n" % _encode(problem.body())
 
 
 class Ndjson:
@@ -67,6 +77,9 @@ class Ndjson:
     def farewell(self, retry_ms: int) -> bytes:
         """Return nothing: the format has no way to say when to connect again."""
         return b""
+
+    def refusal(self, problem: Problem) -> bytes:
+        return _encode({"type": "error", "data": problem.body()}) + b"\n"
 
 
 def _one_line(data: bytes) -> bytes:

@@ -1,0 +1,174 @@
+"""Who asks: the one place where a credential, or the name of a tenant in a header, becomes a principal.
+
+| the request has                        | nobody is asked              | KG_AUTH_REQUIRED              |
+|----------------------------------------|------------------------------|-------------------------------|
+| no Authorization                       | a local user's               | 401 unauthenticated           |
+| Authorization of another scheme        | a local user's               | 401 unauthenticated           |
+| Bearer, a token that is good           | the token's                  | the token's                   |
+| Bearer, anything else                  | 401 invalid_token            | 401 invalid_token             |
+
+So clients can send tokens first, and gateways ask for them later. A credential that fails never becomes a weaker one.
+All that is wrong with a token is one answer with one text; the audit has the reason.
+
+The tenant is the token's. X-Argosy-Tenant is for those who may act as any tenant, or repeats one's own; a local user's
+is believed with ALLOW_TENANT_HEADER alone.
+
+`known` is on the path of every request: it awaits nothing, and makes nothing for a token that the process knows.
+
+What was let in goes on: a turn that came with a token which is revoked between this check and the append is appended.
+The append ends within GATEWAY_BODY_TIMEOUT_S + LOG_APPEND_TIMEOUT_S of the check.
+"""
+
+import hmac
+from typing import Final
+
+from starlette.types import Scope as AsgiScope
+
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.gateway import names
+from argosy.gateway.audited import Audited
+from argosy.gateway.identity_cache import IdentityCache, unavailable
+from argosy.gateway.known_token import REVOKED, KnownToken
+from argosy.gateway.problems import Problem
+from argosy.identity import api_token, principal
+from argosy.identity.principal import Principal, PrincipalKind
+from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope
+from argosy.identity.tenant import TenantState
+
+_BEARER: Final = b"bearer "
+_TOKEN: Final = "argosy.token"  # noqa: S105 (a key of the scope)
+# Longer ones are not even hashed. ARGOSY_ADMIN_TOKEN may be of any form.
+_LENGTH_MAX: Final = 1_024
+_OPERATOR: Final = principal.local(names.DEFAULT_TENANT, is_operator=True)
+
+
+class Authenticator:
+    """Makes the principal of each request. Used from one event loop.
+
+    is_required: requests need a credential. is_private: the gateway serves the program that it is in, on a socket of
+    that program's own: whoever asks is local.
+    """
+
+    def __init__(
+        self, settings: Settings, cache: IdentityCache, audited: Audited, clock: Clock, *, is_private: bool
+    ) -> None:
+        self.is_required = settings.kg_auth_required and not is_private
+        self._is_private = is_private
+        self._is_header_allowed = settings.allow_tenant_header
+        self._cache = cache
+        self._audited = audited
+        self._clock = clock
+        given = settings.argosy_admin_token.strip()
+        self._admin_digest = api_token.digest(given) if given else None
+        self._admin = Principal(PrincipalKind.TOKEN, "ARGOSY_ADMIN_TOKEN", None, SCOPES_OF[Role.ADMIN])
+
+    def known(self, scope: AsgiScope) -> Principal | None:
+        """Return who asks; None if only Postgres can tell (`look_up`). Raises Problem."""
+        authorization = tenant = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                if authorization is not None:
+                    raise Problem("invalid_parameter", "the field Authorization may stand once only")
+                authorization = value
+            elif name == b"x-argosy-tenant":
+                tenant = value
+        if authorization is None or self._is_private or authorization[:7].lower() != _BEARER:
+            return self._without(scope, tenant, authorization)
+        credential = authorization[7:]
+        if len(credential) > _LENGTH_MAX:
+            raise self._bad(scope, "malformed")
+        token = self._cache.find(api_token.digest(credential.decode("latin-1")))
+        if token is None:
+            return self._unknown(scope, credential, tenant)
+        found = self._checked(scope, token)
+        return found if tenant is None else self._acting(scope, found, tenant)
+
+    async def look_up(self, scope: AsgiScope) -> Principal:
+        """Return who asks, where `known` could not tell. Raises Problem."""
+        fields = dict(scope["headers"])
+        credential, tenant = fields[b"authorization"][7:], fields.get(b"x-argosy-tenant")
+        digest = api_token.digest(credential.decode("latin-1"))
+        if self._is_admin(digest):
+            found = self._admin
+        else:
+            token = self._cache.find(digest) or await self._cache.look_up(digest)
+            if token is None:
+                raise self._bad(scope, "unknown")
+            found = self._checked(scope, token)
+        if tenant is None:
+            return found
+        acting = self._acting(scope, found, tenant)
+        if acting is None:
+            state = await self._cache.look_up_tenant(_named(tenant))
+            return self._as_tenant(scope, found, _named(tenant), state)
+        return acting
+
+    def _without(self, scope: AsgiScope, tenant: bytes | None, authorization: bytes | None) -> Principal:
+        """Return the principal of a request that has no token."""
+        if self.is_required:
+            self._audited.refused(scope, "unauthenticated", None)
+            what = "there is no token" if authorization is None else "the scheme of Authorization is not Bearer"
+            raise Problem("unauthenticated", f"{what}: send one as `Authorization: Bearer …`")
+        if tenant is None or not self._is_header_allowed:
+            return _OPERATOR
+        named = _named(tenant)
+        return _OPERATOR if named == names.DEFAULT_TENANT else principal.local(named, is_operator=False)
+
+    def _unknown(self, scope: AsgiScope, credential: bytes, tenant: bytes | None) -> Principal | None:
+        """Return the principal of a token that the cache has not; None if it has to be looked up."""
+        text = credential.decode("latin-1")
+        if self._is_admin(api_token.digest(text)):
+            return self._admin if tenant is None else self._acting(scope, self._admin, tenant)
+        self._audited.check_source(scope)
+        if not api_token.is_token(text):
+            raise self._bad(scope, "malformed")
+        return None
+
+    def _is_admin(self, digest: bytes) -> bool:
+        return self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest)
+
+    def _checked(self, scope: AsgiScope, token: KnownToken) -> Principal:
+        now_ms = self._clock.unix_ms()
+        if token.ends_at_ms <= now_ms:
+            raise self._bad(scope, "revoked" if token.ends_at_ms == REVOKED else "expired")
+        if self._cache.is_stale:
+            raise unavailable("what is known of tokens is too old, and Postgres does not answer")
+        self._cache.used(token, now_ms)
+        scope[_TOKEN] = token
+        return token.principal
+
+    def _bad(self, scope: AsgiScope, reason: str) -> Problem:
+        self._audited.failed(scope, reason)
+        return Problem("invalid_token", "the token is not one, or is not good any more")
+
+    def _acting(self, scope: AsgiScope, found: Principal, tenant: bytes) -> Principal | None:
+        """Return the principal of a token that names a tenant; None if that tenant has to be looked up."""
+        named = _named(tenant)
+        if named == found.tenant:
+            return found
+        if Scope.ACT_AS not in found.scopes:
+            self._audited.refused(scope, "insufficient_scope", found)
+            detail = "the token is not of the tenant that X-Argosy-Tenant names"
+            raise Problem("insufficient_scope", detail, scope=Scope.ACT_AS)
+        state = self._cache.tenant_state(named)
+        return None if state is None else self._as_tenant(scope, found, named, state)
+
+    def _as_tenant(self, scope: AsgiScope, found: Principal, named: str, state: TenantState | None) -> Principal:
+        """Return an administrator as one of a tenant: it has all rights that a token of that tenant can have."""
+        if state is None:
+            raise Problem("tenant_not_found", f"there is no tenant {named!r}")
+        if state is not TenantState.ACTIVE:
+            self._audited.refused(scope, "tenant_suspended", found)
+            raise Problem("tenant_suspended", f"the tenant {named!r} is suspended: nobody acts as it")
+        return found._replace(tenant=named, scopes=found.scopes | OF_TENANTS, acts_as=True)
+
+
+def token_of(scope: AsgiScope) -> KnownToken | None:
+    """Return the token with which a request was let in; None for a local user and for ARGOSY_ADMIN_TOKEN."""
+    token: KnownToken | None = scope.get(_TOKEN)
+    return token
+
+
+def _named(tenant: bytes) -> str:
+    return names.tenant(tenant.decode("latin-1"))

@@ -1,0 +1,65 @@
+"""The parts of one gateway process that know who asks. state.py holds it; app.py opens and closes it."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from argosy import telemetry
+from argosy.clock import Clock
+from argosy.config import Settings
+from argosy.errors import StoreUnavailableError
+from argosy.gateway.audited import Audited
+from argosy.gateway.authenticate import Authenticator
+from argosy.gateway.identity_cache import IdentityCache
+from argosy.gateway.open_requests import OpenRequests
+from argosy.rounds import Rounds
+from argosy.store.identity import Identities
+from argosy.store.pool import Pool
+
+_WRITE_S: Final = 60.0
+_LAST_WRITE_S: Final = 2.0  # a gateway that ends waits so long for Postgres
+
+
+class Identity:
+    """Tokens and tenants: where they are stored, what is known of them here, and what is written about them."""
+
+    def __init__(
+        self, settings: Settings, pool: Pool, read_timeout_s: float, clock: Clock, *, is_private: bool
+    ) -> None:
+        """is_private: see Authenticator."""
+        self.stored = Identities(pool, settings.tenant_tokens_max)
+        self.cache = IdentityCache(settings, self.stored, read_timeout_s, clock)
+        self.audited = Audited(pool, clock)
+        self.authenticator = Authenticator(settings, self.cache, self.audited, clock, is_private=is_private)
+        self.open_requests = OpenRequests(self.cache, clock)
+        self._clock = clock
+        self._rounds = Rounds("identity-writes", clock)
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Read tokens and tenants, if Postgres answers, and keep up with them from now on."""
+        await self.cache.open()
+        self.open_requests.open()
+        self._task = asyncio.get_running_loop().create_task(self._write_forever())
+
+    async def close(self) -> None:
+        """Write what is not written yet, if Postgres answers."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            with suppress(StoreUnavailableError, TimeoutError):
+                async with asyncio.timeout(_LAST_WRITE_S):
+                    await self._write()
+        await self.open_requests.close()
+        await self.cache.close()
+
+    async def _write(self) -> None:
+        await self.audited.write()
+        await self.cache.write_uses()
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._clock.sleep(_WRITE_S)
+            async with self._rounds:
+                await self._write()
+            telemetry.TOKENS_EXPIRING.labels(within="7d").set(self.cache.expiring())

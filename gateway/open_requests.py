@@ -1,0 +1,100 @@
+"""The requests that go on for long (streams, waits, uploads, exports), and how they end with the token that they were
+asked with: within _CHECK_S of the moment at which this process knows that it is good no more.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from starlette.types import Scope as AsgiScope
+
+from argosy.clock import Clock
+from argosy.gateway.authenticate import token_of
+from argosy.gateway.identity_cache import IdentityCache, unavailable
+from argosy.gateway.known_token import KnownToken
+from argosy.gateway.problems import Problem
+from argosy.rounds import Rounds
+
+_CHECK_S: Final = 1.0
+
+
+class OpenRequest:
+    """One of them. problem: why it was ended; None while its token is good."""
+
+    __slots__ = ("end", "problem")
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self.end = end
+        self.problem: Problem | None = None
+
+    def check(self) -> None:
+        """Raise Problem when the request was ended."""
+        if self.problem is not None:
+            raise self.problem
+
+
+class OpenRequests:
+    """The open requests of this process, by their tokens. Used from one event loop."""
+
+    def __init__(self, cache: IdentityCache, clock: Clock) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._rounds = Rounds("open-requests", clock)
+        self._open: dict[KnownToken, set[OpenRequest]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Start to check their tokens."""
+        self._task = asyncio.get_running_loop().create_task(self._check_forever())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @contextmanager
+    def opened(self, scope: AsgiScope, end: Callable[[], object]) -> Iterator[OpenRequest]:
+        """Count a request as open for as long as the block lasts. end: called once, when its token is good no more; it
+        ends the request soon, and may be called after that has ended.
+
+        Raises Problem when the token is good no more by now.
+        """
+        request, token = OpenRequest(end), token_of(scope)
+        if token is None:
+            yield request
+            return
+        if (problem := self._why_over(token)) is not None:
+            raise problem
+        token.holds += 1
+        self._open.setdefault(token, set()).add(request)
+        try:
+            yield request
+        finally:
+            token.holds -= 1
+            requests = self._open[token]
+            requests.discard(request)
+            if not requests:
+                del self._open[token]
+
+    def check(self) -> None:
+        """End the requests whose token is good no more."""
+        for token, requests in list(self._open.items()):
+            if (problem := self._why_over(token)) is None:
+                continue
+            for each in [each for each in requests if each.problem is None]:
+                each.problem = problem
+                each.end()
+
+    def _why_over(self, token: KnownToken) -> Problem | None:
+        if token.ends_at_ms <= self._clock.unix_ms():
+            return Problem("invalid_token", "the token with which this was asked for is good no more")
+        if self._cache.is_stale or self._cache.find(token.hash) is not token:
+            return unavailable("whether the token is still good cannot be told")
+        return None
+
+    async def _check_forever(self) -> None:
+        while True:
+            await self._clock.sleep(_CHECK_S)
+            async with self._rounds:
+                self.check()

@@ -1,0 +1,118 @@
+"""/v1/tenants: who may have turns here. For administrators.
+
+Without KG_AUTH_REQUIRED a tenant need not be here to be used; one that is here and suspended is, all the same.
+"""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from argosy.gateway import body, json_value
+from argosy.gateway.access import GuardedRoute, needs_anywhere, principal_of
+from argosy.gateway.audited import act_of
+from argosy.gateway.openapi import answers
+from argosy.gateway.parameters import Cursor, Limit, page_size, strict
+from argosy.gateway.problems import Problem
+from argosy.gateway.routes.graphs import posted
+from argosy.gateway.routes.turns import json_response
+from argosy.gateway.state import state_of
+from argosy.identity.scopes import Scope
+from argosy.identity.tenant import TenantState
+from argosy.names import TENANT_PATTERN, is_tenant
+from argosy.store.identity import TenantRow
+
+router: Final = APIRouter(prefix="/v1/tenants", tags=["identity"], dependencies=[strict], route_class=GuardedRoute)
+
+_BODY_SIZE_BYTES_MAX: Final = 4_096
+
+
+class TenantView(msgspec.Struct, kw_only=True):
+    """A tenant. suspended: it can read, and what it has sent goes on."""
+
+    name: str
+    state: TenantState
+    created_at: datetime
+
+
+class TenantPage(msgspec.Struct, kw_only=True):
+    """`next` is the cursor of the next page, null on the last."""
+
+    tenants: list[TenantView]
+    next: str | None
+
+
+class TenantPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A tenant to be made."""
+
+    name: Annotated[str, msgspec.Meta(pattern=TENANT_PATTERN)]
+
+
+class TenantChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a tenant is to be from now on."""
+
+    state: TenantState
+
+
+_posted: Final = msgspec.json.Decoder(TenantPosted)
+_change: Final = msgspec.json.Decoder(TenantChange)
+
+
+@router.get("", responses=answers("TenantPage"))
+@needs_anywhere(Scope.TENANTS_READ)
+async def list_tenants(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
+    """Tenants, in the order of their names."""
+    state = state_of(request)
+    list_name = ("tenants",)
+    after = "" if cursor is None else state.cursors.decode(list_name, cursor, tuple[str])[0]
+    size = page_size(limit, state.settings.page_size_max)
+    rows = await state.identity.stored.list_tenants(after, size + 1)
+    return json_response(
+        TenantPage(
+            tenants=[_shown(row) for row in rows[:size]],
+            next=state.cursors.encode(list_name, (rows[size - 1].name,)) if len(rows) > size else None,
+        )
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=answers("TenantView", 408, 409, 413, 415, 422, status=201),
+    openapi_extra=posted("TenantPosted"),
+)
+@needs_anywhere(Scope.TENANTS_WRITE)
+async def create_tenant(request: Request) -> Response:
+    """Make a tenant."""
+    state = state_of(request)
+    raw = await body.read(request, _BODY_SIZE_BYTES_MAX, state.settings.gateway_body_timeout_s)
+    name = json_value.decode(raw, _posted, "the body").name
+    if not is_tenant(name):  # the pattern alone would take a line break behind it
+        raise Problem("invalid_request", "a tenant's name has 1 to 63 letters, digits, dots, underscores or dashes")
+    act = act_of(request, principal_of(request), "tenant.create", tenant=name, target=name)
+    return json_response(_shown(await state.identity.stored.create_tenant(name, act)), 201)
+
+
+@router.patch(
+    "/{tenant}", responses=answers("TenantView", 404, 408, 413, 415, 422), openapi_extra=posted("TenantChange")
+)
+@needs_anywhere(Scope.TENANTS_WRITE)
+async def change_tenant(tenant: str, request: Request) -> Response:
+    """Suspend a tenant, or let it go on."""
+    state = state_of(request)
+    raw = await body.read(request, _BODY_SIZE_BYTES_MAX, state.settings.gateway_body_timeout_s)
+    change = json_value.decode(raw, _change, "the body")
+    if not is_tenant(tenant):
+        raise Problem("tenant_not_found", f"there is no tenant {tenant!r}")
+    action = "tenant.suspend" if change.state is TenantState.SUSPENDED else "tenant.activate"
+    act = act_of(request, principal_of(request), action, tenant=tenant, target=tenant)
+    row = await state.identity.stored.set_tenant_state(tenant, change.state, act)
+    await state.identity.cache.refresh_after()
+    return json_response(_shown(row))
+
+
+def _shown(row: TenantRow) -> TenantView:
+    return TenantView(name=row.name, state=row.state, created_at=row.created_at)
