@@ -110,9 +110,9 @@ class NewSuccessor(NamedTuple):
 
 
 class Identities:
-    """The rows of tenants and tokens. tokens_max: TENANT_TOKENS_MAX."""
+    """The rows of tenants and tokens. tokens_max: TENANT_TOKENS_MAX; by default its own bound, for who must get in."""
 
-    def __init__(self, pool: Pool, tokens_max: int = 1_000) -> None:
+    def __init__(self, pool: Pool, tokens_max: int = 100_000) -> None:
         self._pool = pool
         self._tokens_max = tokens_max
 
