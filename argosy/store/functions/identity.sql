@@ -213,15 +213,15 @@ BEGIN
 END
 $$;
 
--- Deletes rows of the audit that are old, the first ones first; how many.
+-- Deletes rows of the audit that are old, the oldest first; how many.
 CREATE OR REPLACE FUNCTION purge_audit(p_role text, p_term bigint, p_age_s double precision, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET argosy.purges_audit = 'on' SET enable_seqscan = off AS $$
 DECLARE
   gone integer;
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  DELETE FROM audit WHERE no = ANY (ARRAY(SELECT no FROM audit ORDER BY no LIMIT p_limit))
-    AND at < now() - make_interval(secs => p_age_s);
+  DELETE FROM audit WHERE no = ANY (ARRAY(
+    SELECT no FROM audit WHERE at < now() - make_interval(secs => p_age_s) ORDER BY at LIMIT p_limit));
   GET DIAGNOSTICS gone = ROW_COUNT;
   RETURN gone;
 END

@@ -68,3 +68,4 @@ CREATE TABLE audit (
   count bigint NOT NULL CHECK (count > 0)
 );
 CREATE INDEX audit_of_tenant ON audit (tenant, no);
+CREATE INDEX audit_by_time ON audit (at);
