@@ -100,7 +100,8 @@ OPERATIONS: Final[dict[tuple[str, str], Op]] = {
     ("POST", "/v1/erasures"): Op(
         Scope.ERASURES_WRITE, TURN, {"kind": "turn", "target": "{turn_id}", "confirm": "{turn_id}"}
     ),
-    ("DELETE", "/v1/graphs/{graph}"): Op(Scope.GRAPHS_WRITE, GRAPH, query="confirm={graph}"),
+    # 204 also when there is none: the asker's own, in any case.
+    ("DELETE", "/v1/graphs/{graph}"): Op(Scope.GRAPHS_WRITE, query="confirm={graph}"),
     ("GET", "/v1/workflows"): Op(Scope.WORKFLOWS_READ),
     ("GET", "/v1/tokens"): Op(Scope.TOKENS_READ),
     ("POST", "/v1/tokens"): Op(Scope.TOKENS_WRITE, body={"name": "another", "role": "viewer"}),
@@ -274,7 +275,7 @@ async def _fill(world: World) -> None:
         assert answer.status == status, answer
         return json.loads(answer.text)
 
-    await made("/v1/graphs", {"graph": "people"}, 201)
+    await made("/v1/graphs", {"graph": "people"}, 200)
     await made("/v1/graphs/people/apply", {"ops": [NODE | {"props": {"note": MARK}}]}, 200)
     world.names["job_id"] = (await made("/v1/graphs/people/ingest", NODE, 202, NDJSON))["job_id"]
     erasure = {"kind": "turn", "target": str(gone), "confirm": str(gone)}
@@ -296,11 +297,15 @@ async def untouched(world: World) -> None:
     assert [tuple(row) for row in graphs] == [("people", "active")]
 
 
-async def is_suspended(world: World, token: str) -> bool:
-    """Whether the gateway has heard of it. (What is asked changes nothing: nothing is parked for such a reason.)"""
-    headers = {"authorization": f"Bearer {token}"}
-    answer = await world.ask_raw("POST", "/v1/turns:resume?reason=none", b"", headers)
-    return answer.code == "tenant_suspended"
+async def until_suspended(world: World, token: str) -> None:
+    """Returns once the gateway has heard of it. (What is asked changes nothing: nothing is parked for such a reason.)"""
+    async with asyncio.timeout(10):
+        while True:
+            headers = {"authorization": f"Bearer {token}"}
+            answer = await world.ask_raw("POST", "/v1/turns:resume?reason=none", b"", headers)
+            if answer.code == "tenant_suspended":
+                return
+            await asyncio.sleep(0.02)
 
 
 def test_every_operation_of_the_document_is_in_the_table(settings: Settings) -> None:
@@ -415,8 +420,8 @@ async def test_another_tenants_thing_looks_like_one_that_never_was(world: World,
     nowhere = theirs | nobodys | {"turn_id": turn_id, "session": "nowhere-1", "graph": "nowhere"}
 
     for key, op in GUARDED.items():
-        if not op.missing or op.scope in {Scope.SIGNALS_WRITE, Scope.TURNS_CANCEL}:
-            continue  # what is sent to a turn may come before it: test_tenants.py
+        if not op.missing or (op.missing == TURN and who == "twin"):
+            continue  # a turn that nobody has may be the twin's, and on its way: test_tenants.py
         world.names = theirs
         there = await world.ask(key, token)
         world.names = nowhere
@@ -484,9 +489,7 @@ async def test_an_administrator_who_acts_for_a_tenant_is_in_that_tenants_audit(w
 async def test_a_suspended_tenant_reads_and_writes_nothing(world: World) -> None:
     token = await world.token(world.owner, Role.TENANT)
     await world.identities.set_tenant_state(world.owner, TenantState.SUSPENDED, act(world.owner))
-    async with asyncio.timeout(10):
-        while not await is_suspended(world, token):
-            await asyncio.sleep(0.02)
+    await until_suspended(world, token)
 
     for key, op in GUARDED.items():
         if op.is_of_installation or op.is_endless:
