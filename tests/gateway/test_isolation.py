@@ -298,7 +298,7 @@ async def untouched(world: World) -> None:
 
 
 async def until_suspended(world: World, token: str) -> None:
-    """Returns once the gateway has heard of it. (What is asked changes nothing: nothing is parked for such a reason.)"""
+    """Returns once the gateway has heard of it. What is asked changes nothing: nothing is parked for this reason."""
     async with asyncio.timeout(10):
         while True:
             headers = {"authorization": f"Bearer {token}"}
