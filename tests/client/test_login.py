@@ -44,7 +44,7 @@ async def other_gateway() -> AsyncIterator[Scripted]:
 
 
 async def run(*arguments: str, given: str | None = None) -> Result:
-    return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), input=given)
+    return await asyncio.to_thread(lambda: CliRunner().invoke(app, list(arguments), input=given))
 
 
 async def login(gateway: Scripted, token: str = TOKEN) -> Result:
