@@ -1,6 +1,7 @@
 """Tenants, tokens and the audit: writes come one after the other, and nothing that has ended comes back."""
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -311,6 +312,80 @@ async def test_a_number_is_seen_only_when_all_below_it_are(store: Store) -> None
     after = await store.identities.changes_no()
     assert seen == list(range(before.no + 1, after.no + 1))
     assert len(seen) == 60
+
+
+class Copy:
+    """What follows the table by the numbers of changes, and sees no token come back."""
+
+    def __init__(self, identities: Identities) -> None:
+        self.tokens: dict[uuid.UUID, TokenRow] = {}
+        self._identities = identities
+        self._no = 0
+
+    async def read(self) -> None:
+        now = await self._identities.changes_no()
+        since = self._no
+        while rows := await self._identities.tokens_since(since, 7):
+            for row in rows:
+                self._take(row)
+            since = rows[-1].change_no
+        self._no = now.no
+
+    def _take(self, row: TokenRow) -> None:
+        known = self.tokens.get(row.token_id, row)
+        assert row.change_no >= known.change_no
+        assert known.revoked_at in (None, row.revoked_at)
+        assert known.replaced_by in (None, row.replaced_by)
+        assert known.expires_at is not None
+        assert row.expires_at is not None
+        assert row.expires_at <= known.expires_at
+        self.tokens[row.token_id] = row
+
+
+async def test_a_copy_has_what_the_table_has_whatever_is_written_at_once(store: Store) -> None:
+    identities, chance = Identities(store.pool, 1_000), random.Random(7)
+    copy, over = Copy(identities), asyncio.Event()
+    made = [await store.token() for _ in range(5)]
+
+    async def follow() -> None:
+        while not over.is_set():
+            await copy.read()
+
+    async def write_some() -> None:
+        for _ in range(30):
+            token = chance.choice(made)
+            what = chance.choice(("create", "rotate", "rotate", "revoke", "touch"))
+            try:
+                if what == "create":
+                    made.append(await identities.create_token(new(), act("token.create")))
+                elif what == "rotate":
+                    made.append(await identities.rotate_token(token.token_id, TENANT, successor(), DAY_S, act("r")))
+                elif what == "revoke":
+                    await identities.revoke_token(token.token_id, TENANT, act())
+                else:
+                    await identities.touch_tokens({token.token_id: datetime.now(UTC)})
+            except (TokenNotFoundError, TokenRotatedError):
+                pass
+
+    following = asyncio.create_task(follow())
+    await asyncio.gather(*(write_some() for _ in range(6)))
+    over.set()
+    await asyncio.wait_for(following, WAIT_S)
+    await copy.read()
+
+    rows = await identities.list_tokens(None, None, 1_000)
+    assert {row._replace(last_used_at=None) for row in rows} == {
+        row._replace(last_used_at=None) for row in copy.tokens.values()
+    }
+    by_id = {row.token_id: row for row in rows}
+    assert by_id.keys() == {each.token_id for each in made}
+    successors = [row.replaced_by for row in rows if row.replaced_by]
+    assert len(successors) == len(set(successors))
+    assert set(successors) <= by_id.keys()
+    numbers = [row.change_no for row in rows]
+    assert len(numbers) == len(set(numbers))
+    told = await store.rows("SELECT count(*) FROM audit WHERE action = 'token.revoke'")
+    assert told == [(sum(row.revoked_at is not None for row in rows),)]
 
 
 async def test_a_write_waits_for_one_that_is_not_committed_and_is_numbered_behind_it(store: Store) -> None:
