@@ -55,18 +55,9 @@ SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.wor
 FROM rotate_token($1::uuid, $2::text, $3::uuid, $4::bytea, $5::text, $6::text, $7::double precision, $8::double precision,
   $9::integer, ($10::text, $11::text, $12::uuid, $13::text, $14::text, $15::text, $16::text, $17::text, $18::text, $19::text)::act) AS t
 
--- name: revoke_all_tokens
--- End all tokens.
-SELECT revoke_all_tokens(($1::text, $2::text, $3::uuid, $4::text, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text)::act)
-
 -- name: touch_tokens
--- When tokens were last used, once in five minutes for each. A row that somebody is writing to is passed over.
-WITH used AS (
-  SELECT t.token_id, u.at FROM unnest($1::uuid[], $2::timestamptz[]) AS u (token_id, at)
-  JOIN tokens AS t ON t.token_id = u.token_id
-  WHERE t.last_used_at IS NULL OR t.last_used_at < u.at - interval '5 minutes'
-  ORDER BY t.token_id FOR NO KEY UPDATE OF t SKIP LOCKED)
-UPDATE tokens AS t SET last_used_at = used.at FROM used WHERE t.token_id = used.token_id
+-- Note when tokens were last used.
+SELECT touch_tokens($1::uuid[], $2::timestamptz[])
 
 -- name: list_tenants
 -- Tenants after a name.

@@ -155,10 +155,25 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM next_change(cardinality(due));
-  UPDATE tokens AS t SET revoked_at = moment, revoked_by = left(p_act.actor_id, 400), change_no = change + u.nth
-  FROM unnest(due) WITH ORDINALITY AS u (token_id, nth) WHERE t.token_id = u.token_id;
+  FOR nth IN 1 .. cardinality(due) LOOP -- one by one: a join may go through all tokens for each of them
+    UPDATE tokens SET revoked_at = moment, revoked_by = left(p_act.actor_id, 400), change_no = change + nth WHERE token_id = due[nth];
+  END LOOP;
   PERFORM add_audit(p_act, cardinality(due));
   RETURN cardinality(due);
+END
+$$;
+
+-- Notes when tokens were last used, once in five minutes for each. A row that somebody is writing to is passed over.
+CREATE OR REPLACE FUNCTION touch_tokens(p_tokens uuid[], p_used_at timestamptz[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  FOR nth IN 1 .. cardinality(p_tokens) LOOP
+    PERFORM 1 FROM tokens
+    WHERE token_id = p_tokens[nth] AND (last_used_at IS NULL OR last_used_at < p_used_at[nth] - interval '5 minutes')
+    FOR NO KEY UPDATE SKIP LOCKED;
+    IF FOUND THEN
+      UPDATE tokens SET last_used_at = p_used_at[nth] WHERE token_id = p_tokens[nth];
+    END IF;
+  END LOOP;
 END
 $$;
 
