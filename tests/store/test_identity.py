@@ -154,6 +154,16 @@ async def test_a_token_is_seen_by_its_tenant_alone(store: Store) -> None:
     assert await store.identities.list_tokens(None, everybody[0].token_id, 1) == everybody[1:2]
 
 
+async def test_a_tenant_is_told_what_an_administrator_did_to_its_tokens(store: Store) -> None:
+    one, other = await store.token(), await store.token()
+    before = len(await list_audit(store.pool, TENANT, None, 10))
+    await store.identities.rotate_token(one.token_id, None, successor(), DAY_S, act("token.rotate", tenant=None))
+    await store.identities.revoke_token(other.token_id, None, act("token.revoke", tenant=None))
+
+    told = await list_audit(store.pool, TENANT, None, 10)
+    assert [each.act.action for each in told[:-before]] == ["token.revoke", "token.rotate"]
+
+
 async def test_a_tenant_that_is_not_there_gets_no_token(store: Store) -> None:
     with pytest.raises(TenantNotFoundError):
         await store.token("acme")

@@ -87,13 +87,15 @@ BEGIN
 END
 $$;
 
--- Ends a token. One that was revoked before stays as it is, and nobody is told again.
+-- Ends a token. One that was revoked before stays as it is, and nobody is told again. The audit tells it to its tenant,
+-- whoever did it.
 CREATE OR REPLACE FUNCTION revoke_token(p_token uuid, p_tenant text, p_act act) RETURNS void
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
   change bigint := next_change();
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM tokens WHERE token_id = p_token AND (p_tenant IS NULL OR tenant = p_tenant)) THEN
+  SELECT tenant INTO p_act.tenant FROM tokens WHERE token_id = p_token AND (p_tenant IS NULL OR tenant = p_tenant);
+  IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no token %', p_token USING ERRCODE = 'AR105';
   END IF;
   UPDATE tokens SET revoked_at = clock_timestamp(), revoked_by = left(p_act.actor_id, 400), change_no = change
@@ -139,6 +141,7 @@ BEGIN
   VALUES (p_new, p_hash, old.tenant, old.name, old.role, old.scopes, old.sessions, old.workflows, p_hint, moment, left(p_created_by, 400),
     moment + least(old.expires_at - old.created_at, make_interval(secs => p_lifetime_s_max)), next_change())
   RETURNING * INTO made;
+  p_act.tenant := old.tenant;
   PERFORM add_audit(p_act, 1);
   RETURN made;
 END
