@@ -176,7 +176,7 @@ def create_app(
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(BrowserGuard, settings=settings)
     app.add_middleware(Boundary, clock=clock, plain=plain)
-    openapi_document.install(app, SHAPES, access.accesses(app.state.routes))
+    openapi_document.install(app, SHAPES, access.accesses(app.state.routes), is_required=settings.kg_auth_required)
     return app
 
 

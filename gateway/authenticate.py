@@ -36,7 +36,7 @@ from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope
 from argosy.identity.tenant import TenantState
 
-_BEARER: Final = b"bearer "
+_BEARER: Final = b"bearer"
 _TOKEN: Final = "argosy.token"  # noqa: S105 (a key of the scope)
 # Longer ones are not even hashed. ARGOSY_ADMIN_TOKEN may be of any form.
 _LENGTH_MAX: Final = 1_024
@@ -73,10 +73,10 @@ class Authenticator:
                 authorization = value
             elif name == b"x-argosy-tenant":
                 tenant = value
-        if authorization is None or self._is_private or authorization[:7].lower() != _BEARER:
+        if authorization is None or self._is_private or authorization[:6].lower() != _BEARER:
             return self._without(scope, tenant, authorization)
         credential = authorization[7:]
-        if len(credential) > _LENGTH_MAX:
+        if len(credential) > _LENGTH_MAX or authorization[6:7] != b" ":
             raise self._bad(scope, "malformed")
         token = self._cache.find(api_token.digest(credential.decode("latin-1")))
         if token is None:

@@ -90,27 +90,27 @@ _READ_HEADERS: Final = {
 }
 
 
-def install(app: FastAPI, shapes: Sequence[Any], accesses: Accesses) -> None:
+def install(app: FastAPI, shapes: Sequence[Any], accesses: Accesses, *, is_required: bool) -> None:
     """Make app serve this document. shapes: every struct that a route reads or answers. accesses: what each (method,
-    path) needs.
+    path) needs. is_required: requests need a token (KG_AUTH_REQUIRED).
     """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, shapes, accesses)
+            app.openapi_schema = _document(app, shapes, accesses, is_required=is_required)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, shapes: Sequence[Any], accesses: Accesses) -> dict[str, Any]:
+def _document(app: FastAPI, shapes: Sequence[Any], accesses: Accesses, *, is_required: bool) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS
     )
     document["paths"] = dict(sorted((document["paths"] | _merged(document["paths"])).items()))
     for path, method, operation in _operations(document):
         _complete(path, operation)
-        operation |= _security(accesses[method, path])
+        operation |= _security(accesses[method, path], is_required=is_required)
     of_fastapi = document.get("components", {}).get("schemas", {})
     own = {name: schema for name, schema in of_fastapi.items() if "ValidationError" not in name}
     document["components"] = {
@@ -123,11 +123,12 @@ def _document(app: FastAPI, shapes: Sequence[Any], accesses: Accesses) -> dict[s
     return plain
 
 
-def _security(access: Access) -> dict[str, Any]:
-    """Return what an operation needs. A client without a credential is taken for a local user, if the gateway asks
-    nobody (KG_AUTH_REQUIRED=0): the document describes one that asks.
-    """
-    return {"security": [] if access.is_open else [{_SCHEME: [str(access.scope)] if access.scope else []}]}
+def _security(access: Access, *, is_required: bool) -> dict[str, Any]:
+    """Return what an operation needs. {}: nothing, because who has no token is taken for a local user."""
+    if access.is_open:
+        return {"security": []}
+    needed: list[dict[str, list[str]]] = [{_SCHEME: [str(access.scope)] if access.scope else []}]
+    return {"security": needed if is_required else [*needed, {}]}
 
 
 def _merged(paths: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from argosy.gateway.ingest.appending import Appending, Piece
 from argosy.gateway.ingest.ingest_log import OpenedLog
 from argosy.gateway.ingest.packer import Packed, Packer, Place
 from argosy.gateway.ingest.uploads import Uploads
+from argosy.gateway.open_requests import OpenRequest
 from argosy.gateway.problems import Problem
 from argosy.ingest import record
 from argosy.ingest.job import JobState
@@ -35,12 +36,20 @@ class Upload:
     """An upload to a job. begin: behind which line it begins."""
 
     def __init__(
-        self, job: JobRow, packer: Packer, opened: OpenedLog, jobs: Jobs, uploads: Uploads, clock: Clock
+        self,
+        job: JobRow,
+        packer: Packer,
+        opened: OpenedLog,
+        jobs: Jobs,
+        uploads: Uploads,
+        request: OpenRequest,
+        clock: Clock,
     ) -> None:
         self._job = job
         self._packer = packer
         self._jobs = jobs
         self._uploads = uploads
+        self._request = request
         self._clock = clock
         self._log_id = opened.log_id
         self._partition = opened.partition_of(job.tenant, job.graph)
@@ -60,6 +69,7 @@ class Upload:
                     await self._append(self._packer.take(some[at : at + _LINES_AT_ONCE]))
                     await asyncio.sleep(0)
                 self._uploads.check()
+                self._request.check()
                 if self._clock.monotonic_s() >= self._note_due_s:
                     await self._note_soon()
             return await self._end()

@@ -21,7 +21,7 @@ router: Final = APIRouter(prefix="/v1", tags=["identity"], dependencies=[strict]
 
 
 class AuditEntry(msgspec.Struct, kw_only=True):
-    """What somebody did, or was refused; count: so often. tenant: whom it is about; null: the installation."""
+    """What somebody did, or was refused; number: so often. tenant: whom it is about; null: the installation."""
 
     no: int
     at: datetime
@@ -35,7 +35,7 @@ class AuditEntry(msgspec.Struct, kw_only=True):
     reason: str
     request_id: str
     source: str
-    count: int
+    number: int
 
 
 class AuditPage(msgspec.Struct, kw_only=True):
@@ -64,5 +64,4 @@ async def get_audit(request: Request, limit: Limit = None, cursor: Cursor = None
 
 
 def _shown(row: AuditRow) -> AuditEntry:
-    no, at, act, count = row
-    return AuditEntry(no=no, at=at, count=count, **act._asdict())
+    return AuditEntry(no=row.no, at=row.at, number=row.number, **row.act._asdict())

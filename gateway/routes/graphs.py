@@ -16,12 +16,11 @@ from starlette.responses import Response, StreamingResponse
 from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError, WrongOwnerError
 from argosy.gateway import graph_asked, graph_views, names
 from argosy.gateway.access import GuardedRoute, needs, tenant_of
-from argosy.gateway.exports import Exports
 from argosy.gateway.openapi import answers, content, problems
 from argosy.gateway.parameters import Cursor, Limit, page_size, strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
-from argosy.gateway.state import state_of
+from argosy.gateway.state import State, state_of
 from argosy.graph.bound import BoundGraph
 from argosy.graph.ops import NAME_LENGTH_MAX
 from argosy.identity.scopes import Scope
@@ -127,16 +126,18 @@ async def export_graph(graph: str, request: Request) -> Response:
     """
     state = state_of(request)
     lines = graph_of(request).export(deadline_s=state.settings.graph_stream_timeout_s)
-    copy = _counted(state.exports, tenant_of(request), lines)
+    copy = _counted(state, request, lines)
     # What is wrong shows with the first lines: then there is no answer yet that could only be cut off.
     first = await anext(copy, b"")
     return StreamingResponse(_rest(first, copy), media_type="application/x-ndjson")
 
 
-async def _counted(exports: Exports, tenant: str, lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    with exports.opened(tenant):
+async def _counted(state: State, request: Request, lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    open_requests = state.identity.open_requests
+    with state.exports.opened(tenant_of(request)), open_requests.opened(request.scope, lambda: None) as opened:
         async with aclosing(lines):
             async for each in lines:
+                opened.check()
                 yield each
 
 

@@ -44,6 +44,7 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
+    identity_age_s = state.identity.cache.age_s
     store = await _store(state)
     is_ready = (
         is_ready_to_append(state.settings, backlog_age_s, has_store=store == "ok") and not state.log_monitor.reason
@@ -54,6 +55,7 @@ async def readyz(request: Request) -> Response:
         "log_backlog_age_s": round(backlog_age_s, 3),
         "store": store,
         "cache_age_s": None if age_s is None else round(age_s, 3),
+        "identity_age_s": None if identity_age_s is None else round(identity_age_s, 3),
         "workflows": state.catalog.workflow_count,
     }
     if state.log_monitor.reason:

@@ -109,7 +109,8 @@ async def ingest(
     begin = _begin(shape, key, after_line, chain)
     memory = state.uploads.whole(tenant)
     all_lines = lines(request, state.settings, memory, shape, document, is_begun=bool(after_line))
-    with state.uploads.opened(tenant):
+    open_requests = state.identity.open_requests
+    with state.uploads.opened(tenant), open_requests.opened(request.scope, lambda: None) as upload:
         async with aclosing(all_lines), aclosing(await _readable(shape, all_lines)) as sent:
             opened = await state.ingest_log.opened()
             row = await state.graphs.create(tenant, name)
@@ -123,7 +124,7 @@ async def ingest(
             if begin is not None and begin != Place(job.received_line, job.received_chain):
                 raise _moved(job, begin)
             packer = Packer(job, begin or Place(0, EMPTY), state.settings.ingest_record_size_bytes)
-            job = await Upload(job, packer, opened, state.jobs, state.uploads, state.clock).run(sent)
+            job = await Upload(job, packer, opened, state.jobs, state.uploads, upload, state.clock).run(sent)
     return json_response(views.job(job), 202 if job.state is JobState.RUNNING else 200)
 
 

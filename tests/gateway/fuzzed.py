@@ -24,14 +24,14 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "delete_graph": _OF_GRAPHS,
     "export_graph": _OF_GRAPHS,
     "explain_turn": frozenset({"turn_not_found"}),
-    "get_fleet": frozenset({"invalid_cursor", "operators_only"}),
+    "get_fleet": frozenset({"invalid_cursor", "insufficient_scope"}),
     "get_graph": _OF_GRAPHS,
     "get_healthz": frozenset(),
     "get_job": frozenset({"job_not_found"}),
     "get_job_events": frozenset({"invalid_event_id", "invalid_parameter", "job_not_found"}),
-    "get_leaders": frozenset({"operators_only"}),
-    "get_shards": frozenset({"operators_only"}),
-    "get_moves": frozenset({"operators_only"}),
+    "get_leaders": frozenset({"insufficient_scope"}),
+    "get_shards": frozenset({"insufficient_scope"}),
+    "get_moves": frozenset({"insufficient_scope"}),
     "get_neighbors": _OF_GRAPHS,
     "get_node": _OF_GRAPHS,
     "get_readyz": frozenset(),
@@ -39,11 +39,11 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "get_session": frozenset({"invalid_session", "session_not_found"}),
     "get_turn": frozenset({"turn_not_found"}),
     "get_turn_events": frozenset({"invalid_event_id", "invalid_parameter", "turn_not_found"}),
-    "list_dead_letters": frozenset({"invalid_cursor"}),
+    "list_dead_letters": frozenset({"insufficient_scope", "invalid_cursor"}),
     "list_jobs": _OF_GRAPHS,
     "list_graphs": _OF_GRAPHS,
     "list_nodes": _OF_GRAPHS,
-    "list_partitions": frozenset({"invalid_cursor", "operators_only"}),
+    "list_partitions": frozenset({"invalid_cursor", "insufficient_scope"}),
     "list_session_turns": frozenset({"invalid_cursor", "invalid_session", "session_not_found"}),
     "list_sessions": frozenset({"invalid_cursor"}),
     "list_workflows": frozenset({"invalid_cursor"}),
@@ -55,6 +55,17 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "recall_from_graph": _OF_GRAPHS,
     "search_graph": _OF_GRAPHS,
     "summarize_graph": _OF_GRAPHS,
+    "create_tenant": frozenset({"insufficient_scope", "tenant_exists"}),
+    "change_tenant": frozenset({"insufficient_scope", "tenant_not_found"}),
+    "list_tenants": frozenset({"insufficient_scope", "invalid_cursor"}),
+    "create_token": frozenset(
+        {"insufficient_scope", "invalid_request", "rate_limited", "tenant_not_found", "too_many_tokens"}
+    ),
+    "revoke_token": frozenset({"token_not_found"}),
+    "rotate_token": frozenset({"rate_limited", "token_not_found", "token_rotated"}),
+    "list_tokens": frozenset({"invalid_cursor"}),
+    "get_audit": frozenset({"invalid_cursor"}),
+    "whoami": frozenset(),
     "post_turn": frozenset({"idempotency_mismatch", "invalid_request", "invalid_session", "unknown_workflow"}),
 }
 
@@ -108,7 +119,7 @@ def _is_true(code: str, case: Any) -> bool:
             if _operation_of(case) == "apply_ops":  # two keys
                 return "idempotency-key" in headers and "idempotency_key" in _body_of(case)
             return len(str(path.get("name", "")).encode()) > 256 or bool(_body_of(case).get("not_before"))
-        case "operators_only":
+        case "insufficient_scope":
             return tenant != "default"
         case "turn_not_found":
             return (tenant, str(path["turn_id"]).lower()) not in _turns
