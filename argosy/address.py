@@ -44,8 +44,8 @@ def check_reach(host: str, *, is_remote_allowed: bool) -> None:
     """Raise SettingError when a gateway at this host could be reached from elsewhere, and that is not allowed."""
     if not is_remote_allowed and not is_loopback(host):
         raise SettingError(
-            f"HOST={host} is not a loopback address, and nobody is authenticated: bind 127.0.0.1, or set "
-            "GATEWAY_ALLOW_REMOTE=1 where the network is trusted"
+            f"HOST={host} is not a loopback address: nothing there is encrypted, and without KG_AUTH_REQUIRED=1 "
+            "nobody is asked who they are: bind 127.0.0.1, or set GATEWAY_ALLOW_REMOTE=1 where the network is trusted"
         )
 
 

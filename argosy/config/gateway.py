@@ -34,7 +34,9 @@ class Gateway(BaseModel):
         description="Signals, cancels and resumes at once above the rate; 0: twice the rate.",
     )
     gateway_allow_remote: bool = Field(
-        default=False, description="Bind other addresses than loopback although nobody is authenticated."
+        default=False,
+        description="Bind other addresses than loopback: nothing there is encrypted, and who asks is known "
+        "with KG_AUTH_REQUIRED alone.",
     )
     gateway_hosts: StringList = Field(
         default=(),

@@ -39,7 +39,7 @@ export function secretField(label, { hint } = {}) {
   return field(control, label, hint, (text) => {
     const secret = text.trim();
     if (!secret) throw new Error(`${label} is missing`);
-    if (!/^[\x21-\x7e]{1,1024}$/.test(secret)) throw new Error(`${label} has characters that no token has`);
+    if (!/^[\x21-\x7e]{1,8192}$/.test(secret)) throw new Error(`${label} has characters that no token has`);
     return secret;
   });
 }
