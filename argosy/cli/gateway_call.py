@@ -63,10 +63,14 @@ def ask(
         if error.kind == NOT_A_GATEWAY:
             raise SettingError(f"what answers at {url} is no gateway of Argosy: {error.status}") from error
         if isinstance(error, UnauthenticatedError):
-            typer.echo(
-                printable(f"argosy: who asks has to say so: `argosy login --url {url}`, or ARGOSY_TOKEN"), err=True
-            )
+            typer.echo(printable(_advice(error.kind, url)), err=True)
         return error.problem, False
+
+
+def _advice(kind: str, url: str) -> str:
+    if kind == "unauthenticated":
+        return f"argosy: who asks has to say so: `argosy login --url {url}`, or ARGOSY_TOKEN"
+    return f"argosy: the token is not taken: `argosy login --url {url}` stores another one, `argosy logout` forgets it"
 
 
 def segment(text: str) -> str:

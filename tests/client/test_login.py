@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from argosy.cli.app import app
 from argosy.cli.credentials import Credentials, address_of
@@ -222,14 +221,16 @@ async def test_a_logout_forgets_the_token_of_this_gateway_alone(gateway: Scripte
     assert (presented(gateway)[-1], presented(other_gateway)[-1]) == (None, f"Bearer {OTHER}")
 
 
-async def test_who_asks_without_a_token_is_told_how_to_log_in(gateway: Scripted) -> None:
-    gateway.will_say(problem(401, "unauthenticated"))
+@pytest.mark.parametrize(("code", "advice"), [("unauthenticated", "ARGOSY_TOKEN"), ("invalid_token", "argosy logout")])
+async def test_who_is_not_let_in_is_told_how_to_log_in(code: str, advice: str, gateway: Scripted) -> None:
+    gateway.will_say(problem(401, code))
 
     ended = await run("turn", "get", TURN, "--url", gateway.url)
 
     assert ended.exit_code == 1
-    assert json.loads(ended.stdout)["code"] == "unauthenticated"
+    assert json.loads(ended.stdout)["code"] == code
     assert f"argosy login --url {gateway.url}" in ended.stderr
+    assert advice in ended.stderr
 
 
 async def test_a_token_is_not_sent_in_clear_text_unless_the_network_is_said_to_be_trusted(

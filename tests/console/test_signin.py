@@ -64,10 +64,11 @@ class Gateway:
 
 @pytest.fixture
 def gateway(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    settings = {"KG_AUTH_REQUIRED": "1", "ARGOSY_ADMIN_TOKEN": ADMIN}
     with (
         fresh_database(postgres_dsn) as dsn,
-        prepared(Fleet(tmp_path_factory.mktemp("signin"), dsn, "", 4, **settings)) as fleet,
+        prepared(
+            Fleet(tmp_path_factory.mktemp("signin"), dsn, "", 4, KG_AUTH_REQUIRED="1", ARGOSY_ADMIN_TOKEN=ADMIN)
+        ) as fleet,
     ):
         gateway = Gateway(fleet)
         gateway.prepare()
