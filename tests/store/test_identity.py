@@ -81,9 +81,21 @@ def successor(lifetime_s_max: float | None = None) -> NewSuccessor:
     return NewSuccessor(uuid.uuid4(), digest(token), hint(token), "who", lifetime_s_max)
 
 
-async def outcomes(*writes: Awaitable[Any]) -> list[Any]:
-    """What each write returned; of one that was refused, the class of the error."""
-    done = await asyncio.gather(*writes, return_exceptions=True)
+async def outcomes(store: Store, *writes: Awaitable[Any]) -> list[Any]:
+    """What each write returned, all of which began before any of them could go on; of one that was refused, the class
+    of the error.
+    """
+    connection = await connect(store.dsn)
+    await connection.execute("BEGIN")
+    await connection.execute("SELECT FROM identity_changes FOR UPDATE")
+    begun = [asyncio.ensure_future(each) for each in writes]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(WAIT_S):
+        while await store.pool.fetchval(waiting) < len(writes):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await connection.execute("COMMIT")
+    connection.terminate()
+    done = await asyncio.gather(*begun, return_exceptions=True)
     for each in done:
         if isinstance(each, BaseException) and not isinstance(each, ArgosyError):
             raise each
@@ -227,7 +239,9 @@ async def test_a_token_that_has_ended_gets_no_successor(store: Store) -> None:
 async def test_of_rotations_at_once_one_makes_a_successor(store: Store) -> None:
     token = await store.token()
     rotate = store.identities.rotate_token
-    done = await outcomes(*(rotate(token.token_id, TENANT, successor(), DAY_S, act("token.rotate")) for _ in range(8)))
+    done = await outcomes(
+        store, *(rotate(token.token_id, TENANT, successor(), DAY_S, act("token.rotate")) for _ in range(8))
+    )
 
     (made,) = [each for each in done if isinstance(each, TokenRow)]
     assert done.count(TokenRotatedError) == 7
@@ -274,7 +288,7 @@ async def test_a_write_that_is_sent_again_answers_as_before(store: Store) -> Non
 
 async def test_a_tenant_has_no_more_tokens_than_allowed_whoever_makes_them(store: Store) -> None:
     await store.identities.create_tenant("acme", act("tenant.create", "acme"))
-    done = await outcomes(*(store.token() for _ in range(12)))
+    done = await outcomes(store, *(store.token() for _ in range(12)))
 
     made = [each for each in done if isinstance(each, TokenRow)]
     assert (len(made), done.count(TooManyTokensError)) == (5, 7)
