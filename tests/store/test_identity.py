@@ -86,6 +86,7 @@ async def outcomes(store: Store, *writes: Awaitable[Any]) -> list[Any]:
     of the error.
     """
     connection = await connect(store.dsn)
+    await asyncio.gather(*(store.pool.fetchval("SELECT 1") for _ in writes))  # a connection for each
     await connection.execute("BEGIN")
     await connection.execute("SELECT FROM identity_changes FOR UPDATE")
     begun = [asyncio.ensure_future(each) for each in writes]
