@@ -315,11 +315,15 @@ def test_every_operation_of_the_document_is_in_the_table(settings: Settings) -> 
     assert documented == set(OPERATIONS)
 
 
-def test_the_table_says_what_the_routes_declare(settings: Settings) -> None:
-    declared = accesses(create_app(settings, has_signals=False).state.routes)
+def test_the_table_says_what_routes_declare_and_the_document_tells(settings_with_tokens: Settings) -> None:
+    app = create_app(settings_with_tokens, has_signals=False)
+    declared, paths = accesses(app.state.routes), app.openapi()["paths"]
 
     assert {key: declared[key].scope for key in OPERATIONS} == {key: op.scope for key, op in OPERATIONS.items()}
     assert {key for key in OPERATIONS if declared[key].is_open} == OPERATIONS.keys() - GUARDED.keys()
+    for (method, path), op in OPERATIONS.items():
+        told = [scopes for each in paths[path][method.lower()]["security"] for scopes in each.values()]
+        assert told == ([] if op.is_open else [[op.scope] if op.scope else []]), (method, path)
 
 
 async def test_without_a_credential_nothing_is_answered_and_nothing_of_the_body_is_read(world: World) -> None:
