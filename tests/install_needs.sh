@@ -1,13 +1,14 @@
 #!/bin/sh
 # What the tests need beside Python: a JVM and Maven for the broker, PostgreSQL 15 as the oldest server that works,
 # pgbouncer as a proxy that is refused, libfaketime for a clock that is stepped, openssl for certificates, curl for what the
-# documentation shows, and Chromium for the console.
+# documentation shows, Chromium for the console, and Node for an OpenID provider.
 # Installs Debian's packages where it may, and says what is missing where it may not.
 set -eu
 missing=""
 command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
+command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
 command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 [ -x /usr/lib/postgresql/15/bin/postgres ] || missing="$missing postgresql-15"
 [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
