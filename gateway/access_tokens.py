@@ -1,11 +1,10 @@
 """Verifies the access tokens of issuers, each once, and remembers the good ones for a minute.
 
-A remembered token is good until it ends, for 60 s at the most, and only as long as its issuer has the keys that it was
-verified with. So a key that an issuer takes back is not good for longer than until the next fetch, and what is
-remembered is forgotten with it.
+A remembered token is good until it ends, for 60 s at the most, and only while its issuer has the key that signed it. So
+a key that an issuer takes back is good until the next fetch at the longest, and all that it signed ends with it.
 """
 
-import hashlib
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -15,24 +14,11 @@ from argosy.gateway.issuer_keys import IssuerKeys
 from argosy.identity.access_token import BadTokenError, Parsed, expires_at_s, key_for, parse, verify
 from argosy.identity.claims import scopes_in, tenants_in
 from argosy.identity.issuer import Issuer
-from argosy.identity.scopes import Scope
+from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.signing_keys import SigningKey
 
-_REMEMBERED_S: Final = 60.0
+_REMEMBERED_MS: Final = 60_000
 _REMEMBERED_MAX: Final = 50_000
-
-
-class Verified(NamedTuple):
-    """A good token. tenants: of which each request names one, if there are several; none: it is an administrator's.
-    expires_at_s, issued_at_s: in Unix time.
-    """
-
-    issuer: str
-    subject: str
-    tenants: tuple[str, ...]
-    scopes: frozenset[Scope]
-    issued_at_s: float
-    expires_at_s: float
 
 
 class KeysAwayError(Exception):
@@ -46,11 +32,34 @@ class Trusted(NamedTuple):
     keys: IssuerKeys
 
 
-class _Remembered(NamedTuple):
-    verified: Verified
-    keys: IssuerKeys
-    generation: int
-    until_s: float
+class KnownAccessToken:
+    """An access token that was good when it was verified. Streams that were asked for with it look here whether it
+    still is. tenants: of which each request names one, if there are several; none: it is an administrator's.
+    principal: whom it makes of a request; of its one tenant, or of none.
+    """
+
+    __slots__ = ("_keys", "_thumbprint", "ends_at_ms", "holds", "principal", "remembered_until_ms", "tenants")
+
+    def __init__(
+        self, principal: Principal, tenants: tuple[str, ...], ends_at_ms: float, keys: IssuerKeys, thumbprint: bytes
+    ) -> None:
+        self.principal = principal
+        self.tenants = tenants
+        self.ends_at_ms = ends_at_ms
+        self.remembered_until_ms = 0.0
+        self.holds = 0  # as of a KnownToken
+        self._keys = keys
+        self._thumbprint = thumbprint
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the issuer still has the key that signed it."""
+        return self._keys.has(self._thumbprint)
+
+    @property
+    def is_key_stale(self) -> bool:
+        """Whether the issuer has not been heard of for so long that nobody can tell."""
+        return self._keys.is_stale
 
 
 class AccessTokens:
@@ -59,37 +68,59 @@ class AccessTokens:
     def __init__(self, trusted: Sequence[Trusted], clock: Clock) -> None:
         self._trusted = {each.issuer.issuer: each for each in trusted}
         self._clock = clock
-        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._remembered: OrderedDict[bytes, KnownAccessToken] = OrderedDict()
 
-    def remembered(self, token: str) -> Verified | None:
-        """Return a token that is known to be good, without verifying anything."""
-        digest = hashlib.sha256(token.encode()).digest()
+    async def open(self, *, is_needed: bool) -> None:
+        """Have the keys of all issuers, and keep up with them. Raises IssuerAwayError when they are needed, and one
+        issuer has none.
+        """
+        await asyncio.gather(*(each.keys.open(is_needed=is_needed) for each in self._trusted.values()))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(each.keys.close() for each in self._trusted.values()))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no issuer is trusted."""
+        return not self._trusted
+
+    def remembered(self, digest: bytes) -> KnownAccessToken | None:
+        """Return a token that is known to be good, without verifying anything. digest: of the token, as `verify` was
+        given it.
+        """
         found = self._remembered.get(digest)
         if found is None:
             return None
-        now_s = self._clock.unix_ms() / 1_000
-        if found.until_s <= now_s or found.generation != found.keys.generation or found.keys.is_stale:
+        if found.remembered_until_ms <= self._clock.unix_ms() or not found.has_key or found.is_key_stale:
             del self._remembered[digest]
             return None
         self._remembered.move_to_end(digest)
-        return found.verified
+        return found
 
-    async def verify(self, token: str) -> Verified:
+    async def verify(self, token: str, digest: bytes) -> KnownAccessToken:
         """Return a token that is good now. Raises BadTokenError, KeysAwayError."""
         parsed = parse(token)
         trusted = self._trusted.get(parsed.issuer)
         if trusted is None:
             raise BadTokenError("issuer")
         key = await self._key(parsed, trusted)
-        generation = trusted.keys.generation
-        now_s = self._clock.unix_ms() / 1_000
-        claims = verify(parsed, trusted.issuer, key, now_s)
-        ends_s = expires_at_s(claims, trusted.issuer)
-        tenants, scopes = tenants_in(claims, trusted.issuer), scopes_in(claims, trusted.issuer)
-        verified = Verified(parsed.issuer, claims["sub"], tenants, scopes, float(claims["iat"]), ends_s)
-        until_s = min(ends_s, now_s + _REMEMBERED_S)
-        self._remember(token, _Remembered(verified, trusted.keys, generation, until_s))
-        return verified
+        now_ms = self._clock.unix_ms()
+        claims = verify(parsed, trusted.issuer, key, now_ms / 1_000)
+        ends_at_s = expires_at_s(claims, trusted.issuer)
+        tenants = tenants_in(claims, trusted.issuer)
+        principal = Principal(
+            PrincipalKind.JWT,
+            f"{parsed.issuer}|{claims['sub']}",
+            tenants[0] if len(tenants) == 1 else None,
+            scopes_in(claims, trusted.issuer),
+            expires_at_s=ends_at_s,
+        )
+        known = KnownAccessToken(principal, tenants, ends_at_s * 1_000, trusted.keys, key.thumbprint)
+        known.remembered_until_ms = min(known.ends_at_ms, now_ms + _REMEMBERED_MS)
+        self._remembered[digest] = known
+        if len(self._remembered) > _REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
+        return known
 
     async def _key(self, parsed: Parsed, trusted: Trusted) -> SigningKey:
         if trusted.keys.is_stale:
@@ -101,8 +132,3 @@ class AccessTokens:
         if key is None:
             raise BadTokenError("unknown_kid")
         return key
-
-    def _remember(self, token: str, remembered: _Remembered) -> None:
-        self._remembered[hashlib.sha256(token.encode()).digest()] = remembered
-        if len(self._remembered) > _REMEMBERED_MAX:
-            self._remembered.popitem(last=False)

@@ -8,10 +8,11 @@
 | Bearer, anything else                  | 401 invalid_token            | 401 invalid_token             |
 
 So clients can send tokens first, and gateways ask for them later. A credential that fails never becomes a weaker one.
-All that is wrong with a token is one answer with one text; the audit has the reason.
+All that is wrong with a token is one answer with one text; the audit has the reason. What has three parts and is no
+token of Argosy's own is an access token of an issuer, if the settings name one, and is judged as such alone.
 
-The tenant is the token's. X-Argosy-Tenant is for those who may act as any tenant, or repeats one's own; a local user's
-is believed with ALLOW_TENANT_HEADER alone.
+The tenant is the token's. X-Argosy-Tenant is for those who may act as any tenant, or names one of those that an access
+token is for; a local user's is believed with ALLOW_TENANT_HEADER alone.
 
 `known` is on the path of every request: it awaits nothing, and makes nothing for a token that the process knows.
 
@@ -27,11 +28,13 @@ from starlette.types import Scope as AsgiScope
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.gateway import names
+from argosy.gateway.access_tokens import AccessTokens, KeysAwayError, KnownAccessToken
 from argosy.gateway.audited import Audited
 from argosy.gateway.identity_cache import IdentityCache, unavailable
 from argosy.gateway.known_token import REVOKED, KnownToken
 from argosy.gateway.problems import Problem
-from argosy.identity import api_token, principal
+from argosy.identity import access_token, api_token, principal
+from argosy.identity.access_token import BadTokenError
 from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope
 from argosy.identity.tenant import TenantState
@@ -51,12 +54,21 @@ class Authenticator:
     """
 
     def __init__(
-        self, settings: Settings, cache: IdentityCache, audited: Audited, clock: Clock, *, is_private: bool
+        self,
+        settings: Settings,
+        cache: IdentityCache,
+        access_tokens: AccessTokens,
+        audited: Audited,
+        clock: Clock,
+        *,
+        is_private: bool,
     ) -> None:
         self.is_required = settings.kg_auth_required and not is_private
         self._is_private = is_private
         self._is_header_allowed = settings.allow_tenant_header
         self._cache = cache
+        self._access_tokens = access_tokens
+        self._length_max = _LENGTH_MAX if access_tokens.is_empty else access_token.SIZE_BYTES_MAX
         self._audited = audited
         self._clock = clock
         given = settings.argosy_admin_token.strip()
@@ -64,7 +76,7 @@ class Authenticator:
         self._admin = Principal(PrincipalKind.TOKEN, "ARGOSY_ADMIN_TOKEN", None, SCOPES_OF[Role.ADMIN])
 
     def known(self, scope: AsgiScope) -> Principal | None:
-        """Return who asks; None if only Postgres can tell (`look_up`). Raises Problem."""
+        """Return who asks; None if only `look_up` can tell. Raises Problem."""
         authorization = tenant = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -72,25 +84,30 @@ class Authenticator:
                     raise Problem("invalid_parameter", "the field Authorization may stand once only")
                 authorization = value
             elif name == b"x-argosy-tenant":
+                if tenant is not None:
+                    raise Problem("invalid_parameter", "the field X-Argosy-Tenant may stand once only")
                 tenant = value
         if authorization is None or self._is_private or authorization[:6].lower() != _BEARER:
             return self._without(scope, tenant, authorization)
         credential = authorization[7:]
-        if len(credential) > _LENGTH_MAX or authorization[6:7] != b" ":
+        if len(credential) > self._length_max or authorization[6:7] != b" ":
             raise self._bad(scope, "malformed")
-        token = self._cache.find(api_token.digest(credential.decode("latin-1")))
+        digest = api_token.digest(credential.decode("latin-1"))
+        token = self._cache.find(digest)
         if token is None:
-            return self._unknown(scope, credential, tenant)
+            return self._unknown(scope, credential.decode("latin-1"), digest, tenant)
         found = self._checked(scope, token)
         return found if tenant is None else self._acting(scope, found, tenant)
 
     async def look_up(self, scope: AsgiScope) -> Principal:
         """Return who asks, where `known` could not tell. Raises Problem."""
         fields = dict(scope["headers"])
-        credential, tenant = fields[b"authorization"][7:], fields.get(b"x-argosy-tenant")
-        digest = api_token.digest(credential.decode("latin-1"))
+        credential, tenant = fields[b"authorization"][7:].decode("latin-1"), fields.get(b"x-argosy-tenant")
+        digest = api_token.digest(credential)
         if self._is_admin(digest):
             found = self._admin
+        elif self._is_of_issuer(credential):
+            return await self._look_up_of_issuer(scope, credential, digest, tenant)
         else:
             token = self._cache.find(digest) or await self._cache.look_up(digest)
             if token is None:
@@ -115,15 +132,67 @@ class Authenticator:
         named = _named(tenant)
         return _OPERATOR if named == names.DEFAULT_TENANT else principal.local(named, is_operator=False)
 
-    def _unknown(self, scope: AsgiScope, credential: bytes, tenant: bytes | None) -> Principal | None:
+    def _unknown(self, scope: AsgiScope, text: str, digest: bytes, tenant: bytes | None) -> Principal | None:
         """Return the principal of a token that the cache has not; None if it has to be looked up."""
-        text = credential.decode("latin-1")
-        if self._is_admin(api_token.digest(text)):
+        if self._is_admin(digest):
             return self._admin if tenant is None else self._acting(scope, self._admin, tenant)
+        is_of_issuer = self._is_of_issuer(text)
+        if is_of_issuer and (token := self._access_tokens.remembered(digest)) is not None:
+            return self._of_issuer(scope, token, tenant)
         self._audited.check_source(scope)
-        if not api_token.is_token(text):
+        if not is_of_issuer and not api_token.is_token(text):
             raise self._bad(scope, "malformed")
         return None
+
+    # Access tokens of issuers
+
+    def _is_of_issuer(self, text: str) -> bool:
+        return not self._access_tokens.is_empty and access_token.is_jwt(text)
+
+    async def _look_up_of_issuer(self, scope: AsgiScope, text: str, digest: bytes, tenant: bytes | None) -> Principal:
+        token = self._access_tokens.remembered(digest)
+        if token is None:
+            try:
+                token = await self._access_tokens.verify(text, digest)
+            except BadTokenError as error:
+                raise self._bad(scope, error.code) from None
+            except KeysAwayError:
+                raise unavailable("the issuer of the token has not been heard of for too long") from None
+        found = self._of_issuer(scope, token, tenant)
+        if found is not None:
+            return found
+        named = token.principal.tenant if tenant is None else _named(tenant)
+        state = None if named is None else await self._cache.look_up_tenant(named)
+        return self._in_tenant(scope, token, named, state)
+
+    def _of_issuer(self, scope: AsgiScope, token: KnownAccessToken, tenant: bytes | None) -> Principal | None:
+        """Return the principal of a good access token; None if its tenant has to be looked up."""
+        own = token.principal.tenant
+        named = own if tenant is None else _named(tenant)
+        if named is None:
+            if token.tenants:
+                raise Problem("tenant_required", "the token is for several tenants: name one in X-Argosy-Tenant")
+            scope[_TOKEN] = token
+            return token.principal
+        if self._cache.is_stale:
+            raise unavailable("what is known of tenants is too old, and Postgres does not answer")
+        state = self._cache.tenant_state(named)
+        return None if state is None else self._in_tenant(scope, token, named, state)
+
+    def _in_tenant(
+        self, scope: AsgiScope, token: KnownAccessToken, named: str | None, state: TenantState | None
+    ) -> Principal:
+        found = token.principal
+        if named is not None and named not in token.tenants:
+            if Scope.ACT_AS not in found.scopes:
+                raise self._foreign(scope, found)
+            scope[_TOKEN] = token
+            return self._as_tenant(scope, found, named, state)
+        if state is None:
+            self._audited.refused(scope, "tenant_unknown", found)
+            raise Problem("tenant_unknown", f"there is no tenant {named!r} here, which the token names")
+        scope[_TOKEN] = token
+        return found if found.tenant == named else found._replace(tenant=named)
 
     def _is_admin(self, digest: bytes) -> bool:
         return self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest)
@@ -148,11 +217,15 @@ class Authenticator:
         if named == found.tenant:
             return found
         if Scope.ACT_AS not in found.scopes:
-            self._audited.refused(scope, "insufficient_scope", found)
-            detail = "the token is not of the tenant that X-Argosy-Tenant names"
-            raise Problem("insufficient_scope", detail, scope=Scope.ACT_AS)
+            raise self._foreign(scope, found)
         state = self._cache.tenant_state(named)
         return None if state is None else self._as_tenant(scope, found, named, state)
+
+    def _foreign(self, scope: AsgiScope, found: Principal) -> Problem:
+        self._audited.refused(scope, "insufficient_scope", found)
+        return Problem(
+            "insufficient_scope", "the token is not of the tenant that X-Argosy-Tenant names", scope=Scope.ACT_AS
+        )
 
     def _as_tenant(self, scope: AsgiScope, found: Principal, named: str, state: TenantState | None) -> Principal:
         """Return an administrator as one of a tenant: it has all rights that a token of that tenant can have."""
@@ -164,9 +237,9 @@ class Authenticator:
         return found._replace(tenant=named, scopes=found.scopes | OF_TENANTS, acts_as=True)
 
 
-def token_of(scope: AsgiScope) -> KnownToken | None:
+def token_of(scope: AsgiScope) -> KnownToken | KnownAccessToken | None:
     """Return the token with which a request was let in; None for a local user and for ARGOSY_ADMIN_TOKEN."""
-    token: KnownToken | None = scope.get(_TOKEN)
+    token: KnownToken | KnownAccessToken | None = scope.get(_TOKEN)
     return token
 
 

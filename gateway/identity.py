@@ -7,10 +7,14 @@ from typing import Final
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
-from argosy.errors import StoreUnavailableError
+from argosy.errors import SettingError, StoreUnavailableError
+from argosy.gateway.access_tokens import AccessTokens, Trusted
 from argosy.gateway.audited import Audited
 from argosy.gateway.authenticate import Authenticator
 from argosy.gateway.identity_cache import IdentityCache
+from argosy.gateway.issuer_keys import IssuerKeys
+from argosy.gateway.key_copy import KeyCopy
+from argosy.gateway.key_fetch import IssuerAwayError, KeyFetch
 from argosy.gateway.open_requests import OpenRequests
 from argosy.rounds import Rounds
 from argosy.store.identity import Identities
@@ -30,14 +34,23 @@ class Identity:
         self.stored = Identities(pool, settings.tenant_tokens_max)
         self.cache = IdentityCache(settings, self.stored, read_timeout_s, clock)
         self.audited = Audited(pool, clock)
-        self.authenticator = Authenticator(settings, self.cache, self.audited, clock, is_private=is_private)
+        self.access_tokens = AccessTokens([] if is_private else trusted(settings, clock), clock)
+        self.authenticator = Authenticator(
+            settings, self.cache, self.access_tokens, self.audited, clock, is_private=is_private
+        )
         self.open_requests = OpenRequests(self.cache, clock)
         self._clock = clock
         self._rounds = Rounds("identity-writes", clock)
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Read tokens and tenants, if Postgres answers, and keep up with them from now on."""
+        """Read tokens and tenants, if Postgres answers, and keep up with them and with the keys of issuers from now on.
+        Raises SettingError when tokens are required, and an issuer has neither keys nor a copy of them.
+        """
+        try:
+            await self.access_tokens.open(is_needed=self.authenticator.is_required)
+        except IssuerAwayError as error:
+            raise SettingError(f"{error} (AUTH_JWT_ISSUER, AUTH_JWT_JWKS_URI)") from error
         await self.cache.open()
         self.open_requests.open()
         self._task = asyncio.get_running_loop().create_task(self._write_forever())
@@ -51,6 +64,7 @@ class Identity:
                 async with asyncio.timeout(_LAST_WRITE_S):
                     await self._write()
         await self.open_requests.close()
+        await self.access_tokens.close()
         await self.cache.close()
 
     async def _write(self) -> None:
@@ -63,3 +77,20 @@ class Identity:
             async with self._rounds:
                 await self._write()
             telemetry.TOKENS_EXPIRING.labels(within="7d").set(self.cache.expiring())
+
+
+def trusted(settings: Settings, clock: Clock) -> list[Trusted]:
+    """Return the issuers that the settings name, each with its keys, which nobody has fetched yet."""
+    return [
+        Trusted(
+            each.asks,
+            IssuerKeys(
+                each.issuer,
+                KeyFetch(each.issuer, each.jwks_uri),
+                KeyCopy(settings.argosy_data_dir, each.issuer, clock),
+                clock,
+                stale_s_max=settings.auth_jwks_stale_s_max,
+            ),
+        )
+        for each in settings.trusted_issuers
+    ]

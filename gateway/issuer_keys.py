@@ -33,9 +33,11 @@ _UNKNOWN_MAX: Final = 1_024
 class Fetch(Protocol):
     async def fetch(self, etag: str) -> Fetched: ...
 
+    async def close(self) -> None: ...
+
 
 class IssuerKeys:
-    """See above. Used from one event loop. generation: counts the sets that were not the same as the one before."""
+    """See above. Used from one event loop."""
 
     def __init__(self, issuer: str, fetch: Fetch, copy: KeyCopy, clock: Clock, *, stale_s_max: float) -> None:
         """copy: where the last good set is kept for a start while the issuer is away. stale_s_max: how old a set may
@@ -47,7 +49,7 @@ class IssuerKeys:
         self._clock = clock
         self._stale_s_max = stale_s_max
         self.keys: tuple[SigningKey, ...] = ()
-        self.generation = 0
+        self._thumbprints: frozenset[bytes] = frozenset()
         self._rounds = Rounds("issuer_keys", clock)
         self._raw = b""
         self._etag = ""
@@ -61,21 +63,23 @@ class IssuerKeys:
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Fetch, or else take the kept copy, and go on fetching. Raises IssuerAwayError when there is neither."""
+    async def open(self, *, is_needed: bool) -> None:
+        """Fetch, or else take the kept copy, and go on fetching. Raises IssuerAwayError when there is neither, and the
+        keys are needed.
+        """
         await self._try()
-        if not self.keys:
-            kept = self._copy.read(self._stale_s_max)
-            if kept is None:
-                raise IssuerAwayError(f"the keys of {self._issuer} cannot be fetched, and no copy of them is kept")
+        if not self.keys and (kept := self._copy.read(self._stale_s_max)) is not None:
             self._take_set(kept.keys, kept.raw)
             self._good_at_s = self._clock.monotonic_s() - kept.age_s
+        if not self.keys and is_needed:
+            raise IssuerAwayError(f"the keys of {self._issuer} cannot be fetched, and no copy of them is kept")
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._fetch.close()
 
     @property
     def age_s(self) -> float:
@@ -86,6 +90,10 @@ class IssuerKeys:
     def is_stale(self) -> bool:
         """Whether the keys are so old that nobody may rely on them."""
         return self.age_s > self._stale_s_max
+
+    def has(self, thumbprint: bytes) -> bool:
+        """Whether a key is one of the newest set that is known."""
+        return thumbprint in self._thumbprints
 
     async def look_for(self, kid: str) -> None:
         """Return when a newer set is there, or after a second: the issuer is silent, or was asked a moment ago."""
@@ -157,5 +165,5 @@ class IssuerKeys:
     def _take_set(self, keys: tuple[SigningKey, ...], raw: bytes) -> None:
         if raw != self._raw:
             self.keys, self._raw = keys, raw
-            self.generation += 1
+            self._thumbprints = frozenset(key.thumbprint for key in keys)
             log.info(telemetry.ISSUER_KEYS_CHANGED, issuer=self._issuer, keys=len(keys))

@@ -10,6 +10,7 @@ from typing import Final
 from starlette.types import Scope as AsgiScope
 
 from argosy.clock import Clock
+from argosy.gateway.access_tokens import KnownAccessToken
 from argosy.gateway.authenticate import token_of
 from argosy.gateway.identity_cache import IdentityCache, unavailable
 from argosy.gateway.known_token import KnownToken
@@ -41,7 +42,7 @@ class OpenRequests:
         self._cache = cache
         self._clock = clock
         self._rounds = Rounds("open-requests", clock)
-        self._open: dict[KnownToken, set[OpenRequest]] = {}
+        self._open: dict[KnownToken | KnownAccessToken, set[OpenRequest]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -86,10 +87,14 @@ class OpenRequests:
                 each.problem = problem
                 each.end()
 
-    def _why_over(self, token: KnownToken) -> Problem | None:
-        if token.ends_at_ms <= self._clock.unix_ms():
+    def _why_over(self, token: KnownToken | KnownAccessToken) -> Problem | None:
+        if isinstance(token, KnownAccessToken):
+            is_over, is_doubtful = not token.has_key, token.is_key_stale
+        else:
+            is_over, is_doubtful = False, self._cache.find(token.hash) is not token
+        if is_over or token.ends_at_ms <= self._clock.unix_ms():
             return Problem("invalid_token", "the token with which this was asked for is good no more")
-        if self._cache.is_stale or self._cache.find(token.hash) is not token:
+        if is_doubtful or self._cache.is_stale:
             return unavailable("whether the token is still good cannot be told")
         return None
 

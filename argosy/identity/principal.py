@@ -16,6 +16,7 @@ class PrincipalKind(StrEnum):
 
     LOCAL = "local"
     TOKEN = "token"  # noqa: S105 (a word)
+    JWT = "jwt"
 
 
 class Principal(NamedTuple):

@@ -4,6 +4,8 @@ A key that cannot sign an access token here is left out: one for encryption, a s
 on a curve that is not known. A set in which nothing is left is no set.
 """
 
+import hashlib
+import json
 from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -26,12 +28,13 @@ _OF_KIND: Final = {
 
 class SigningKey(NamedTuple):
     """A public key. kid: its name in the set, if it has one. algorithms: those with which it may have signed. material:
-    as the library that verifies takes it.
+    as the library that verifies takes it. thumbprint: of the key itself, whatever its name.
     """
 
     kid: str | None
     algorithms: frozenset[str]
     material: Any
+    thumbprint: bytes
 
 
 class NoKeysError(ValueError):
@@ -81,4 +84,5 @@ def _key(jwk: object) -> SigningKey | None:
         return None
     if isinstance(material, RSAPublicKey) and material.key_size < _RSA_BITS_MIN:
         return None
-    return SigningKey(kid, algorithms, material)
+    thumbprint = hashlib.sha256(json.dumps(public, sort_keys=True).encode()).digest()
+    return SigningKey(kid, algorithms, material, thumbprint)

@@ -39,6 +39,9 @@ class ScriptedIssuer:
             raise IssuerAwayError("no answer")
         return Fetched(keys_in(raw), raw, "", self.max_age_s)
 
+    async def close(self) -> None:
+        pass
+
 
 class Gateway:
     """What one gateway has of the issuer."""
@@ -59,8 +62,8 @@ class Gateway:
     async def verdict(self, token: str) -> str:
         """Return `good`, `away`, or the code with which a token is refused."""
         try:
-            if self.tokens.remembered(token) is None:
-                await self.tokens.verify(token)
+            if self.tokens.remembered(token.encode()) is None:
+                await self.tokens.verify(token, token.encode())
         except BadTokenError as error:
             return error.code
         except KeysAwayError:
@@ -76,7 +79,7 @@ def opened(tmp_path: Path) -> Opened:
     @asynccontextmanager
     async def opening(issuer: ScriptedIssuer) -> AsyncIterator[Gateway]:
         gateway = Gateway(issuer, tmp_path, WaitingClock())
-        await gateway.keys.open()
+        await gateway.keys.open(is_needed=True)
         try:
             yield gateway
         finally:
@@ -179,6 +182,23 @@ async def test_while_the_issuer_is_away_its_keys_are_good_for_a_day(opened: Open
         assert await gateway.verdict(remembered) == "away"
 
 
+async def test_a_new_key_ends_nothing_that_another_one_signed(opened: Opened) -> None:
+    old, new = Signer("old"), Signer("new")
+    issuer = ScriptedIssuer(old)
+    async with opened(issuer) as gateway:
+        token = old.token(gateway.claims())
+        held = await gateway.tokens.verify(token, b"held")
+        issuer.raw = set_of(new, old)
+        await gateway.clock.move(330)
+        assert issuer.asked == 2
+        assert held.has_key
+
+        issuer.raw = set_of(new)
+        await gateway.clock.move(330)
+        assert issuer.asked == 3
+        assert not held.has_key
+
+
 async def test_an_issuer_that_is_away_is_asked_again_soon_and_then_ever_later(opened: Opened) -> None:
     issuer = ScriptedIssuer(Signer("key"))
     async with opened(issuer) as gateway:
@@ -227,7 +247,7 @@ async def test_a_gateway_that_starts_while_the_issuer_is_away_takes_the_copy_of_
     assert copy.stat().st_mode & 0o777 == 0o600
     copy.chmod(0o644)
     with pytest.raises(IssuerAwayError, match="no copy"):
-        await Gateway(away, tmp_path, WaitingClock()).keys.open()
+        await Gateway(away, tmp_path, WaitingClock()).keys.open(is_needed=True)
 
 
 async def test_a_copy_that_is_too_old_or_damaged_is_not_taken(opened: Opened, tmp_path: Path) -> None:
@@ -237,11 +257,11 @@ async def test_a_copy_that_is_too_old_or_damaged_is_not_taken(opened: Opened, tm
     away.raw = None
 
     with pytest.raises(IssuerAwayError, match="no copy"):
-        await Gateway(away, tmp_path, WaitingClock(1_000 + STALE_S_MAX + 1)).keys.open()
+        await Gateway(away, tmp_path, WaitingClock(1_000 + STALE_S_MAX + 1)).keys.open(is_needed=True)
     copy = kept_in(tmp_path)
     copy.write_bytes(copy.read_bytes()[:-20])
     with pytest.raises(IssuerAwayError, match="no copy"):
-        await Gateway(away, tmp_path, WaitingClock()).keys.open()
+        await Gateway(away, tmp_path, WaitingClock()).keys.open(is_needed=True)
 
 
 async def test_a_token_is_remembered_for_a_minute_and_never_beyond_its_end(opened: Opened) -> None:
@@ -252,16 +272,16 @@ async def test_a_token_is_remembered_for_a_minute_and_never_beyond_its_end(opene
             signer.token({**gateway.claims(), "exp": gateway.clock.now_s + 10}),
         )
         for token in (long, short):
-            await gateway.tokens.verify(token)
+            await gateway.tokens.verify(token, token.encode())
 
         await gateway.clock.move(39)
-        assert gateway.tokens.remembered(long)
-        assert gateway.tokens.remembered(short)
+        assert gateway.tokens.remembered(long.encode())
+        assert gateway.tokens.remembered(short.encode())
         await gateway.clock.move(1)
-        assert gateway.tokens.remembered(short) is None
+        assert gateway.tokens.remembered(short.encode()) is None
         assert await gateway.verdict(short) == "expired"
         await gateway.clock.move(20)
-        assert gateway.tokens.remembered(long) is None
+        assert gateway.tokens.remembered(long.encode()) is None
         assert await gateway.verdict(long) == "good"
 
 
