@@ -1,0 +1,186 @@
+"""Access tokens of a real OpenID provider at a real gateway: who is let in, and what a change of keys does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from argosy import config
+from argosy.config import Settings
+from argosy.errors import SettingError, TenantExistsError
+from argosy.gateway.app import create_app
+from argosy.identity.scopes import SCOPES_OF, Role, Scope
+from argosy.store.audit import Act
+from argosy.store.identity import Identities
+from argosy.store.pool import open_pool
+from tests.harness.hand_clock import AheadClock
+from tests.identity.openid_provider import OpenIdProvider
+
+TURN = {"workflow": "echo", "input": 1}
+ASKED_AGAIN_S = 31.0  # an issuer is not asked for a missing key more often
+
+Opened = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Iterator[OpenIdProvider]:
+    issuer = OpenIdProvider(tmp_path)
+    issuer.start()
+    yield issuer
+    issuer.stop()
+
+
+@pytest.fixture
+def clock() -> AheadClock:
+    return AheadClock()
+
+
+@pytest.fixture
+def trusting(gateway_dsn: str, tmp_path: Path, issuer: OpenIdProvider) -> Settings:
+    return config.load(
+        {"AUTH_JWT_ISSUER": issuer.issuer, "AUTH_JWT_AUDIENCE": "argosy", "AUTH_JWT_ROLE_MAP": '{"staff": "user"}'},
+        state_db_uri=gateway_dsn,
+        argosy_data_dir=tmp_path / "data",
+        kg_auth_required=True,
+    )
+
+
+@pytest.fixture
+def opened(trusting: Settings, clock: AheadClock) -> Opened:
+    @contextlib.asynccontextmanager
+    async def opening(**changes: Any) -> AsyncIterator[httpx2.AsyncClient]:
+        async with open_pool(trusting, trusting.state_db_uri) as pool:
+            with contextlib.suppress(TenantExistsError):
+                await Identities(pool, 10).create_tenant("acme", Act("test", "", None, None, "tenant.create"))
+        app = create_app(trusting.model_copy(update=changes), clock)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost", timeout=30) as client,
+        ):
+            yield client
+
+    return opening
+
+
+def bearing(token: str, **more: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}", **more}
+
+
+async def code_of(client: httpx2.AsyncClient, token: str, **more: str) -> str:
+    """Return the code with which a gateway refuses to say who one is; `good`, if it does not."""
+    answer = await client.get("/v1/whoami", headers=bearing(token, **more))
+    return "good" if answer.status_code == 200 else str(answer.json()["code"])
+
+
+async def test_an_agent_of_a_tenant_does_what_its_roles_and_scopes_allow(
+    opened: Opened, issuer: OpenIdProvider
+) -> None:
+    token = await asyncio.to_thread(issuer.token, "agent-of-acme")
+    more = await asyncio.to_thread(issuer.token, "agent-of-acme", scope="turns:resume")
+    async with opened() as client:
+        who = (await client.get("/v1/whoami", headers=bearing(token))).json()
+        posted = await client.post("/v1/sessions/s/turns", json=TURN, headers=bearing(token))
+        turn = f"/v1/turns/{posted.json()['turn_id']}"
+        read = await client.get(turn, headers=bearing(token))
+        refused = await client.post("/v1/turns:resume?workflow=echo", headers=bearing(token))
+        resumed = await client.post("/v1/turns:resume?workflow=echo", headers=bearing(more))
+
+    assert (who["kind"], who["tenant"]) == ("jwt", "acme")
+    assert set(who["scopes"]) == SCOPES_OF[Role.USER]
+    assert (posted.status_code, read.status_code) == (202, 200)
+    assert (refused.status_code, refused.json()["scope"]) == (403, Scope.TURNS_RESUME)
+    assert resumed.status_code == 202
+
+
+async def test_a_token_is_for_its_own_tenant_and_no_other(opened: Opened, issuer: OpenIdProvider) -> None:
+    acme, zeta, nobody = [
+        await asyncio.to_thread(issuer.token, f"agent-of-{tenant}") for tenant in ("acme", "zeta", "nobody")
+    ]
+    elsewhere = await asyncio.to_thread(issuer.token, "agent-of-acme", resource="https://somebody-else")
+    async with opened() as client:
+        assert await code_of(client, acme) == "good"
+        assert await code_of(client, acme, **{"x-argosy-tenant": "acme"}) == "good"
+        assert await code_of(client, acme, **{"x-argosy-tenant": "default"}) == "insufficient_scope"
+        assert await code_of(client, zeta) == "tenant_unknown"
+        assert await code_of(client, nobody) == "invalid_token"
+        assert await code_of(client, elsewhere) == "invalid_token"
+        assert await code_of(client, acme[:-1] + ("A" if acme[-1] != "A" else "Q")) == "invalid_token"
+        assert await code_of(client, "a.b.c") == "invalid_token"
+
+
+async def test_a_new_key_is_good_at_once_and_an_old_one_until_it_is_dropped(
+    opened: Opened, issuer: OpenIdProvider, clock: AheadClock
+) -> None:
+    old = await asyncio.to_thread(issuer.token, "agent-of-acme")
+    async with opened() as client:
+        assert await code_of(client, old) == "good"
+        await restarted(issuer, add="second")
+        new = await asyncio.to_thread(issuer.token, "agent-of-acme")
+        clock.ahead_s += ASKED_AGAIN_S
+        assert await code_of(client, new) == "good"
+        assert await code_of(client, old) == "good"
+
+        await restarted(issuer, add="third", drop="first")
+        newest = await asyncio.to_thread(issuer.token, "agent-of-acme")
+        clock.ahead_s += ASKED_AGAIN_S
+        assert await code_of(client, newest) == "good"
+        assert await code_of(client, new) == "good"
+        assert await code_of(client, old) == "invalid_token"
+
+
+async def test_a_stream_ends_when_the_issuer_takes_its_key_back(
+    opened: Opened, issuer: OpenIdProvider, clock: AheadClock
+) -> None:
+    old = await asyncio.to_thread(issuer.token, "agent-of-acme")
+    async with opened() as client:
+        stream = asyncio.ensure_future(
+            client.get("/v1/sessions/quiet/events", headers=bearing(old, accept="text/event-stream"))
+        )
+        done, _ = await asyncio.wait({stream}, timeout=1)
+        assert not done
+        await restarted(issuer, add="second", drop="first")
+        clock.ahead_s += ASKED_AGAIN_S
+
+        assert await code_of(client, await asyncio.to_thread(issuer.token, "agent-of-acme")) == "good"
+        ended = await asyncio.wait_for(stream, 10)
+
+    assert "invalid_token" in ended.text
+
+
+async def test_while_the_issuer_is_away_its_tokens_are_good_and_a_gateway_starts_from_the_copy(
+    opened: Opened, issuer: OpenIdProvider, clock: AheadClock
+) -> None:
+    first, second = [await asyncio.to_thread(issuer.token, "agent-of-acme") for _ in range(2)]
+    async with opened() as client:
+        assert await code_of(client, first) == "good"
+        await asyncio.to_thread(issuer.stop)
+        assert await code_of(client, second) == "good"
+
+    async with opened() as client:
+        assert await code_of(client, first) == "good"
+
+
+async def test_a_gateway_that_requires_tokens_does_not_start_without_the_keys_of_its_issuer(
+    opened: Opened, issuer: OpenIdProvider
+) -> None:
+    await asyncio.to_thread(issuer.stop)
+
+    with pytest.raises(SettingError, match="AUTH_JWT_JWKS_URI"):
+        async with opened():
+            pass
+    async with opened(kg_auth_required=False) as client:
+        assert (await client.get("/v1/whoami")).json()["kind"] == "local"
+        assert await code_of(client, "a.b.c") == "invalid_token"
+
+
+async def restarted(issuer: OpenIdProvider, *, add: str, drop: str | None = None) -> None:
+    issuer.stop()
+    issuer.add_key(add)
+    if drop is not None:
+        issuer.drop_key(drop)
+    await asyncio.to_thread(issuer.start)
