@@ -14,6 +14,10 @@ TESTS: Final = ("tests", "bench")
 # What is used, by file; the reason is why nothing public shows it or brings it about.
 USED: Final[dict[str, dict[str, str]]] = {
     "tests/client/test_fleet.py": {"_asking": "no call of the client lists the turns of a session"},
+    "tests/client/test_token.py": {
+        "_asking": "what holds a token must not show it",
+        "_credential": "what holds a token must not show it",
+    },
     "tests/dispatch/joined_parts.py": {"_tasks": "ends what a worker leaves to the end of its process"},
     "tests/dispatch/stream/test_service.py": {"_TAKEN_WITHIN_S": "a bound that would take long"},
     "tests/dispatch/test_cancels.py": {"_advance": "the code runs to its end before the loop's next pass"},
