@@ -112,16 +112,24 @@ class GuardedRoute(APIRoute):
 
 
 class GuardedPlainRoute(Route):
-    """A route that FastAPI does not know, guarded by its declaration."""
+    """A route that FastAPI does not know, guarded by its declaration. Made by `plain_route`."""
 
-    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], *, methods: list[str]) -> None:
-        access = self.access = _of_endpoint(path, endpoint)
+    access: Access
 
-        async def guarded(request: Request) -> Response:
-            await _admit(request, access)
-            return await endpoint(request)
 
-        super().__init__(path, guarded, methods=methods, name=getattr(endpoint, "__name__", path))
+def plain_route(
+    path: str, endpoint: Callable[[Request], Awaitable[Response]], *, methods: list[str]
+) -> GuardedPlainRoute:
+    """Return a route that FastAPI does not know, for an endpoint with a declaration."""
+    access = _of_endpoint(path, endpoint)
+
+    async def guarded(request: Request) -> Response:
+        await _admit(request, access)
+        return await endpoint(request)
+
+    route = GuardedPlainRoute(path, guarded, methods=methods)
+    route.access = access
+    return route
 
 
 def check_routes(routes: Iterable[BaseRoute]) -> None:

@@ -26,7 +26,7 @@ from argosy.store.pool import Pool
 
 _FAILURES_BURST: Final = 20.0
 _FAILURES_RATE: Final = 2.0
-_SOURCES_MAX: Final = 10_000  # that are remembered
+SOURCES_MAX: Final = 10_000  # that are remembered
 _NETWORK_BITS: Final = 64  # of an IPv6 address: one client has at least as many addresses as are in it
 _ACTS_S: Final = 60.0  # who acts as a tenant is written once in this time, for each token, tenant and scope
 _ACTS_MAX: Final = 10_000
@@ -53,6 +53,7 @@ class Audited:
         """Raise Problem when the source of a request has sent too many bad credentials."""
         left = self._left(_network_of(source_of(scope)), self._clock.monotonic_s())
         if left < 1:
+            self.refused(scope, "rate_limited", None)
             detail = "too many bad credentials came from this address"
             raise Problem("rate_limited", detail, retry_after_s=(1 - left) / _FAILURES_RATE)
 
@@ -61,7 +62,7 @@ class Audited:
         network, now_s = _network_of(source_of(scope)), self._clock.monotonic_s()
         left = max(self._left(network, now_s) - 1, 0.0)
         self._failures.pop(network, None)
-        if len(self._failures) >= _SOURCES_MAX:
+        if len(self._failures) >= SOURCES_MAX:
             del self._failures[next(iter(self._failures))]
         self._failures[network] = (left, now_s)
         self.refused(scope, reason, None, code="invalid_token")

@@ -6,13 +6,10 @@ Postgres answers. While it does not, what is known stands for IDENTITY_STALE_S_M
 A token that is not here may be newer than the copy: it is looked up, within the bounds of lookups.py. The answer is
 taken only if the copy took in no change while it was asked for: that change may have been the end of this very token,
 and would not be read again.
-
-With more than IDENTITY_TOKENS_MAX tokens the copy has those that were used last, and others are looked up.
 """
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -20,34 +17,28 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
+from argosy.gateway.known_identities import KnownIdentities
 from argosy.gateway.known_token import KnownToken
 from argosy.gateway.lookups import LookupRefusedError, Lookups
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.identity.tenant import TenantState
 from argosy.rounds import Rounds
-from argosy.store.identity import Changes, Identities, TenantRow, TokenRow
-
-log = telemetry.logger()
+from argosy.store.identity import Identities, TenantRow, TokenRow
 
 Row = TypeVar("Row", TokenRow, TenantRow)
 Answer = TypeVar("Answer")
 
 _PAGE_ROWS: Final = 2_000  # of one read
 _TRIES: Final = 3  # of a look-up that a change came in between of
-_BEGIN: Final = Changes(-1, 0)  # the copy has nothing yet
 _FORGET_S: Final = 3_600.0  # tokens that have ended are forgotten after this
 _WRITTEN_MS: Final = 300_000  # as often the row of a token hears that it is used
-EXPIRING_MS: Final = 7 * 86_400_000
+_EXPIRING_MS: Final = 7 * 86_400_000
 
 
 class IdentityCache:
-    """Tokens by the hash of each, and tenants by name. Used from one event loop.
-
-    inactive: the state of each tenant that is not active.
-    """
+    """Tokens by the hash of each, and tenants by name. Used from one event loop."""
 
     def __init__(self, settings: Settings, identities: Identities, read_timeout_s: float, clock: Clock) -> None:
-        self.inactive: dict[str, TenantState] = {}
         self._identities = identities
         self._interval_s = settings.gateway_cache_s
         self._read_timeout_s = read_timeout_s
@@ -56,15 +47,12 @@ class IdentityCache:
         self._tokens_max = settings.identity_tokens_max
         self._clock = clock
         self._rounds = Rounds("identity", clock)
-        self._changes = _BEGIN
-        self._is_partial = False
+        self._known = KnownIdentities(settings.identity_tokens_max)
         self._read_at_s: float | None = None  # when the last read began that Postgres answered
         self._forget_due_s = clock.monotonic_s() + _FORGET_S
-        self._tokens: dict[bytes, KnownToken] = {}
-        self._tenants: dict[str, TenantRow] = {}
         self._used: set[KnownToken] = set()
-        self._token_lookups = Lookups(self._ask_token, clock)
-        self._tenant_lookups = Lookups(self._ask_tenant, clock)
+        self._tokens = Lookups(_Tokens(identities, self._known, read_timeout_s), clock)
+        self._tenants = Lookups(_Tenants(identities, self._known, read_timeout_s), clock)
         self._reading: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -78,8 +66,8 @@ class IdentityCache:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._token_lookups.close()
-        await self._tenant_lookups.close()
+        await self._tokens.close()
+        await self._tenants.close()
 
     @property
     def age_s(self) -> float | None:
@@ -91,12 +79,14 @@ class IdentityCache:
         """Whether the copy is too old to be believed."""
         return self._read_at_s is None or self._clock.monotonic_s() - self._read_at_s > self._age_s_max
 
+    @property
+    def inactive(self) -> dict[str, TenantState]:
+        """The state of each tenant that is not active."""
+        return self._known.inactive
+
     def find(self, digest: bytes) -> KnownToken | None:
         """Return the token with this hash, if it is known; it may have ended."""
-        token = self._tokens.get(digest)
-        if token is not None and self._is_partial:
-            self._tokens[digest] = self._tokens.pop(digest)  # the last used at the end
-        return token
+        return self._known.find(digest)
 
     def used(self, token: KnownToken, now_ms: int) -> None:
         """Note that a token was used."""
@@ -105,17 +95,15 @@ class IdentityCache:
 
     async def look_up(self, digest: bytes) -> KnownToken | None:
         """Return a token that was not known, or None if there is none. Raises Problem when that cannot be told."""
-        return await self._looked_up(self._token_lookups, digest)
+        return await self._looked_up(self._tokens, digest)
 
     def tenant_state(self, name: str) -> TenantState | None:
         """Return the state of a tenant, if it is known."""
-        row = self._tenants.get(name)
-        return None if row is None else row.state
+        return self._known.state_of(name)
 
     async def look_up_tenant(self, name: str) -> TenantState | None:
         """Return the state of a tenant that was not known. Raises Problem when it cannot be told."""
-        row = await self._looked_up(self._tenant_lookups, name.encode())
-        return None if row is None else row.state
+        return await self._looked_up(self._tenants, name.encode())
 
     async def refresh(self) -> None:
         """Read now; several callers share one read. Return when Postgres has answered, or has not in time."""
@@ -142,14 +130,13 @@ class IdentityCache:
                 each.written_at_ms = each.used_at_ms
 
     def expiring(self) -> int:
-        """Return how many of the known tokens end within EXPIRING_MS."""
+        """Return how many of the known tokens end within _EXPIRING_MS."""
         now_ms = self._clock.unix_ms()
-        return sum(now_ms < each.ends_at_ms <= now_ms + EXPIRING_MS for each in self._tokens.values())
-
-    # Look-ups
+        return self._known.expiring(now_ms, now_ms + _EXPIRING_MS)
 
     async def _looked_up(self, lookups: Lookups[Answer], key: bytes) -> Answer | None:
-        if self._is_away:
+        age_s = self.age_s
+        if age_s is None or age_s > 2 * self._interval_s + self._read_timeout_s:
             raise unavailable("Postgres does not answer, and the credential is not among those that are known")
         try:
             return await lookups.find(key)
@@ -158,102 +145,20 @@ class IdentityCache:
         except (StoreUnavailableError, TimeoutError):
             raise unavailable("Postgres did not answer") from None
 
-    @property
-    def _is_away(self) -> bool:
-        """Whether the last read is so old that Postgres does not seem to answer."""
-        age_s = self.age_s
-        return age_s is None or age_s > 2 * self._interval_s + self._read_timeout_s
-
-    async def _ask_token(self, digest: bytes) -> KnownToken | None:
-        for _ in range(_TRIES):
-            changes = self._changes
-            async with asyncio.timeout(self._read_timeout_s):
-                found = await self._identities.find_token(digest)
-            if self._changes == changes:
-                if found is None:
-                    return None
-                row, tenant = found
-                if tenant is not None:
-                    self._take_tenants([tenant])
-                return self._take(row)
-        raise unavailable("tokens change too often now to look one up")
-
-    async def _ask_tenant(self, name: bytes) -> TenantRow | None:
-        async with asyncio.timeout(self._read_timeout_s):
-            row = await self._identities.get_tenant(name.decode())
-        if row is not None:
-            self._take_tenants([row])
-        return row
-
-    # What was read is taken over
-
-    def _take(self, row: TokenRow) -> KnownToken:
-        token = self._tokens.get(row.hash)
-        if token is None:
-            token = self._tokens[row.hash] = KnownToken(row)
-            self._make_room()
-        else:
-            token.update(row)
-        return token
-
-    def _make_room(self) -> None:
-        """Forget what was used longest ago, but for tokens of streams that are open."""
-        excess = len(self._tokens) - self._tokens_max
-        if excess <= 0:
-            return
-        if not self._is_partial:
-            self._is_partial = True
-            log.warning(telemetry.IDENTITY_TOO_MANY_TOKENS, tokens_max=self._tokens_max)
-        oldest = itertools.islice(self._tokens.items(), excess + 1_000)
-        for digest in [digest for digest, token in oldest if not token.holds][:excess]:
-            del self._tokens[digest]
-
-    def _take_tenants(self, rows: Sequence[TenantRow]) -> None:
-        for row in rows:
-            known = self._tenants.get(row.name)
-            if known is None or row.change_no > known.change_no:
-                self._tenants[row.name] = row
-        if rows:
-            self.inactive = {
-                name: row.state for name, row in self._tenants.items() if row.state is not TenantState.ACTIVE
-            }
-
-    def _take_all(self, tokens: Sequence[TokenRow], tenants: Sequence[TenantRow]) -> None:
-        """Take over everything that there is: what is not there any more has ended (the database was restored)."""
-        known, self._tokens, self._tenants, self._is_partial = self._tokens, {}, {}, False
-        for row in tokens:
-            token = known.pop(row.hash, None)
-            if token is None:
-                token = KnownToken(row)
-            else:
-                token.change_no = -1
-                token.update(row)
-            self._tokens[row.hash] = token
-        for token in known.values():
-            token.end()
-        self._make_room()
-        self.inactive = {}
-        self._take_tenants(tenants)
-
     async def _read(self) -> None:
         began_s = self._clock.monotonic_s()
         try:
-            changes = await self._in_time(self._identities.changes_no())
-            is_whole = changes.lineage != self._changes.lineage or changes.no < self._changes.no
-            if is_whole or changes.no != self._changes.no:
-                since = 0 if is_whole else self._changes.no
+            async with asyncio.timeout(self._read_timeout_s):
+                changes = await self._identities.changes_no()
+            known = self._known
+            is_whole = known.is_gap(changes)
+            if changes != known.changes:
+                since, rows_max = (0, self._tokens_max) if is_whole else (known.changes.no, None)
                 # Tokens first: the tenant of a token is there before it.
-                tokens = await self._rows(self._identities.tokens_since, since, self._tokens_max if is_whole else None)
+                tokens = await self._rows(self._identities.tokens_since, since, rows_max)
                 tenants = await self._rows(self._identities.tenants_since, since)
-                # From here on no await: what is looked up meanwhile is taken before all of this, or after it.
-                if is_whole:
-                    self._take_all(tokens, tenants)
-                else:
-                    self._take_tenants(tenants)
-                    for row in tokens:
-                        if not self._is_partial or row.hash in self._tokens:
-                            self._take(row)
-                self._changes = changes
+                # At once, without an await: what is looked up is taken before all of this, or after it.
+                (known.take_all if is_whole else known.take_changes)(changes, tokens, tenants)
         except Exception as error:
             self._rounds.say(error)  # what is known stands, and its age is shown
         else:
@@ -265,15 +170,12 @@ class IdentityCache:
         """Return the rows of all changes after `since`. rows_max: what is beyond will be looked up."""
         rows: list[Row] = []
         while True:
-            page = await self._in_time(read(since, _PAGE_ROWS))
+            async with asyncio.timeout(self._read_timeout_s):
+                page = await read(since, _PAGE_ROWS)
             rows += page
             if len(page) < _PAGE_ROWS or (rows_max is not None and len(rows) > rows_max):
                 return rows
             since = page[-1].change_no
-
-    async def _in_time(self, answer: Awaitable[Answer]) -> Answer:
-        async with asyncio.timeout(self._read_timeout_s):
-            return await answer
 
     async def _refresh_forever(self) -> None:
         while True:
@@ -286,13 +188,49 @@ class IdentityCache:
 
     def _forget_ended(self) -> None:
         now_s = self._clock.monotonic_s()
-        if now_s < self._forget_due_s:
-            return
-        self._forget_due_s = now_s + _FORGET_S
-        before_ms = self._clock.unix_ms() - _FORGET_S * 1_000
-        self._tokens = {
-            digest: token for digest, token in self._tokens.items() if token.holds or token.ends_at_ms > before_ms
-        }
+        if now_s >= self._forget_due_s:
+            self._forget_due_s = now_s + _FORGET_S
+            self._known.forget_ended(self._clock.unix_ms() - _FORGET_S * 1_000)
+
+
+class _Tokens:
+    """Asks Postgres for tokens. See lookups.Asker."""
+
+    def __init__(self, identities: Identities, known: KnownIdentities, timeout_s: float) -> None:
+        self._identities = identities
+        self._known = known
+        self._timeout_s = timeout_s
+
+    async def ask(self, key: bytes) -> KnownToken | None:
+        for _ in range(_TRIES):
+            changes = self._known.changes
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._identities.find_token(key)
+            if self._known.changes == changes:
+                if found is None:
+                    return None
+                row, tenant = found
+                if tenant is not None:
+                    self._known.take_tenants([tenant])
+                return self._known.take(row)
+        raise unavailable("tokens change too often now to look one up")
+
+
+class _Tenants:
+    """Asks Postgres for tenants. See lookups.Asker."""
+
+    def __init__(self, identities: Identities, known: KnownIdentities, timeout_s: float) -> None:
+        self._identities = identities
+        self._known = known
+        self._timeout_s = timeout_s
+
+    async def ask(self, key: bytes) -> TenantState | None:
+        async with asyncio.timeout(self._timeout_s):
+            row = await self._identities.get_tenant(key.decode())
+        if row is None:
+            return None
+        self._known.take_tenants([row])
+        return row.state
 
 
 def _moment(unix_ms: int) -> datetime:

@@ -33,6 +33,10 @@ class KnownToken:
         if row.change_no > self.change_no:
             self._take(row)
 
+    def replace(self, row: TokenRow) -> None:
+        """Take over its row from a database that went back: the row may be older than what was known."""
+        self._take(row)
+
     def end(self) -> None:
         """End it: its row is gone."""
         self.ends_at_ms = REVOKED

@@ -5,8 +5,7 @@ remembered for ABSENT_S, ABSENT_MAX answers at the most. Beyond the rate a clien
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from argosy.clock import Clock
 
@@ -15,6 +14,14 @@ ABSENT_S: Final = 2.0
 ABSENT_MAX: Final = 10_000
 
 Found = TypeVar("Found")
+Asked = TypeVar("Asked", covariant=True)
+
+
+class Asker(Protocol[Asked]):
+    """Asks Postgres."""
+
+    async def ask(self, key: bytes) -> Asked | None:
+        """Return what there is under a key, or None."""
 
 
 class LookupRefusedError(Exception):
@@ -24,16 +31,15 @@ class LookupRefusedError(Exception):
 class Lookups(Generic[Found]):
     """Look-ups of one kind of thing by its key. Used from one event loop."""
 
-    def __init__(self, ask: Callable[[bytes], Awaitable[Found | None]], clock: Clock) -> None:
-        """ask: asks Postgres; None: it is not there."""
-        self._ask = ask
+    def __init__(self, asker: Asker[Found], clock: Clock) -> None:
+        self._asker = asker
         self._clock = clock
         self._asking: dict[bytes, asyncio.Task[Found | None]] = {}
         self._absent: dict[bytes, float] = {}  # the oldest first: all are remembered equally long
         self._may_ask, self._at_s = RATE, clock.monotonic_s()
 
     async def find(self, key: bytes) -> Found | None:
-        """Return what there is under a key, or None. Raises LookupRefusedError, and what `ask` raises."""
+        """Return what there is under a key, or None. Raises LookupRefusedError, and what the asker raises."""
         now_s = self._clock.monotonic_s()
         if now_s < self._absent.get(key, now_s):
             return None
@@ -53,7 +59,7 @@ class Lookups(Generic[Found]):
 
     async def _answer(self, key: bytes) -> Found | None:
         try:
-            found = await self._ask(key)
+            found = await self._asker.ask(key)
         finally:
             del self._asking[key]
         if found is None:

@@ -3,7 +3,7 @@ asked with: within _CHECK_S of the moment at which this process knows that it is
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,12 +21,12 @@ _CHECK_S: Final = 1.0
 
 
 class OpenRequest:
-    """One of them. problem: why it was ended; None while its token is good."""
+    """One of them. over: done once its token is good no more: then it has to end soon. problem: why; None before."""
 
-    __slots__ = ("end", "problem")
+    __slots__ = ("over", "problem")
 
-    def __init__(self, end: Callable[[], object]) -> None:
-        self.end = end
+    def __init__(self) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.problem: Problem | None = None
 
     def check(self) -> None:
@@ -54,14 +54,15 @@ class OpenRequests:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    @contextmanager
-    def opened(self, scope: AsgiScope, end: Callable[[], object]) -> Iterator[OpenRequest]:
-        """Count a request as open for as long as the block lasts. end: called once, when its token is good no more; it
-        ends the request soon, and may be called after that has ended.
+    @property
+    def count(self) -> int:
+        """How many there are that were asked with a token."""
+        return sum(map(len, self._open.values()))
 
-        Raises Problem when the token is good no more by now.
-        """
-        request, token = OpenRequest(end), token_of(scope)
+    @contextmanager
+    def opened(self, scope: AsgiScope) -> Iterator[OpenRequest]:
+        """Count a request as open for as long as the block lasts. Raises Problem when its token is good no more by now."""
+        request, token = OpenRequest(), token_of(scope)
         if token is None:
             yield request
             return
@@ -85,7 +86,7 @@ class OpenRequests:
                 continue
             for each in [each for each in requests if each.problem is None]:
                 each.problem = problem
-                each.end()
+                each.over.set_result(None)
 
     def _why_over(self, token: KnownToken | KnownAccessToken) -> Problem | None:
         if isinstance(token, KnownAccessToken):

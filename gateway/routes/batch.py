@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from argosy.gateway import body, json_value
-from argosy.gateway.access import GuardedPlainRoute, needs, principal_of, tenant_of
+from argosy.gateway.access import needs, plain_route, principal_of, tenant_of
 from argosy.gateway.enqueue import Accepted
 from argosy.gateway.limits import fault_of_names
 from argosy.gateway.problems import Problem
@@ -91,4 +91,4 @@ def _line(result: Accepted | Problem) -> bytes:
     return b'{"status":202,"turn_id":"%b"}\n' % result.turn_id.encode()
 
 
-routes: Final = [GuardedPlainRoute("/v1/turns:batch", post_batch, methods=["POST"])]
+routes: Final = [plain_route("/v1/turns:batch", post_batch, methods=["POST"])]

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy.gateway import body, json_value, names
-from argosy.gateway.access import GuardedPlainRoute, needs, tenant_of
+from argosy.gateway.access import needs, plain_route, tenant_of
 from argosy.gateway.limits import check_names
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import read_turn, wait_for_end
@@ -97,4 +97,4 @@ async def _wait(request: Request, state: State, turn_id: uuid.UUID, tenant: str,
     return Response(content, 200, {"Preference-Applied": f"wait={wait_s:g}"}, "application/json")
 
 
-routes: Final = [GuardedPlainRoute("/v1/sessions/{session}/turns", post_turn, methods=["POST"])]
+routes: Final = [plain_route("/v1/sessions/{session}/turns", post_turn, methods=["POST"])]

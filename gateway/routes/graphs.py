@@ -134,7 +134,7 @@ async def export_graph(graph: str, request: Request) -> Response:
 
 async def _counted(state: State, request: Request, lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     open_requests = state.identity.open_requests
-    with state.exports.opened(tenant_of(request)), open_requests.opened(request.scope, lambda: None) as opened:
+    with state.exports.opened(tenant_of(request)), open_requests.opened(request.scope) as opened:
         async with aclosing(lines):
             async for each in lines:
                 opened.check()

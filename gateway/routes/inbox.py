@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from argosy import ids
 from argosy.gateway import body, json_value, names
-from argosy.gateway.access import GuardedPlainRoute, GuardedRoute, needs, tenant_of
+from argosy.gateway.access import GuardedRoute, needs, plain_route, tenant_of
 from argosy.gateway.limits import named_turn
 from argosy.gateway.openapi import answers, content
 from argosy.gateway.parameters import strict
@@ -244,4 +244,4 @@ def _answer(status: int, head: TurnHead | None, requested: uuid.UUID, **members:
 
 
 # A person may wait for the turn that a signal wakes up: a route without FastAPI is half a millisecond faster.
-routes: Final = [GuardedPlainRoute("/v1/turns/{turn_id}/signals/{name}", post_signal, methods=["POST"])]
+routes: Final = [plain_route("/v1/turns/{turn_id}/signals/{name}", post_signal, methods=["POST"])]

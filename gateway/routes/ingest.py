@@ -110,7 +110,7 @@ async def ingest(
     memory = state.uploads.whole(tenant)
     all_lines = lines(request, state.settings, memory, shape, document, is_begun=bool(after_line))
     open_requests = state.identity.open_requests
-    with state.uploads.opened(tenant), open_requests.opened(request.scope, lambda: None) as upload:
+    with state.uploads.opened(tenant), open_requests.opened(request.scope) as upload:
         async with aclosing(all_lines), aclosing(await _readable(shape, all_lines)) as sent:
             opened = await state.ingest_log.opened()
             row = await state.graphs.create(tenant, name)

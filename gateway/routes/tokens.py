@@ -188,7 +188,13 @@ async def rotate_token(token_id: str, request: Request) -> Response:
     _check_grant(asker, old.tenant, expand(old.role, old.scopes), role)
     _check_rate(state, old.tenant)
     token = api_token.mint(api_token.TokenKind.ADMIN if old.tenant is None else api_token.TokenKind.TENANT)
-    new = NewSuccessor(uuid.uuid4(), api_token.digest(token), api_token.hint(token), asker.id)
+    new = NewSuccessor(
+        token_id=uuid.uuid4(),
+        hash=api_token.digest(token),
+        hint=api_token.hint(token),
+        created_by=asker.id,
+        lifetime_s_max=state.settings.token_lifetime_s_max,
+    )
     act = act_of(request, asker, "token.rotate", tenant=old.tenant, target=str(found))
     row = await state.identity.stored.rotate_token(found, tenant, new, asked.overlap_s, act)
     await state.identity.cache.refresh_after()

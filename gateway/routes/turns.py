@@ -113,7 +113,8 @@ async def wait_for_end(
     """
     gone = asyncio.ensure_future(until_gone(request.receive))
     try:
-        with state.identity.open_requests.opened(request.scope, gone.cancel) as opened:
+        with state.identity.open_requests.opened(request.scope) as opened:
+            opened.over.add_done_callback(lambda _: gone.cancel())
             has_ended = await state.waiting.wait(turn_id, tenant, timeout_s, gone, or_parked=or_parked) is not None
             opened.check()
             return has_ended

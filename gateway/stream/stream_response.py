@@ -43,7 +43,8 @@ class StreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = self._stream
-        with self._streams.opened(stream, self._tenant), self._open_requests.opened(scope, stream.stop) as opened:
+        with self._streams.opened(stream, self._tenant), self._open_requests.opened(scope) as opened:
+            opened.over.add_done_callback(lambda _: stream.stop())
             if not await stream.begin():
                 await Response(None, 204, {"cache-control": "no-store"})(scope, receive, send)
                 return

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from argosy import config
 from argosy.gateway import access
-from argosy.gateway.access import Access, GuardedPlainRoute, GuardedRoute, UndeclaredRouteError, needs
+from argosy.gateway.access import Access, GuardedRoute, UndeclaredRouteError, needs, plain_route
 from argosy.gateway.app import create_app
 from argosy.gateway.routes import whoami
 from argosy.identity.scopes import Scope
@@ -148,7 +148,7 @@ def test_a_route_that_declares_nothing_cannot_be_made() -> None:
     with pytest.raises(UndeclaredRouteError, match="/secret"):
         router.add_api_route("/secret", undeclared)
     with pytest.raises(UndeclaredRouteError, match="/secret"):
-        GuardedPlainRoute("/secret", undeclared, methods=["GET"])
+        plain_route("/secret", undeclared, methods=["GET"])
 
 
 @pytest.mark.parametrize("endpoint", [undeclared, declared])

@@ -268,33 +268,36 @@ async def test_uses_are_written_but_not_each_minute() -> None:
 @pytest.mark.parametrize("how", ["revoked", "expired", "stale"])
 async def test_open_requests_end_with_their_token_once(how: str) -> None:
     copy = Copy()
-    key = copy.store.put("a", expires_at=datetime.fromtimestamp(copy.clock.now_s + 100, UTC))
+    key = copy.store.put("a", expires_at=datetime.fromtimestamp(copy.clock.now_s + 1_000, UTC))
     await copy.cache.refresh()
     scope = {"argosy.token": copy.cache.find(key)}
     ended: list[str] = []
     opens = OpenRequests(copy.cache, copy.clock)
-    with opens.opened(scope, lambda: ended.append("it")) as opened, opens.opened({}, lambda: ended.append("a local's")):
+    with opens.opened(scope) as opened, opens.opened({}) as locals_:
+        opened.over.add_done_callback(lambda _: ended.append("it"))
+        locals_.over.add_done_callback(lambda _: ended.append("a local's"))
         opens.check()
+        await settled()
         assert ended == []
         if how == "revoked":
             copy.store.revoke("a")
             await copy.cache.refresh()
         elif how == "expired":
-            copy.clock.now_s += 100
+            copy.clock.now_s += 1_000
         else:
             copy.store.is_away = True
             copy.clock.now_s += 400
             await copy.cache.refresh()
         opens.check()
         opens.check()
+        await settled()
 
         assert ended == ["it"]
-        code = "identity_unavailable" if how == "stale" else "invalid_token"
         with pytest.raises(Problem) as raised:
             opened.check()
-        if how != "stale":
-            assert raised.value.code == code
-    assert opens._open == {}
+        assert raised.value.code == ("identity_unavailable" if how == "stale" else "invalid_token")
+        assert opens.count == 1
+    assert opens.count == 0
 
 
 async def test_a_request_whose_token_ended_before_it_was_opened_is_not_opened() -> None:
@@ -305,7 +308,7 @@ async def test_a_request_whose_token_ended_before_it_was_opened_is_not_opened() 
     copy.store.revoke("a")
     await copy.cache.refresh()
 
-    with pytest.raises(Problem, match="no more"), OpenRequests(copy.cache, copy.clock).opened(scope, print):
+    with pytest.raises(Problem, match="no more"), OpenRequests(copy.cache, copy.clock).opened(scope):
         pytest.fail("it was opened")
 
 
@@ -314,7 +317,7 @@ async def test_a_token_of_an_open_request_is_not_forgotten() -> None:
     held, other = copy.store.put("held"), copy.store.put("other")
     await copy.cache.refresh()
     opens = OpenRequests(copy.cache, copy.clock)
-    with opens.opened({"argosy.token": copy.cache.find(held)}, print) as opened:
+    with opens.opened({"argosy.token": copy.cache.find(held)}) as opened:
         copy.cache.find(other)
         for number in range(3):
             copy.store.put(f"new-{number}")

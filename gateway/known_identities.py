@@ -1,0 +1,114 @@
+"""Tokens and tenants as this process knows them: memory, and how what was read is taken over. No I/O.
+
+With more than IDENTITY_TOKENS_MAX tokens the memory has those that were used last, and others have to be looked up.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+from argosy import telemetry
+from argosy.gateway.known_token import KnownToken
+from argosy.identity.tenant import TenantState
+from argosy.store.identity import Changes, TenantRow, TokenRow
+
+log = telemetry.logger()
+
+_BEGIN: Final = Changes(-1, 0)  # nothing is known yet
+_HELD_MAX: Final = 1_000  # of the oldest tokens that may not be forgotten: so many are passed over
+
+
+class KnownIdentities:
+    """changes: up to which everything is known. inactive: the state of each tenant that is not active."""
+
+    def __init__(self, tokens_max: int) -> None:
+        self.changes = _BEGIN
+        self.inactive: dict[str, TenantState] = {}
+        self._tokens_max = tokens_max
+        self._is_partial = False
+        self._tokens: dict[bytes, KnownToken] = {}
+        self._tenants: dict[str, TenantRow] = {}
+
+    def find(self, digest: bytes) -> KnownToken | None:
+        """Return the token with this hash, if it is known; it may have ended."""
+        token = self._tokens.get(digest)
+        if token is not None and self._is_partial:
+            self._tokens[digest] = self._tokens.pop(digest)  # the last used at the end
+        return token
+
+    def state_of(self, tenant: str) -> TenantState | None:
+        """Return the state of a tenant, if it is known."""
+        row = self._tenants.get(tenant)
+        return None if row is None else row.state
+
+    def expiring(self, from_ms: int, until_ms: int) -> int:
+        """Return how many of the known tokens end in a time."""
+        return sum(from_ms < each.ends_at_ms <= until_ms for each in self._tokens.values())
+
+    def is_gap(self, changes: Changes) -> bool:
+        """Whether everything must be read anew: the database is another, or went back."""
+        return changes.lineage != self.changes.lineage or changes.no < self.changes.no
+
+    def take(self, row: TokenRow) -> KnownToken:
+        """Take over a token."""
+        token = self._tokens.get(row.hash)
+        if token is None:
+            token = self._tokens[row.hash] = KnownToken(row)
+            self._make_room()
+        else:
+            token.update(row)
+        return token
+
+    def take_tenants(self, rows: Sequence[TenantRow]) -> None:
+        """Take over tenants."""
+        for row in rows:
+            known = self._tenants.get(row.name)
+            if known is None or row.change_no > known.change_no:
+                self._tenants[row.name] = row
+        if rows:
+            self.inactive = {
+                name: row.state for name, row in self._tenants.items() if row.state is not TenantState.ACTIVE
+            }
+
+    def take_changes(self, changes: Changes, tokens: Sequence[TokenRow], tenants: Sequence[TenantRow]) -> None:
+        """Take over all that was written since `self.changes`, at once."""
+        self.take_tenants(tenants)
+        for row in tokens:
+            if not self._is_partial or row.hash in self._tokens:
+                self.take(row)
+        self.changes = changes
+
+    def take_all(self, changes: Changes, tokens: Sequence[TokenRow], tenants: Sequence[TenantRow]) -> None:
+        """Take over everything that there is: what is not there any more has ended."""
+        known, self._tokens, self._tenants, self._is_partial = self._tokens, {}, {}, False
+        for row in tokens:
+            token = known.pop(row.hash, None)
+            if token is None:
+                token = KnownToken(row)
+            else:
+                token.replace(row)
+            self._tokens[row.hash] = token
+        for token in known.values():
+            token.end()
+        self._make_room()
+        self.inactive = {}
+        self.take_tenants(tenants)
+        self.changes = changes
+
+    def forget_ended(self, before_ms: float) -> None:
+        """Forget tokens that had ended by then, or were revoked; who uses one makes it known again."""
+        self._tokens = {
+            digest: token for digest, token in self._tokens.items() if token.holds or token.ends_at_ms > before_ms
+        }
+
+    def _make_room(self) -> None:
+        """Forget what was used longest ago, but for tokens of streams that are open."""
+        excess = len(self._tokens) - self._tokens_max
+        if excess <= 0:
+            return
+        if not self._is_partial:
+            self._is_partial = True
+            log.warning(telemetry.IDENTITY_TOO_MANY_TOKENS, tokens_max=self._tokens_max)
+        oldest = itertools.islice(self._tokens.items(), excess + _HELD_MAX)
+        for digest in [digest for digest, token in oldest if not token.holds][:excess]:
+            del self._tokens[digest]
