@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from argosy.errors import RecordError
+
 
 class Outcome(Enum):
     """The outcome of an append."""
@@ -45,13 +47,16 @@ class Appended(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record as read. timestamp_ms: when it was appended, Unix milliseconds, by the log's or the gateway's clock."""
+    """A record as read. timestamp_ms: when it was appended, Unix milliseconds, by the log's or the gateway's clock.
+    fault: why it must not be taken, whatever it holds (argosy/record_mac.py).
+    """
 
     position: int
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
+    fault: RecordError | None = None
 
 
 class Batch(NamedTuple):

@@ -1,8 +1,8 @@
 """The secret that all processes of a fleet share, and the keys derived from it, one for each purpose.
 
 Nothing is keyed by the secret itself. A key reveals nothing about another key. It reveals nothing about the secret
-either, unless the secret can be guessed; so the secret has at least 32 characters. Records in the log and ids of a
-turn's events are not signed.
+either, unless the secret can be guessed; so the secret has at least 32 characters. Ids of a turn's events are not
+signed.
 """
 
 import hashlib
@@ -23,13 +23,15 @@ _SALT: Final = b"argosy"
 class Keys(NamedTuple):
     """The keys of a fleet. calls: signs calls between its processes (rpc/signing.py); cursors: for cursors of the
     gateway's pages (gateway/page_cursor.py); places: for the turns' places in ids of a session's events
-    (gateway/stream/place_cipher.py); shards: signs calls to shards (rpc/call_signing.py).
+    (gateway/stream/place_cipher.py); shards: signs calls to shards (rpc/call_signing.py); records: signs records in the
+    log (record_mac.py).
     """
 
     calls: bytes
     cursors: bytes
     places: bytes
     shards: bytes
+    records: bytes
 
 
 def load_keys(configured: str, data_dir: Path) -> Keys:
@@ -72,6 +74,7 @@ def keys_of(secret: bytes) -> Keys:
         cursors=hkdf(secret, _SALT, b"cursors v2"),
         places=hkdf(secret, _SALT, b"places v1"),
         shards=hkdf(secret, _SALT, b"shards v1"),
+        records=hkdf(secret, _SALT, b"records v1"),
     )
 
 

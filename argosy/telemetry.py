@@ -47,6 +47,7 @@ CLEANUPS = Counter("argosy_cleanups", "Clean-ups of cancelled turns that were do
 SUSPECTS = Gauge("argosy_suspects", "Turns that may be the cause of workers' crashes, by what they do", ["state"])
 TRIALS = Gauge("argosy_trials", "Groups of suspects on trial: 0 or 1")
 TRIALS_ENDED = Counter("argosy_trials_ended", "Trials of groups of suspects in which no worker died", ["outcome"])
+RECORDS_UNSIGNED = Counter("argosy_records_unsigned", "Records without a MAC that were taken (LOG_RECORDS=signing)")
 DEAD_LETTERS = Counter("argosy_dead_letters", "Records that cannot become turns and are kept, by reason", ["code"])
 RUNNING = Gauge("argosy_turns_running", "Turns that hold a slot")
 READY_SESSIONS = Gauge("argosy_ready_sessions", "Sessions whose head could run and waits for a slot")

@@ -81,6 +81,13 @@ class Settings(
         return "kafka" if self.kafka_bootstrap_servers else "postgres"
 
     @property
+    def record_macs(self) -> Literal["unsigned", "signing", "signed"]:
+        """What this fleet does about MACs of records in the log."""
+        if self.log_records:
+            return self.log_records
+        return "signing" if self.kg_auth_required else "unsigned"
+
+    @property
     def stop_s(self) -> float:
         """How long a process of this fleet may take to end in order, once it is told to; who waits for it kills it
         then. A worker waits for its turns (alone in its lane) or for their steps (when others take over) and for
@@ -120,6 +127,9 @@ class Settings(
                 f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one "
                 "with `openssl rand -hex 32`"
             )
+        previous = self.graph_service_auth_secret_previous
+        if previous and len(previous.strip()) < SECRET_LENGTH_MIN:
+            raise ValueError(f"GRAPH_SERVICE_AUTH_SECRET_PREVIOUS has less than {SECRET_LENGTH_MIN} characters")
         if self.kg_auth_required and self.allow_tenant_header:
             raise ValueError(
                 "ALLOW_TENANT_HEADER=1 contradicts KG_AUTH_REQUIRED=1: a token says which tenant a request is for"

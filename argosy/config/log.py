@@ -13,6 +13,11 @@ class Log(BaseModel):
     task_queue_backend: Literal["", "kafka", "postgres"] = Field(
         default="", description="The log; empty: Kafka when KAFKA_BOOTSTRAP_SERVERS is set, else Postgres."
     )
+    log_records: Literal["", "unsigned", "signing", "signed"] = Field(
+        default="",
+        description="MACs of records: `signing` writes them and refuses wrong ones, `signed` also records without one; "
+        "empty: `signing` with KG_AUTH_REQUIRED, else `unsigned`. One step at a time, each when the lag is 0.",
+    )
     kafka_bootstrap_servers: str = Field(default="", description="Kafka brokers, host:port, comma-separated.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="How to talk to the brokers."

@@ -230,6 +230,9 @@ class Worker(BaseModel):
         le=1_073_741_824,
         description="What may wait at a worker for one gateway process that does not read.",
     )
+    graph_service_auth_secret_previous: Secret = Field(
+        default="", description="The secret before it: records in the log that were signed with it are still taken."
+    )
     graph_service_auth_secret: Secret = Field(
         default="",
         description="Secret of all processes, 32 characters or more, that signs internal calls and page cursors; "

@@ -8,11 +8,32 @@ from argosy.clock import Clock, SystemClock
 from argosy.config import Settings
 from argosy.extras import needed
 from argosy.log import LogAdmin, LogReader, LogWriter, Recovery
+from argosy.logs.signed_writer import SignedWriter
 from argosy.logs.topic import Topic, ingest_topic, turns_topic
+from argosy.record_mac import LogRecords, RecordMacs
+from argosy.secret import keys_of, load_keys
 
 
 async def open_writer(settings: Settings, dsn: str, topic: Topic, clock: Clock | None = None) -> LogWriter:
-    """Open a writer for the topic. Raises LogUnavailableError, or SettingError when the topic does not exist."""
+    """Open a writer for the topic, whose records have MACs if the settings want it. Raises LogUnavailableError, or
+    SettingError when the topic does not exist.
+    """
+    writer = await _open_writer(settings, dsn, topic, clock)
+    macs = macs_of(settings, topic)
+    return writer if macs is None else SignedWriter(writer, macs)
+
+
+def macs_of(settings: Settings, topic: Topic) -> RecordMacs | None:
+    """Return what signs and checks records of a topic; None when nothing does. Raises SettingError."""
+    mode = LogRecords(settings.record_macs)
+    if mode is LogRecords.UNSIGNED:
+        return None
+    key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).records
+    previous = settings.graph_service_auth_secret_previous.strip()
+    return RecordMacs(topic.name, key, keys_of(previous.encode()).records if previous else None, mode)
+
+
+async def _open_writer(settings: Settings, dsn: str, topic: Topic, clock: Clock | None) -> LogWriter:
     if settings.log_backend == "kafka":
         with needed():
             from argosy.logs.kafka_writer import KafkaWriter

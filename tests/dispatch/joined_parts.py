@@ -299,6 +299,7 @@ class PartsOver(DispatchParts):
         outside = Outside(
             worker_id=worker_id,
             reader=anything,
+            macs=None,
             accepts=self.accepts,
             flushes=flushes,
             heads=heads,

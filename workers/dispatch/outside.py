@@ -6,8 +6,9 @@ from typing import NamedTuple
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.log import LogReader
-from argosy.logs.open import open_reader
+from argosy.logs.open import macs_of, open_reader
 from argosy.logs.topic import turns_topic
+from argosy.record_mac import RecordMacs
 from argosy.rpc.poke import Poker
 from argosy.rpc.server import RpcServer
 from argosy.rpc.verify_calls import SilentBounds
@@ -28,7 +29,8 @@ _ACCEPTS, _FLUSHES = 1, 2
 class Outside(NamedTuple):
     """The outside of one worker, under whose id everything in it speaks. Tests have a scripted one.
 
-    graphs: None when the worker knows no shards; uploads: None when it uploads nothing.
+    macs: None when records of the log have none. graphs: None when the worker knows no shards; uploads: None when it
+    uploads nothing.
     """
 
     worker_id: uuid.UUID
@@ -44,6 +46,7 @@ class Outside(NamedTuple):
     pool: Pool
     server: RpcServer
     poker: Poker
+    macs: RecordMacs | None
     graphs: Graphs | None = None
     uploads: Uploads | None = None
 
@@ -64,6 +67,7 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
     return Outside(
         worker_id=worker_id,
         reader=reader,
+        macs=macs_of(settings, turns_topic(settings)),
         accepts=NumberedStream(dsn, worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s),
         flushes=NumberedStream(dsn, worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s),
         heads=Heads(

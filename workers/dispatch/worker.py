@@ -13,6 +13,7 @@ from argosy.config import Settings
 from argosy.consuming.process_life import ProcessRow
 from argosy.life import ProcessKind
 from argosy.process.ops_server import LOOP_BLOCKED_S, Answer, OpsServer
+from argosy.record_mac import checked
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Workers
@@ -77,7 +78,8 @@ class Worker:
             self._dsn, outside.worker_id, worker_no, parts.clock, settings, self, parts.dispatcher
         )
         signs.start()
-        identity = await when_ready(lambda: outside.reader.open(parts.intake.take, parts.ownership.eligible))
+        take = checked(parts.intake.take, outside.macs)
+        identity = await when_ready(lambda: outside.reader.open(take, parts.ownership.eligible))
         parts.claims.begin(identity)
         parts.loop_monitor.guard()
         log.info(

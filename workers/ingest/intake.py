@@ -111,6 +111,8 @@ class Intake:
                 continue
             reading.expect(each.position + 1)
             try:
+                if each.fault is not None:
+                    raise each.fault
                 self._loading.add(partition, decode(each.value), each)
             except NewerRecordError as error:
                 self._leave_to_newer(partition, each.position, error)

@@ -17,6 +17,7 @@ from argosy.graph.graphs import Graphs
 from argosy.ingest.job import LANE
 from argosy.life import ProcessKind
 from argosy.process.ops_server import Answer, OpsServer
+from argosy.record_mac import checked
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool
 from argosy.store.worker import Beat, Told
@@ -52,7 +53,8 @@ class Worker:
         await when_ready(lambda: parts.guard.begin(identity))
         ops = OpsServer(settings.metrics_host, settings.metrics_port, self)
         ops.start()
-        parts.intake.begin(await when_ready(lambda: outside.reader.open(parts.intake.take, parts.intake.eligible)))
+        take = checked(parts.intake.take, outside.macs)
+        parts.intake.begin(await when_ready(lambda: outside.reader.open(take, parts.intake.eligible)))
         log.info(
             telemetry.INGEST_STARTED,
             worker_id=str(outside.worker_id),

@@ -89,6 +89,8 @@ class AcceptArrays:
     def add(self, owned: Owned, each: Record, partition_count: int) -> Turn:
         """Add the record and return its turn. Raises RecordError when the record cannot become a turn."""
         try:
+            if each.fault is not None:
+                raise each.fault
             trace = _trace(each.headers) if each.headers else None
             return self._add(owned, record.decode(each.value), trace, partition_count)
         except RecordError:

@@ -248,9 +248,9 @@ class Intake:
         return AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
 
     def _ids_of(self, aside: list[Record]) -> list[uuid.UUID]:
-        """Return the ids of dead letters that can be decoded: a client may follow the turn of such a record."""
+        """Return the ids of dead letters that can be decoded and that a gateway wrote: clients may follow them."""
         turn_ids: list[uuid.UUID] = []
-        for each in aside:
+        for each in (one for one in aside if one.fault is None):
             with contextlib.suppress(RecordError), self._rounds.outlive():
                 turn_ids.append(uuid.UUID(bytes=record.decode(each.value).turn_id))
         return turn_ids

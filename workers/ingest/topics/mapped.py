@@ -31,7 +31,10 @@ def lines_of(
     """Return the lines of those records that have one. Runs code of the user. size_bytes_max: of a line."""
     lines = []
     for record in records:
-        line = _line_of(mapping, TopicRecord(topic, partition, *record))
+        seen = TopicRecord(
+            topic, partition, record.position, record.timestamp_ms, record.key, record.value, record.headers
+        )
+        line = _line_of(mapping, seen)
         if line is not None and len(line) > size_bytes_max:
             line = marker_of(len(line), bytes(16), line)
         if line is not None:
