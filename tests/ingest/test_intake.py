@@ -6,6 +6,7 @@ from typing import Self
 
 from argosy import config
 from argosy.clock import SystemClock
+from argosy.errors import ForgedRecordError
 from argosy.ingest.chain import EMPTY
 from argosy.ingest.record import LinesRecord, encode
 from argosy.log import Batch, Identity, Record, Span
@@ -95,6 +96,19 @@ async def test_a_record_that_nobody_can_decode_is_kept_and_passed() -> None:
         await world.until_noted(2)
 
     assert [(each.position, each.value) for note in world.notes.said for each in note.dead] == [(0, b"\x01rubbish")]
+    assert world.graphs.graphs["crm"].lines == [b"1"]
+
+
+async def test_lines_that_no_gateway_signed_are_kept_aside_whatever_they_say() -> None:
+    refused = ForgedRecordError("the record's MAC is not the one of its content")
+    async with Reads() as world:
+        forged = [Record(0, 0, None, lines(1), (), refused), Record(1, 0, None, b"\x7fnewer", (), refused)]
+        world.intake.take(Batch(0, world.log.started[-1][1], forged, 0, 2, is_fresh=False))
+        world.deliver(2, lines(1))
+        await world.until_noted(3)
+
+    dead = [(each.position, each.code) for note in world.notes.said for each in note.dead]
+    assert dead == [(0, "forged_record"), (1, "forged_record")]
     assert world.graphs.graphs["crm"].lines == [b"1"]
 
 
