@@ -49,14 +49,6 @@ class InvalidRecordError(RecordError):
     code = "invalid_record"
 
 
-class UnsignedRecordError(RecordError):
-    code = "unsigned_record"
-
-
-class ForgedRecordError(RecordError):
-    code = "forged_record"
-
-
 class UploadError(CallerError):
     """What is uploaded cannot be read as lines."""
 

@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from argosy import telemetry
-from argosy.errors import ForgedRecordError, RecordError, UnsignedRecordError
+from argosy.errors import RecordError
 from argosy.log import Batch, Entry, Record
 
 HEADER: Final = "argosy-mac"
@@ -43,6 +43,18 @@ class LogRecords(StrEnum):
     UNSIGNED = "unsigned"
     SIGNING = "signing"
     SIGNED = "signed"
+
+
+class UnsignedRecordError(RecordError):
+    """The record has no MAC, and needs one."""
+
+    code = "unsigned_record"
+
+
+class ForgedRecordError(RecordError):
+    """The record's MAC is not one that this fleet made for it."""
+
+    code = "forged_record"
 
 
 class RecordMacs:

@@ -6,10 +6,10 @@ from typing import Self
 
 from argosy import config
 from argosy.clock import SystemClock
-from argosy.errors import ForgedRecordError
 from argosy.ingest.chain import EMPTY
 from argosy.ingest.record import LinesRecord, encode
 from argosy.log import Batch, Identity, Record, Span
+from argosy.record_mac import ForgedRecordError
 from argosy.workers.ingest.intake import Intake
 from tests.ingest.world import MemoryNotes, World
 
