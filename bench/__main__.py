@@ -9,6 +9,7 @@ idle       what an idle fleet asks of Postgres
 code       what the code of a turn costs: many steps in a row and at once, replays, the loop of a turn alone
 graphs     what calls to a shard cost, next to a signed echo; loads, recalls, memory; neighbours that ask too much
 ingest     what uploads cost, next to a bulk load; turns beside them, memory, two workers; lines of feeds at a shard
+identity   what it costs to know who asks: a request's credential, the memory of tokens, MACs of records
 moves      what a move of a graph costs those who write to it and read it; how many small graphs move a second
 watch      how late frames are, how soon first events, answers and signals come, what frames cost
 backlog    how fast a long backlog drains, against a short one (takes long: only when named, or with `all`)
@@ -28,7 +29,21 @@ from typing import Any
 
 import uvloop
 
-from bench import backlog, beside, code, graphs, idle, ingest, moves, recovery, stall, turns, two_workers, watch
+from bench import (
+    backlog,
+    beside,
+    code,
+    graphs,
+    identity,
+    idle,
+    ingest,
+    moves,
+    recovery,
+    stall,
+    turns,
+    two_workers,
+    watch,
+)
 from bench.report import Finding, print_findings, print_table
 from bench.services import Services, services
 
@@ -43,6 +58,7 @@ SUITES: dict[str, Suite] = {
     "code": code.measure,
     "graphs": graphs.measure,
     "moves": moves.measure,
+    "identity": identity.measure,
     "ingest": ingest.measure,
     "watch": watch.measure,
     "backlog": lambda s, f, q: backlog.measure(s, f, 50_000 if q else 200_000),
