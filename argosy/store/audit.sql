@@ -16,10 +16,12 @@ SELECT a.no, a.at, a.actor_kind, a.actor_id, a.token_id, a.tenant, a.action, a.t
 FROM audit AS a WHERE a.no < $1 ORDER BY a.no DESC LIMIT $2
 
 -- name: list_audit_of_tenant
--- Rows about a tenant, the newest first, before a number.
+-- Rows about a tenant, the newest first, before a number. Both ends are written out, so that one index alone fits: by that of
+-- numbers the rows of all others would be gone through.
 SELECT a.no, a.at, a.actor_kind, a.actor_id, a.token_id, a.tenant, a.action, a.target, a.outcome, a.reason, a.request_id, a.source,
        a.count
-FROM audit AS a WHERE a.tenant = $1 AND a.no < $2 ORDER BY a.no DESC LIMIT $3
+FROM audit AS a WHERE (a.tenant, a.no) < ($1::text, $2::bigint) AND (a.tenant, a.no) > ($1::text, 0::bigint)
+ORDER BY a.tenant DESC, a.no DESC LIMIT $3
 
 -- name: purge_audit
 -- Delete rows that are old.

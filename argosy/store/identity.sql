@@ -26,10 +26,13 @@ SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.wor
 FROM tokens AS t WHERE t.token_id > $1 ORDER BY t.token_id LIMIT $2
 
 -- name: list_tokens_of_tenant
--- Tokens of a tenant, after an id.
+-- Tokens of a tenant, after an id. Both ends are written out, so that one index alone fits.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
        t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
-FROM tokens AS t WHERE coalesce(t.tenant, '') = $1 AND t.token_id > $2 ORDER BY t.token_id LIMIT $3
+FROM tokens AS t
+WHERE (coalesce(t.tenant, ''), t.token_id) > ($1::text, $2::uuid)
+  AND (coalesce(t.tenant, ''), t.token_id) <= ($1::text, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+ORDER BY coalesce(t.tenant, ''), t.token_id LIMIT $3
 
 -- name: get_token
 -- A token of a tenant, or whosever it is.
