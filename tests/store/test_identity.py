@@ -320,19 +320,17 @@ async def test_a_number_is_seen_only_when_all_below_it_are(store: Store) -> None
     over = asyncio.Event()
 
     async def copy() -> None:
-        last = before.no
-        while not (over.is_set() and seen and last == seen[-1]):
-            rows = await store.identities.tenants_since(last, 3)
-            seen.extend(row.change_no for row in rows)
-            last = seen[-1] if seen else last
-            if not rows and over.is_set():
-                return
+        is_last = False
+        while not is_last:
+            is_last = over.is_set()
+            while rows := await store.identities.tenants_since(seen[-1] if seen else before.no, 3):
+                seen.extend(row.change_no for row in rows)
 
-    copying = [asyncio.create_task(copy())]
+    copying = asyncio.create_task(copy())
     create = store.identities.create_tenant
     await asyncio.gather(*(create(f"t{number}", act("tenant.create")) for number in range(60)))
     over.set()
-    await asyncio.wait_for(copying[0], WAIT_S)
+    await asyncio.wait_for(copying, WAIT_S)
 
     after = await store.identities.changes_no()
     assert seen == list(range(before.no + 1, after.no + 1))

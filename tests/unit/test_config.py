@@ -181,6 +181,7 @@ SECRETS = {
     "STATE_DB_URI": "postgresql://user:p4ssword@host/db",
     "KAFKA_SASL_PASSWORD": "p4ssword, with a blank",
     "GRAPH_SERVICE_AUTH_SECRET": "0123456789abcdef0123456789abcdef",
+    "GRAPH_SERVICE_AUTH_SECRET_PREVIOUS": "p4ssword from before, which is a long one",
     "ARGOSY_ADMIN_TOKEN": "p4ssword of an administrator, a long one",
     "ARGOSY_TOKEN": "argosy_t_p4ssword",
 }
