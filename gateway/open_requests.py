@@ -61,7 +61,7 @@ class OpenRequests:
 
     @contextmanager
     def opened(self, scope: AsgiScope) -> Iterator[OpenRequest]:
-        """Count a request as open for as long as the block lasts. Raises Problem when its token is good no more by now."""
+        """Count a request as open for as long as the block lasts. Raises Problem when its token has ended by now."""
         request, token = OpenRequest(), token_of(scope)
         if token is None:
             yield request
