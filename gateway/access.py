@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Route
 from argosy.gateway.problems import Problem
 from argosy.gateway.state import State, state_of
 from argosy.identity.principal import Principal, PrincipalKind
-from argosy.identity.scopes import Scope
+from argosy.identity.scopes import OF_TENANTS, Scope
 from argosy.identity.tenant import TenantState
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -191,7 +191,8 @@ def _why_not(state: State, principal: Principal, access: Access) -> Problem | No
         return Problem("tenant_required", "this is about a tenant, and the credential is of none")
     if principal.sessions is not None and not access.minds_limits:
         return Problem("insufficient_scope", "the token is limited to some sessions: it cannot do this", scope=scope)
-    if access.is_write and principal.tenant is not None:
+    # A local operator is of a tenant, too, and must be able to let that go on again.
+    if access.is_write and scope in OF_TENANTS and principal.tenant is not None:
         what = state.identity.cache.inactive.get(principal.tenant)
         if what is TenantState.SUSPENDED:
             return Problem("tenant_suspended", f"the tenant {principal.tenant!r} is suspended: it can only read")

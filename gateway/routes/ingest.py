@@ -128,7 +128,7 @@ async def ingest(
     return json_response(views.job(job), 202 if job.state is JobState.RUNNING else 200)
 
 
-@router.get("/graphs/{graph}/ingest", responses=answers("JobPage", 422))
+@router.get("/graphs/{graph}/ingest", responses=answers("JobPage", 404, 422))
 @needs(Scope.JOBS_READ)
 async def list_jobs(
     graph: str,

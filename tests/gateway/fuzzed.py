@@ -24,6 +24,12 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "delete_graph": _OF_GRAPHS,
     "export_graph": _OF_GRAPHS,
     "explain_turn": frozenset({"turn_not_found"}),
+    "get_erasures": frozenset({"invalid_cursor"}),
+    "get_one_erasure": frozenset({"erasure_not_found"}),
+    "post_erasure": frozenset(
+        {"idempotency_mismatch", "invalid_graph", "invalid_id", "invalid_request", "invalid_session", "turn_not_found"}
+        | {"unconfirmed"}
+    ),
     "get_fleet": frozenset({"invalid_cursor", "insufficient_scope"}),
     "get_graph": _OF_GRAPHS,
     "get_healthz": frozenset(),
@@ -75,11 +81,13 @@ _sessions: dict[tuple[str, str], float] = {}
 
 @schemathesis.hook  # type: ignore[untyped-decorator]
 def map_case(context: Any, case: Any) -> Any:
-    """Ask for a workflow that there is: of a made-up one nothing but its name would be looked at."""
+    """Ask for a workflow that there is: of a made-up one nothing but its name would be looked at. Suspend no tenant."""
     if _operation_of(case) == "post_turn" and isinstance(case.body, dict):
         workflow = case.body.get("workflow")
         if isinstance(workflow, str) and 1 <= len(workflow) <= 200:
             case.body["workflow"] = WORKFLOW
+    if _operation_of(case) == "change_tenant" and isinstance(case.body, dict) and "state" in case.body:
+        case.body["state"] = "active"  # a tenant that is suspended would be refused everything else
     return case
 
 
@@ -110,18 +118,20 @@ def _is_true(code: str, case: Any) -> bool:
         case "invalid_cursor":
             return "cursor" in query
         case "unconfirmed":
-            return bool(query.get("confirm") != path["graph"])
+            return "graph" not in path or bool(query.get("confirm") != path["graph"])
         case "invalid_event_id" | "invalid_parameter":  # both are of a stream; Accept may ask for a page
             return "from" in query or "last-event-id" in headers
-        case "invalid_session":  # its bound is in bytes
+        case "invalid_session" if "session" in path:  # its bound is in bytes
             return len(str(path["session"]).encode()) > 256
         case "invalid_request":  # so is that of a signal's name; not_before has a bound that moves
+            if _operation_of(case) in ("post_erasure", "create_token"):  # fields that need each other
+                return True
             if _operation_of(case) == "apply_ops":  # two keys
                 return "idempotency-key" in headers and "idempotency_key" in _body_of(case)
             return len(str(path.get("name", "")).encode()) > 256 or bool(_body_of(case).get("not_before"))
         case "insufficient_scope":
             return tenant != "default"
-        case "turn_not_found":
+        case "turn_not_found" if "turn_id" in path:
             return (tenant, str(path["turn_id"]).lower()) not in _turns
         case "session_not_found":
             posted_at_s = _sessions.get((tenant, str(path["session"])))

@@ -9,6 +9,7 @@ import pytest
 
 from argosy.identity.api_token import is_token
 from argosy.identity.scopes import SCOPES_OF, Role
+from tests.gateway.conftest import OpenGateway
 from tests.gateway.identity.tokens import Tokens
 
 NAMED: Final = {"name": "of a test"}
@@ -273,3 +274,16 @@ async def test_a_page_of_the_audit_leads_to_the_next(guarded: httpx2.AsyncClient
     numbers = [each["no"] for each in first["entries"] + second["entries"]]
     assert numbers == sorted(numbers, reverse=True)
     assert len(numbers) == 4, "a tenant and three tokens"
+
+
+async def test_a_local_operator_lets_the_tenant_go_on_that_they_suspended(open_gateway: OpenGateway) -> None:
+    operator = await open_gateway(allow_tenant_header=False)
+    try:
+        suspended = await operator.patch("/v1/tenants/default", json={"state": "suspended"})
+        refused = await operator.post("/v1/tokens", json={"name": "one", "role": "viewer"})
+    finally:
+        let_go = await operator.patch("/v1/tenants/default", json={"state": "active"})
+
+    assert suspended.status_code == 200
+    assert problem(refused) == (403, "tenant_suspended")
+    assert (let_go.status_code, let_go.json()["state"]) == (200, "active")
