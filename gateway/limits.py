@@ -72,8 +72,7 @@ async def _check_turn(state: State, principal: Principal, tenant: str, turn_id: 
         await state.clock.sleep(_INTERVAL_S)
         head = await resolve(state, turns.find_turn, turn_id, tenant)
     if head is None:
-        detail = "which session it is of, and so whether the token is for it, is known once it is accepted"
-        raise Problem("turn_not_found", f"{turn_id} was not accepted yet: {detail}")
+        raise not_found(turn_id)  # the same words as for what is hidden
     if not await is_turn_seen(state, principal, tenant, head.session_id):
         await is_expected(state, turn_id, tenant)
         raise not_found(turn_id)

@@ -31,10 +31,10 @@ class Tokens:
         self.tenant = tenant
 
     async def make_tenant(self, name: str) -> None:
-        await self.stored.create_tenant(name, _act("tenant.create"))
+        await self.stored.create_tenant(name, _act("tenant.create", name))
 
     async def suspend(self, name: str, state: TenantState = TenantState.SUSPENDED) -> None:
-        await self.stored.set_tenant_state(name, state, _act("tenant.suspend"))
+        await self.stored.set_tenant_state(name, state, _act("tenant.suspend", name))
 
     async def make(
         self,
@@ -56,7 +56,7 @@ class Tokens:
         return await self._make(None, role, scopes, None, None, lifetime_s)
 
     async def revoke(self, made: Made) -> None:
-        await self.stored.revoke_token(made.token_id, None, _act("token.revoke"))
+        await self.stored.revoke_token(made.token_id, None, _act("token.revoke", None))
 
     async def _make(
         self,
@@ -74,10 +74,10 @@ class Tokens:
                 uuid.uuid4(), api_token.digest(token), tenant, "of a test", role, list(scopes), sessions, workflows,
                 api_token.hint(token), "test", lifetime_s,
             ),
-            _act("token.create"),
+            _act("token.create", tenant),
         )  # fmt: skip
         return Made(token, row.token_id)
 
 
-def _act(action: str) -> Act:
-    return Act("test", "test", None, None, action)
+def _act(action: str, tenant: str | None) -> Act:
+    return Act("test", "test", None, tenant, action)
