@@ -11,9 +11,9 @@ from argosy.gateway.problems import CONTENT_TYPE, KINDS
 
 REF: Final = "#/components/schemas/{name}"
 # What any route may answer: 400 the request cannot be read, 401 its credential is not good, 403 a page of another
-# origin sent it, or the credential has no right to it, 404 the tenant that it acts for is not there, 421 Host is not the
-# gateway's name, 429 its sender sent too many bad credentials, 431 its head is too large, 500 an error of Argosy's own,
-# 503 Postgres or the log does not answer.
+# origin sent it, or the credential has no right to it, 404 the tenant that it acts for is not there, 421 Host is none
+# of the gateway's names, 429 its sender sent too many bad credentials, 431 its head is too large, 500 an error of
+# Argosy's own, 503 Postgres or the log does not answer.
 _ANYWHERE: Final = frozenset({400, 401, 403, 404, 421, 429, 431, 500, 503})
 _CHALLENGE: Final = {"WWW-Authenticate": {"description": "RFC 6750, 3.", "schema": {"type": "string"}}}
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
