@@ -4,6 +4,7 @@
 |----------------------------------------|------------------------------|-------------------------------|
 | no Authorization                       | a local user's               | 401 unauthenticated           |
 | Authorization of another scheme        | a local user's               | 401 unauthenticated           |
+| Bearer, and nothing                    | 401 unauthenticated          | 401 unauthenticated           |
 | Bearer, a token that is good           | the token's                  | the token's                   |
 | Bearer, anything else                  | 401 invalid_token            | 401 invalid_token             |
 
@@ -90,6 +91,8 @@ class Authenticator:
         if authorization is None or self._is_private or authorization[:6].lower() != _BEARER:
             return self._without(scope, tenant, authorization)
         credential = authorization[7:]
+        if not credential:
+            raise self._none(scope, "there is no token behind Bearer")
         if len(credential) > self._length_max or authorization[6:7] != b" ":
             raise self._bad(scope, "malformed")
         digest = api_token.digest(credential.decode("latin-1"))
@@ -124,13 +127,16 @@ class Authenticator:
     def _without(self, scope: AsgiScope, tenant: bytes | None, authorization: bytes | None) -> Principal:
         """Return the principal of a request that has no token."""
         if self.is_required:
-            self._audited.refused(scope, "unauthenticated", None)
             what = "there is no token" if authorization is None else "the scheme of Authorization is not Bearer"
-            raise Problem("unauthenticated", f"{what}: send one as `Authorization: Bearer …`")
+            raise self._none(scope, what)
         if tenant is None or not self._is_header_allowed:
             return _OPERATOR
         named = _named(tenant)
         return _OPERATOR if named == names.DEFAULT_TENANT else principal.local(named, is_operator=False)
+
+    def _none(self, scope: AsgiScope, what: str) -> Problem:
+        self._audited.refused(scope, "unauthenticated", None)
+        return Problem("unauthenticated", f"{what}: send one as `Authorization: Bearer …`")
 
     def _unknown(self, scope: AsgiScope, text: str, digest: bytes, tenant: bytes | None) -> Principal | None:
         """Return the principal of a token that the cache has not; None if it has to be looked up."""

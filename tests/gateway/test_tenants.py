@@ -42,14 +42,14 @@ def told(answer: httpx2.Response, turn_id: uuid.UUID) -> dict[str, object]:
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
-    """Every (method, path) that the app documents, but for those of graphs (test_graphs_of_tenants.py) and of jobs
-    (test_ingest_jobs.py).
+    """Every (method, path) that the app documents, but for those of graphs (test_graphs_of_tenants.py), of jobs
+    (test_ingest_jobs.py), and of tokens and tenants (test_isolation.py).
     """
     return [
         (method.upper(), path)
         for path, methods in app.openapi()["paths"].items()
         for method in methods
-        if not path.startswith(("/v1/graphs", "/v1/ingest"))
+        if not path.startswith(("/v1/graphs", "/v1/ingest", "/v1/tokens", "/v1/tenants"))
     ]
 
 
@@ -196,7 +196,7 @@ async def test_the_header_means_nothing_unless_it_is_allowed(open_gateway: OpenG
 
 @pytest.mark.parametrize("path", sorted(WITHOUT_IDS - {"/v1/turns:batch"}))
 async def test_pages_without_ids_answer(client: httpx2.AsyncClient, path: str) -> None:
-    assert (await client.get(path)).status_code == 200
+    assert (await client.get(path, headers={"x-argosy-tenant": "default"})).status_code == 200
 
 
 async def test_a_resume_of_many_concerns_the_turns_of_its_tenant_alone(client: httpx2.AsyncClient, rows: Rows) -> None:

@@ -25,8 +25,7 @@ from tests.gateway.rows import Rows
 from tests.harness.tcp_proxy import PostgresProxy
 
 BAD_FORMS: Final = {
-    "empty": "Bearer ",
-    "none": "Bearer",
+    "a blank": "Bearer  ",
     "a tab": f"Bearer\t{mint(TokenKind.TENANT)}",
     "not a token": "Bearer sesame",
     "an unknown token": f"Bearer {mint(TokenKind.TENANT)}",
@@ -117,6 +116,14 @@ async def test_clients_can_send_tokens_before_they_are_needed(client: httpx2.Asy
 
     assert (with_token.json()["kind"], without.json()["kind"]) == ("token", "local")
     assert problem(refused) == (403, "insufficient_scope")
+
+
+@pytest.mark.parametrize("value", ["Bearer", "Bearer ", "bearer"])
+async def test_no_token_behind_bearer_is_none_and_no_local_users(
+    guarded: httpx2.AsyncClient, client: httpx2.AsyncClient, value: str
+) -> None:
+    for each in (guarded, client):
+        assert problem(await each.get("/v1/sessions", headers={"authorization": value})) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize("value", ["Basic YTpi", "Negotiate abc", "sesame", ""])
