@@ -297,13 +297,11 @@ async def untouched(world: World) -> None:
     assert [tuple(row) for row in graphs] == [("people", "active")]
 
 
-async def until_suspended(world: World, token: str) -> None:
-    """Returns once the gateway has heard of it. What is asked changes nothing: nothing is parked for this reason."""
+async def until_heard(world: World, token: str, method: str, url: str, code: str) -> None:
+    """Returns once the gateway answers so, to a request without a body: it has heard what somebody else has written."""
     async with asyncio.timeout(10):
         while True:
-            headers = {"authorization": f"Bearer {token}"}
-            answer = await world.ask_raw("POST", "/v1/turns:resume?reason=none", b"", headers)
-            if answer.code == "tenant_suspended":
+            if (await world.ask_raw(method, url, b"", {"authorization": f"Bearer {token}"})).code == code:
                 return
             await asyncio.sleep(0.02)
 
@@ -328,7 +326,7 @@ def test_the_table_says_what_routes_declare_and_the_document_tells(settings_with
 
 async def test_without_a_credential_nothing_is_answered_and_nothing_of_the_body_is_read(world: World) -> None:
     for key in GUARDED:
-        for scheme in (None, "Basic dTpw", "Bearer", "argosy"):
+        for scheme in (None, "Basic dTpw", "argosy"):
             headers = {} if scheme is None else {"authorization": scheme}
             answer = await world.ask(key, None, **headers)
             assert (answer.status, answer.code) == (401, "unauthenticated"), (key, scheme, answer)
@@ -351,8 +349,10 @@ async def test_every_bad_credential_is_one_answer_whatever_is_wrong_with_it(worl
         "mistyped": good[:-1] + ("a" if good[-1] != "a" else "b"),
         "nonsense": "nonsense",
         "like a JWT": "eyJhbGciOiJub25lIn0.e30.",
-        "long": "x" * 4_000,
+        "long": "x" * 20_000,
+        "nothing": "",
     }
+    await until_heard(world, revoked, "GET", "/v1/whoami", "invalid_token")
     bodies = set()
 
     for key in GUARDED:
@@ -361,7 +361,7 @@ async def test_every_bad_credential_is_one_answer_whatever_is_wrong_with_it(worl
             assert (answer.status, answer.code) == (401, "invalid_token"), (key, what, answer)
             assert 'error="invalid_token"' in answer.headers["www-authenticate"]
             assert not answer.was_read, key
-            assert token not in answer.text
+            assert not token or token not in answer.text
             bodies.add(answer.text)
 
     assert len(bodies) == 1
@@ -493,7 +493,7 @@ async def test_an_administrator_who_acts_for_a_tenant_is_in_that_tenants_audit(w
 async def test_a_suspended_tenant_reads_and_writes_nothing(world: World) -> None:
     token = await world.token(world.owner, Role.TENANT)
     await world.identities.set_tenant_state(world.owner, TenantState.SUSPENDED, act(world.owner))
-    await until_suspended(world, token)
+    await until_heard(world, token, "POST", "/v1/graphs", "tenant_suspended")
 
     for key, op in GUARDED.items():
         if op.is_of_installation or op.is_endless:
