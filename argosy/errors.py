@@ -97,30 +97,6 @@ class GraphNotFoundError(CallerError):
     code = "graph_not_found"
 
 
-class TenantNotFoundError(CallerError):
-    code = "tenant_not_found"
-
-
-class TenantExistsError(CallerError):
-    code = "tenant_exists"
-
-
-class TokenNotFoundError(CallerError):
-    """There is no such token, or it has ended and cannot be rotated."""
-
-    code = "token_not_found"
-
-
-class TokenRotatedError(CallerError):
-    """A token has a successor already."""
-
-    code = "token_rotated"
-
-
-class TooManyTokensError(CallerError):
-    code = "too_many_tokens"
-
-
 class KeyMismatchError(CallerError):
     code = "idempotency_mismatch"
 

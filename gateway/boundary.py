@@ -15,19 +15,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import (
-    ArgosyError,
-    LogUnavailableError,
-    StoreReadOnlyError,
-    StoreUnavailableError,
+from argosy.errors import ArgosyError, LogUnavailableError, StoreReadOnlyError, StoreUnavailableError
+from argosy.gateway.graph_problems import GRAPH_ERRORS, problem_of_graph
+from argosy.gateway.problems import RETRY_AFTER_S, Problem
+from argosy.identity.errors import (
     TenantExistsError,
     TenantNotFoundError,
     TokenNotFoundError,
     TokenRotatedError,
     TooManyTokensError,
 )
-from argosy.gateway.graph_problems import GRAPH_ERRORS, problem_of_graph
-from argosy.gateway.problems import RETRY_AFTER_S, Problem
 
 log = telemetry.logger()
 

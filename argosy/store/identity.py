@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from argosy.errors import (
-    ArgosyError,
+from argosy.errors import ArgosyError
+from argosy.identity.errors import (
     TenantExistsError,
     TenantNotFoundError,
     TokenNotFoundError,

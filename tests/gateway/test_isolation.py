@@ -20,10 +20,10 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from argosy.config import Settings
-from argosy.errors import TenantExistsError
 from argosy.gateway.access import accesses
 from argosy.gateway.app import create_app
 from argosy.identity.api_token import TokenKind, digest, hint, mint
+from argosy.identity.errors import TenantExistsError
 from argosy.identity.scopes import OF_TENANTS, Role, Scope
 from argosy.identity.tenant import TenantState
 from argosy.store.audit import Act

@@ -12,8 +12,9 @@ import pytest
 
 from argosy import config
 from argosy.config import Settings
-from argosy.errors import SettingError, TenantExistsError
+from argosy.errors import SettingError
 from argosy.gateway.app import create_app
+from argosy.identity.errors import TenantExistsError
 from argosy.identity.scopes import SCOPES_OF, Role, Scope
 from argosy.store.audit import Act
 from argosy.store.identity import Identities

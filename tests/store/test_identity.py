@@ -10,17 +10,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 import asyncpg
 import pytest
 
-from argosy.errors import (
-    ArgosyError,
-    OwnershipLostError,
-    StoreBusyError,
+from argosy.errors import ArgosyError, OwnershipLostError, StoreBusyError
+from argosy.identity.api_token import TokenKind, digest, hint, mint
+from argosy.identity.errors import (
     TenantExistsError,
     TenantNotFoundError,
     TokenNotFoundError,
     TokenRotatedError,
     TooManyTokensError,
 )
-from argosy.identity.api_token import TokenKind, digest, hint, mint
 from argosy.identity.tenant import TenantState
 from argosy.store.audit import REFUSALS_MAX, Act, Refusals, audit, list_audit, note_refusals, purge_audit
 from argosy.store.identity import Identities, NewSuccessor, NewToken, TokenRow
