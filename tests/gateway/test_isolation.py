@@ -326,7 +326,7 @@ def test_the_table_says_what_routes_declare_and_the_document_tells(settings_with
 
 async def test_without_a_credential_nothing_is_answered_and_nothing_of_the_body_is_read(world: World) -> None:
     for key in GUARDED:
-        for scheme in (None, "Basic dTpw", "argosy"):
+        for scheme in (None, "Basic dTpw", "argosy", "Bearer", "Bearer "):
             headers = {} if scheme is None else {"authorization": scheme}
             answer = await world.ask(key, None, **headers)
             assert (answer.status, answer.code) == (401, "unauthenticated"), (key, scheme, answer)
@@ -350,7 +350,6 @@ async def test_every_bad_credential_is_one_answer_whatever_is_wrong_with_it(worl
         "nonsense": "nonsense",
         "like a JWT": "eyJhbGciOiJub25lIn0.e30.",
         "long": "x" * 20_000,
-        "nothing": "",
     }
     await until_heard(world, revoked, "GET", "/v1/whoami", "invalid_token")
     bodies = set()
@@ -361,7 +360,7 @@ async def test_every_bad_credential_is_one_answer_whatever_is_wrong_with_it(worl
             assert (answer.status, answer.code) == (401, "invalid_token"), (key, what, answer)
             assert 'error="invalid_token"' in answer.headers["www-authenticate"]
             assert not answer.was_read, key
-            assert not token or token not in answer.text
+            assert token not in answer.text
             bodies.add(answer.text)
 
     assert len(bodies) == 1
