@@ -79,6 +79,7 @@ async def test_why_a_token_is_bad_is_told_to_the_audit_alone(
     revoked, expired = await tokens.make(), await tokens.make(lifetime_s=0.001)
     await tokens.revoke(revoked)
     bad = [revoked.token, expired.token, mint(TokenKind.TENANT), "argosy_t_short"]
+    await guarded.state.identity.cache.refresh_after()  # type: ignore[attr-defined]
 
     answers = [await guarded.get("/v1/sessions", headers={"authorization": f"Bearer {token}"}) for token in bad]
     await guarded.state.identity.audited.write()  # type: ignore[attr-defined]
