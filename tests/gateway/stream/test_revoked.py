@@ -1,4 +1,4 @@
-"""Streams and waits end with the token that they were asked with."""
+"""Streams, waits and uploads end with the token that they were asked with."""
 
 import asyncio
 import json
@@ -14,6 +14,8 @@ from argosy.store.pool import open_pool
 from tests.gateway.identity.tokens import Made, Tokens
 from tests.gateway.rows import Rows
 from tests.gateway.stream.conftest import Gateway, Serve
+from tests.gateway.stream.until import until
+from tests.gateway.uploads import INGEST, NDJSON, graph_of, node, text_of
 
 ENDS_WITHIN_S = 5.0
 
@@ -143,3 +145,28 @@ async def test_the_stream_goes_on_with_a_new_token(guarded: Gateway, tokens: Tok
 
     assert [each["type"] for each in lines] == ["turn.started", "turn.suspended", "error"]
     assert [json.loads(line)["type"] for line in rest.text.splitlines()] == ["turn.completed"]
+
+
+async def test_an_upload_ends_with_its_token_and_says_how_far_it_came(
+    guarded: Gateway, tokens: Tokens, rows: Rows
+) -> None:
+    made, other = await tokens.make(), await tokens.make()
+    held = guarded.state.identity.open_requests
+
+    async def body() -> AsyncIterator[bytes]:
+        yield text_of([node(number) for number in range(10)])
+        await until(lambda: held.count == 1)
+        await tokens.revoke(made)
+        for number in range(10, 1_000):  # the client reads no answer before it has sent all
+            if held.count == 0:
+                break
+            yield text_of([node(number)])
+            await asyncio.sleep(0.02)
+
+    async with graph_of(rows), httpx2.AsyncClient(base_url=guarded.url, timeout=30) as client:
+        answer = await asyncio.wait_for(client.post(INGEST, content=body(), headers=NDJSON | made.headers), 10)
+        job = (await client.get(f"/v1/ingest/{answer.json()['job_id']}", headers=other.headers)).json()
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+    assert 10 <= answer.json()["received_lines"] == job["received_lines"] < 1_000
+    assert (job["status"], job["is_uploaded"]) == ("running", False)
