@@ -3,8 +3,10 @@
 import asyncio
 import json
 import random
+import signal
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +25,9 @@ pytestmark = pytest.mark.slow
 
 GRAPHS = [f"g{number}" for number in range(4)]
 LINES, BAD = 2_000, 7
-STORM_LINES = 50_000  # of each of four jobs
+STORM_LINES = 50_000  # of each of four jobs, in each round
+ROUNDS_MAX = 10
+VICTIMS = ("gateway", "shard", "ingest-worker")
 WITHIN_S = 300.0
 POSITIONS = "SELECT partition, position FROM argosy.positions WHERE lane = '*ingest' ORDER BY partition"
 ENDPOINT = "SELECT endpoint FROM argosy.shards WHERE member_id = $1"
@@ -177,24 +181,33 @@ async def test_a_storm_of_kills_leaves_graphs_that_equal_their_uploads(
 ) -> None:
     """Four uploads over REST, each sent again until it is taken, while gateway, workers and shard are killed."""
     lines = lines_of(STORM_LINES)
+    rounds: list[dict[str, uuid.UUID]] = []
+    killed: Counter[str] = Counter()
     over = asyncio.Event()
     await asyncio.to_thread(idle_fleet.gateway)
     for _ in range(2):
         await asyncio.to_thread(idle_fleet.ingest_worker)
-    killing = asyncio.create_task(kill_all(idle_fleet, shard, over))
+    killing = asyncio.create_task(kill_all(idle_fleet, shard, over, killed))
 
-    started = await asyncio.gather(*(sent_until_taken(idle_fleet, graph, b"\n".join(lines)) for graph in GRAPHS))
-    jobs = dict(zip(GRAPHS, started, strict=True))
-    for job_id in started:
-        row = await hand.jobs.find(job_id, TENANT)
-        assert row is not None
-        await hand.until(
-            row, lambda row: row.state is not JobState.RUNNING or row.next_line > STORM_LINES // 2, WITHIN_S
-        )
+    while not killed.keys() >= set(VICTIMS):  # each of them while there was something to do
+        assert len(rounds) < ROUNDS_MAX, killed
+        body, key = b"\n".join(lines), f"round-{len(rounds)}"
+        started = await asyncio.gather(*(sent_until_taken(idle_fleet, graph, body, key) for graph in GRAPHS))
+        rounds.append(dict(zip(GRAPHS, started, strict=True)))
+        for job_id in started:
+            row = await hand.jobs.find(job_id, TENANT)
+            assert row is not None
+            await hand.until(
+                row, lambda row: row.state is not JobState.RUNNING or row.next_line > STORM_LINES // 2, WITHIN_S
+            )
     over.set()
     await killing
 
-    await all_is_there_once(hand, jobs, lines)
+    for jobs in rounds:
+        await all_is_there_once(hand, jobs, lines)
+    ended = Counter(each.name for each in idle_fleet.processes if each.process.poll() == -signal.SIGKILL)
+    assert ended == {each: killed[each] for each in VICTIMS if each != "shard"}
+    assert [each.process.poll() for each in shard.processes].count(-signal.SIGKILL) == killed["shard"]
 
 
 async def sent_until_taken(fleet: Fleet, graph: str, body: bytes, key: str = "one") -> uuid.UUID:
@@ -214,20 +227,19 @@ async def sent_until_taken(fleet: Fleet, graph: str, body: bytes, key: str = "on
             await asyncio.sleep(0.2)
 
 
-async def kill_all(fleet: Fleet, shard: ShardProcess, over: asyncio.Event) -> None:
-    """Kill one after the other at random moments, and start another in its place."""
-    chance = random.Random(7)
+async def kill_all(fleet: Fleet, shard: ShardProcess, over: asyncio.Event, killed: Counter[str]) -> None:
+    """Kill one after the other at random moments, each kind once first, and start another in its place. killed: how
+    many of each kind were, so far.
+    """
+    chance, first = random.Random(7), list(VICTIMS)
+    starts = {"gateway": fleet.gateway, "shard": shard.start, "ingest-worker": fleet.begin_ingest_worker}
     while not over.is_set():
         await asyncio.sleep(chance.uniform(0.3, 1.5))
-        victim = chance.choice(["gateway", "ingest-worker", "ingest-worker", "shard"])
-        if victim == "shard":
-            shard.process.kill()
-            await asyncio.to_thread(shard.start)
-            continue
-        living = [each for each in fleet.processes if each.name == victim and is_alive(each)]
-        if living:
-            living[0].kill()
-        await asyncio.to_thread(fleet.gateway if victim == "gateway" else fleet.begin_ingest_worker)
+        victim = first.pop(0) if first else chance.choice([*VICTIMS, "ingest-worker"])
+        living = [each for each in (*fleet.processes, shard.process) if each.name == victim and is_alive(each)]
+        living[0].kill()
+        killed[victim] += 1
+        await asyncio.to_thread(starts[victim])
 
 
 def is_alive(process: Managed) -> bool:

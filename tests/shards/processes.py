@@ -43,6 +43,11 @@ class ShardProcess:
     def process(self) -> Managed:
         return self._managed[-1]
 
+    @property
+    def processes(self) -> list[Managed]:
+        """All that were started, in their order."""
+        return list(self._managed)
+
     def start(self, **settings: str) -> Managed:
         process = self.begin(**settings)
         process.wait_ready()
