@@ -35,7 +35,9 @@ class _Connection(asyncio.Protocol):
             return
         head = bytes(self._buffer[:head_end]).lower()
         at = head.find(b"content-length:")
-        if at >= 0:
+        if head[9:12] == b"204":  # it has no body, and says nothing of its length
+            body = b""
+        elif at >= 0:
             length = int(head[at + 15 :].split(b"\r\n", 1)[0])
             if len(self._buffer) < head_end + 4 + length:
                 return
