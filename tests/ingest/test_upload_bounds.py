@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -25,7 +25,7 @@ MEMBER_BYTES = 67_108_864
 INGEST = "/v1/graphs/things/ingest"
 
 
-def with_a_large_line() -> Iterator[bytes]:
+async def with_a_large_line() -> AsyncIterator[bytes]:
     yield node(1) + b"\n" + BEGIN
     for _ in range(LARGE_BYTES // BLOCK_BYTES):
         yield b"x" * BLOCK_BYTES
@@ -38,10 +38,14 @@ async def test_a_line_of_50_mb_is_rejected_alone_and_costs_no_memory(idle_fleet:
     for each in (gateway, worker):
         await asyncio.to_thread(each.wait_ready)
 
-    async with AsyncClient(idle_fleet.url) as client:
+    async with AsyncClient(idle_fleet.url) as client, httpx2.AsyncClient(timeout=60, trust_env=False) as http:
         await (await client.ingest("things", [{"op": "nothing"}])).wait(timeout_s=60)
         before = {each.name: peak_bytes(each.pid) for each in (gateway, worker)}
-        handle = await client.ingest("things", with_a_large_line())
+        answer = await http.post(
+            idle_fleet.url + INGEST, content=with_a_large_line(), headers={"content-type": "application/x-ndjson"}
+        )
+        assert answer.status_code == 202, answer.text
+        handle = client.job(answer.json()["job_id"])
         job = await handle.wait(timeout_s=60)
         rejects = [each async for each in handle.rejects()]
 
