@@ -55,7 +55,7 @@ test: .venv/installed-dev
 	@$(BIN)/python -c '$(JARS)'
 	$(BIN)/python -m pytest -m "not slow and not packages" $(SPREAD) $(ARGS)
 
-# Each dependency at work: pydantic-settings, structlog, prometheus, rich, msgspec, jsonpatch (unit), typer and rich
+# Each dependency at work: pydantic-settings, structlog, prometheus, rich, msgspec, jsonpatch (unit), PyJWT (identity), typer and rich
 # (command line), httpx2 (client), fastapi, uvicorn and httptools (gateway), grpc and protobuf (calls, streams), asyncpg
 # (store), confluent-kafka (logs, journey), the embedded PostgreSQL and psutil (in process, processes), apsw, numpy, usearch,
 # kglite, gRPC's health and reflection (shards), all of them but those of shards (journey).
@@ -69,7 +69,7 @@ LOWEST := tests/journey/test_command_line.py tests/journey/test_emit.py \
   tests/dispatch/test_poke_service.py tests/dispatch/stream/test_service.py tests/dispatch/stream/test_signed_streams.py \
   tests/store/test_pool.py tests/store/test_accept.py tests/store/test_session_settings.py \
   tests/shards/test_engine.py tests/shards/test_vectors.py tests/shards/test_view.py tests/shards/test_server.py \
-  tests/workflow/test_payload.py tests/workflow/test_emit.py tests/unit
+  tests/workflow/test_payload.py tests/workflow/test_emit.py tests/identity tests/unit
 
 lowest: .venv-lowest/installed
 	@sh tests/install_needs.sh
