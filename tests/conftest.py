@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from argosy import config
 from argosy.local.broker import Broker
@@ -37,6 +38,9 @@ structlog.configure(
     ]
 )
 
+# How fast the machine is now is nothing that a test judges: neither how long an example takes, nor how long its input.
+settings.register_profile("argosy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("argosy")
 
 # What is ended after the last test: there no test's time runs out while others still use it.
 at_end = contextlib.ExitStack()

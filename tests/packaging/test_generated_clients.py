@@ -19,7 +19,7 @@ PYTHON_CLIENT = "openapi-python-client==0.29.1"
 # Each line that mypy must refuse says so: --strict complains when it does not.
 PYTHON_PROGRAM = """
 import sys, uuid
-from client import Client
+from client import AuthenticatedClient
 from client.api.sessions import list_sessions
 from client.api.turns import get_turn, post_cancel, post_signal, post_turn
 from client.models.problem import Problem
@@ -32,7 +32,7 @@ from client.models.turn_posted import TurnPosted
 from client.models.turn_posted_on_busy import TurnPostedOnBusy
 from client.models.turn_status import TurnStatus
 
-client = Client(base_url=sys.argv[1])
+client = AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2])
 posted = TurnPosted(workflow="echo", input_={"text": "hello"}, on_busy=TurnPostedOnBusy.REJECT, priority=7)
 ended = post_turn.sync("a session", client=client, body=posted, prefer="wait=20", idempotency_key="one")
 assert isinstance(ended, Turn), ended
@@ -172,7 +172,9 @@ def test_a_python_client(document: Path, folder: Path, url: str) -> None:
     }
     assert "Unsupported content type application/x-ndjson" in said  # the generator knows no NDJSON
     run(python, "-m", "mypy", "--strict", "program.py", cwd=folder)
-    assert run(python, "program.py", url, cwd=folder) == "fine\n"
+    made = httpx2.post(f"{url}/v1/tokens", json={"name": "generated", "role": "tenant"})
+    assert made.status_code == 201, made.text
+    assert run(python, "program.py", url, made.json()["token"], cwd=folder) == "fine\n"
 
 
 def test_a_typescript_client(document: Path, folder: Path, url: str) -> None:
