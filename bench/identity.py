@@ -49,13 +49,15 @@ _HEADERS: Final = [
     (b"idempotency-key", b"0123456789abcdef0123456789abcdef"), (b"user-agent", b"argosy"),
 ]  # fmt: skip
 _FILL: Final = """
-INSERT INTO argosy.tokens (token_id, hash, tenant, name, role, scopes, hint, created_by, expires_at, change_no)
-SELECT gen_random_uuid(), sha256(n::text::bytea), 'default', 'token ' || n, 'user', '{}', 'abcd', 'bench',
+INSERT INTO argosy.tokens (token_id, hash, tenant, name, role, scopes, hint, created_at, created_by, expires_at,
+  change_no)
+SELECT gen_random_uuid(), sha256(n::text::bytea), 'default', 'token ' || n, 'user', '{}', 'abcd', now(), 'bench',
        now() + interval '90 days', n FROM generate_series(1, $1::bigint) AS n
 """
 _ONE: Final = """
-INSERT INTO argosy.tokens (token_id, hash, tenant, name, role, scopes, hint, created_by, expires_at, change_no)
-VALUES (gen_random_uuid(), $1, 'default', 'mine', 'user', '{}', 'abcd', 'bench', now() + interval '90 days', $2)
+INSERT INTO argosy.tokens (token_id, hash, tenant, name, role, scopes, hint, created_at, created_by, expires_at,
+  change_no)
+VALUES (gen_random_uuid(), $1, 'default', 'mine', 'user', '{}', 'abcd', now(), 'bench', now() + interval '90 days', $2)
 """
 _MINE: Final = mint(TokenKind.TENANT)
 

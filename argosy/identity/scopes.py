@@ -7,6 +7,7 @@ too.
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -99,5 +100,10 @@ def expand(role: str | None, scopes: Iterable[str]) -> frozenset[Scope]:
     """Return the scopes of a credential: those of its role, if it has one, and its own. A role that this version does
     not know gives none.
     """
+    return _expanded(role, tuple(scopes))
+
+
+@lru_cache(maxsize=1_024)  # a gateway has many tokens with few sets of scopes: each set is there once
+def _expanded(role: str | None, scopes: tuple[str, ...]) -> frozenset[Scope]:
     of_role = SCOPES_OF[Role(role)] if role in set(Role) else frozenset[Scope]()
     return of_role | known(scopes)
