@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from argosy.clock import Clock
 from argosy.gateway.issuer_keys import IssuerKeys
 from argosy.identity.access_token import BadTokenError, Parsed, expires_at_s, key_for, parse, verify
-from argosy.identity.claims import scopes_in, tenants_in
+from argosy.identity.claims import rights_in
 from argosy.identity.issuer import Issuer
 from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.signing_keys import SigningKey
@@ -107,12 +107,12 @@ class AccessTokens:
         now_ms = self._clock.unix_ms()
         claims = verify(parsed, trusted.issuer, key, now_ms / 1_000)
         ends_at_s = expires_at_s(claims, trusted.issuer)
-        tenants = tenants_in(claims, trusted.issuer)
+        tenants, scopes = rights_in(claims, trusted.issuer)
         principal = Principal(
             PrincipalKind.JWT,
             f"{parsed.issuer}|{claims['sub']}",
             tenants[0] if len(tenants) == 1 else None,
-            scopes_in(claims, trusted.issuer),
+            scopes,
             expires_at_s=ends_at_s,
         )
         known = KnownAccessToken(principal, tenants, ends_at_s * 1_000, trusted.keys, key.thumbprint)

@@ -5,8 +5,23 @@ from typing import Any
 
 from argosy.identity.access_token import BadTokenError
 from argosy.identity.issuer import Issuer
-from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Scope, known
+from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope, known
 from argosy.names import is_tenant
+
+
+def rights_in(claims: Mapping[str, Any], issuer: Issuer) -> tuple[tuple[str, ...], frozenset[Scope]]:
+    """Return the tenants that a token is for, and its scopes. Raises BadTokenError.
+
+    A token without a tenant is an operator's or an administrator's. Without the right to act as any tenant it has an
+    operator's scopes alone: what a role means within a tenant must not become a right over all of them because the
+    claim is missing.
+    """
+    tenants, scopes = tenants_in(claims, issuer), scopes_in(claims, issuer)
+    if tenants or Scope.ACT_AS in scopes:
+        return tenants, scopes
+    if not scopes - OF_TENANTS:
+        raise BadTokenError("tenant")
+    return tenants, scopes & SCOPES_OF[Role.OPERATOR]
 
 
 def tenants_in(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from argosy.identity.access_token import BadTokenError
-from argosy.identity.claims import scopes_in, tenants_in
+from argosy.identity.claims import rights_in, scopes_in, tenants_in
 from argosy.identity.issuer import Issuer
 from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope
 
@@ -55,6 +55,18 @@ def test_rights_beyond_a_tenant_come_only_with_a_token_that_may_administer() -> 
 
     assert scopes_in(claims, ISSUER) <= OF_TENANTS
     assert scopes_in(claims, ADMINISTERS) == SCOPES_OF[Role.ADMIN]
+
+
+def test_a_missing_tenant_makes_no_right_within_one_a_right_over_all() -> None:
+    issuer = ADMINISTERS._replace(role_map={"staff": Role.TENANT, "ops": Role.OPERATOR, "boss": Role.ADMIN})
+
+    with pytest.raises(BadTokenError, match="tenant"):
+        rights_in({"roles": ["staff"]}, issuer)
+    with pytest.raises(BadTokenError, match="tenant"):
+        rights_in({"scope": "audit:read tokens:write"}, issuer)
+    assert rights_in({"roles": ["staff", "ops"]}, issuer) == ((), SCOPES_OF[Role.OPERATOR])
+    assert rights_in({"roles": ["boss"]}, issuer) == ((), SCOPES_OF[Role.ADMIN])
+    assert rights_in({"roles": ["staff"], "tenant": "acme"}, issuer) == (("acme",), SCOPES_OF[Role.TENANT])
 
 
 @pytest.mark.parametrize("claims", [{"roles": 7}, {"roles": [["staff"]]}, {"scope": ["turns:read"]}, {"scp": [7]}])
