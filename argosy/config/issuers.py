@@ -1,11 +1,10 @@
 """Which OpenID providers are trusted, and what is asked of their access tokens."""
 
-import json
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from argosy.config.kinds import StringList
+from argosy.config.kinds import StringList, from_json
 from argosy.identity.issuer import ALGORITHMS, ALGORITHMS_BY_DEFAULT, Issuer, is_safe
 from argosy.identity.scopes import Role
 
@@ -16,12 +15,7 @@ _EXAMPLE: Final = '[{"issuer": "https://login.example", "audience": "argosy"}]'
 
 def _map(value: Any) -> Any:
     """Return the map of roles of a JSON object; what is none stays what it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value) if value.strip() else {}
-    except ValueError as error:
-        raise ValueError(f'must be JSON, as {{"staff": "user"}}: {error}') from None
+    return from_json(value, {}, '{"staff": "user"}')
 
 
 RoleMap = Annotated[dict[str, Role], BeforeValidator(_map)]
@@ -80,13 +74,7 @@ class TrustedIssuer(BaseModel):
 
 def _issuers(value: Any) -> Any:
     """Return the issuers of a JSON list as a tuple; what is no list stays what it is."""
-    if isinstance(value, str):
-        if not value.strip():
-            return ()
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"must be JSON, as {_EXAMPLE}: {error}") from None
+    value = from_json(value, (), _EXAMPLE)
     if not isinstance(value, list):
         return value
     if len(value) > _ISSUERS_MAX:

@@ -28,6 +28,18 @@ def _split(value: Any) -> Any:
     return value
 
 
+def from_json(value: Any, empty: Any, example: str) -> Any:
+    """Return what the text of a JSON setting says; `empty` for an empty one, and what is no text as it is. example:
+    shown with what is wrong. Raises ValueError.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.strip() else empty
+    except ValueError as error:
+        raise ValueError(f"must be JSON, as {example}: {error}") from None
+
+
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Endpoints = Annotated[tuple[Annotated[str, AfterValidator(shard_target)], ...], BeforeValidator(_split)]
 Host = Annotated[str, AfterValidator(bare_host)]

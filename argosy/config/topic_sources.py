@@ -1,11 +1,10 @@
 """Which topics of others are read, and into which graphs."""
 
-import json
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from argosy.config.kinds import Seconds
+from argosy.config.kinds import Seconds, from_json
 from argosy.names import TENANT_PATTERN
 
 _TOPICS_MAX: Final = 100  # each is read by a client of its own
@@ -29,13 +28,7 @@ class TopicSource(BaseModel):
 
 def _sources(value: Any) -> Any:
     """Return the sources of a JSON object, by topic, as a tuple; what is no such object stays what it is."""
-    if isinstance(value, str):
-        if not value.strip():
-            return ()
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"must be JSON, as {_EXAMPLE}: {error}") from None
+    value = from_json(value, (), _EXAMPLE)
     if not isinstance(value, dict):
         return value
     if len(value) > _TOPICS_MAX:
