@@ -11,7 +11,7 @@ from typing import Final
 from argosy.turn.status import Status
 
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
-    Status.ACCEPTED: frozenset({Status.QUEUED, Status.REJECTED, Status.DUPLICATE, Status.MERGED}),
+    Status.ACCEPTED: frozenset({Status.QUEUED, Status.CANCELLED, Status.REJECTED, Status.DUPLICATE, Status.MERGED}),
     Status.QUEUED: frozenset(
         {Status.RUNNING, Status.CANCELLED, Status.EXPIRED, Status.REJECTED, Status.MERGED, Status.PARKED}
     ),

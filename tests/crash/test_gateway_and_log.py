@@ -37,6 +37,25 @@ async def test_a_gateway_killed_while_posts_are_in_flight_and_the_retries_run_ea
 
 
 @BOTH_IN_FAULTS
+async def test_what_is_cancelled_before_a_worker_has_read_it_never_runs_and_holds_up_nobody(
+    fleet: Fleet, client: Client
+) -> None:
+    fleet.worker().kill()  # so the workflow is known
+    turns = [await client.post(f"session-{number % 5}", "steps", n=1) for number in range(20)]
+    answers = [await client.post_to(f"/v1/turns/{turn}/cancel") for turn in turns[:10]]
+
+    fleet.worker()
+    ended = await client.until_status(turns)
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert [ended[turn]["status"] for turn in turns] == ["cancelled"] * 10 + ["completed"] * 10
+    assert [ended[turn]["attempt"] for turn in turns] == [0] * 10 + [1] * 10
+    again = [await client.post_to(f"/v1/turns/{turn}/cancel") for turn in turns[:10]]
+    assert {answer.status_code for answer in again} == {200}
+    await client.judge()
+
+
+@BOTH_IN_FAULTS
 async def test_a_second_gateway_on_the_same_log_serves_what_the_first_accepted(fleet: Fleet, client: Client) -> None:
     gateway = fleet.processes[-1]
     fleet.worker()

@@ -176,7 +176,8 @@ async def test_running_suspended_and_queued_turns_can_be_cancelled(client: Clien
         assert (await client.post_to(f"/v1/turns/{turn}/cancel")).status_code in (200, 202)
     ended = await client.until_status([slow, waiting, queued])
 
-    assert {turn["status"] for turn in ended.values()} == {"cancelled"}
+    came_to = {name: ended[turn]["status"] for name, turn in (("slow", slow), ("waiting", waiting), ("queued", queued))}
+    assert came_to == {"slow": "cancelled", "waiting": "cancelled", "queued": "cancelled"}
     after = await client.post("waiting", "steps", effects=1)
     await client.until_status([after])
     await client.judge()

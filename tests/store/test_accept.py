@@ -2,12 +2,13 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
 
 from tests.store.conftest import OpenHand
-from tests.store.hand import LOG, Change, Hand, New
+from tests.store.hand import LOG, TENANT, Change, Hand, New
 
 PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(hours=1)
 
@@ -239,3 +240,60 @@ async def test_accepted_through_never_goes_back(hand: Hand) -> None:
     await hand.call(1, *arguments[:6], [None], *([[]] * 21))
 
     assert await hand.rows("SELECT accepted_through FROM positions WHERE partition = 0") == [(FUTURE,)]
+
+
+async def early(hand: Hand, turn: New, kind: str = "cancel", tenant: str | None = None) -> None:
+    sent = uuid.uuid4(), hand.lane, turn.bucket, tenant or TENANT, turn.turn_id, kind
+    query = "SELECT * FROM send_early($1, $2, $3, $4::smallint, $5, $6, $7, $8, $9, '1', 10, 1000)"
+    await hand.rows(query, turn.partition, *sent, "go" if kind == "signal" else "", kind)
+
+
+@pytest.mark.parametrize("how", [{}, {"not_before": FUTURE}, {"on_busy": "reject"}, {"key": "k"}], ids=str)
+async def test_a_turn_whose_cancel_came_before_it_is_accepted_as_cancelled(hand: Hand, how: dict[str, Any]) -> None:
+    running, turn, behind = New("a"), New("a", deadline_s=60, **how), New("a")
+    await hand.accept(running)
+    await early(hand, turn)
+    await early(hand, turn, "signal")
+
+    answer = await hand.accept(turn, behind)
+
+    row = await hand.turn(turn)
+    assert (row["status"], row["seq"], row["attempt"], row["ended_at"] is None) == ("cancelled", 1, 0, False)
+    assert answer.places is not None
+    assert [place is None for place in answer.places] == [True, False]
+    assert await hand.rows("SELECT turn_id, seq, type FROM events") == [(turn.turn_id, 1, "turn.cancelled")]
+    said = await hand.rows("SELECT kind, state FROM inbox WHERE turn_id = $1 ORDER BY kind", turn.turn_id)
+    assert said == [("cancel", "consumed"), ("signal", "late")]
+    assert await hand.status(behind) == "queued"
+
+
+async def test_a_cancelled_turn_s_key_is_taken_and_a_repetition_is_its_duplicate(hand: Hand) -> None:
+    first, second = New("a", key="k", digest=b"d"), New("a", key="k", digest=b"d")
+    await early(hand, first)
+
+    await hand.accept(first, second)
+
+    assert [await hand.status(each) for each in (first, second)] == ["cancelled", "duplicate"]
+
+
+async def test_another_tenant_s_cancel_that_came_early_ends_nothing(hand: Hand) -> None:
+    turn = New("a")
+    await early(hand, turn, tenant="somebody-else")
+
+    answer = await hand.accept(turn)
+
+    assert (await hand.status(turn), answer.heads) == ("queued", [True])
+    assert await hand.rows("SELECT count(*) FROM inbox") == [(0,)]
+    assert await hand.rows("SELECT count(*) FROM early") == [(0,)]
+
+
+async def test_a_turn_that_another_turn_started_is_cancelled_by_its_worker_which_tells_the_starter(hand: Hand) -> None:
+    turn = New("a")
+    started = "INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record) VALUES ($1, $2, $3, $4, $5, '')"
+    await hand.rows(started, turn.turn_id, hand.lane, turn.bucket, TENANT, turn.session_id)
+    await early(hand, turn)
+
+    await hand.start(turn)
+
+    assert await hand.status(turn) == "queued"
+    assert await hand.rows("SELECT kind, state FROM inbox WHERE turn_id = $1", turn.turn_id) == [("cancel", "due")]

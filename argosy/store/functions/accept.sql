@@ -22,7 +22,10 @@ DECLARE
   has_starts boolean := array_position(p_to, NULL) IS NOT NULL;
   left_out uuid[] := '{}';
   is_contested boolean;
+  has_early boolean;
+  cancelled uuid[] := '{}';
   earlier record;
+  cancelled_place bigint;
   i integer;
 BEGIN
   IF is_repeated(p_worker, 1::smallint, p_no) THEN
@@ -72,8 +75,18 @@ BEGIN
     ORDER BY u.session
     ON CONFLICT DO NOTHING;
 
-    -- Contested: the fate of some record depends on another turn, so the batch is judged record by record, in order.
-    SELECT EXISTS (SELECT 1 FROM unnest(t_on_busy) AS u WHERE u <> 'enqueue')
+    -- Whoever sends something early holds the places, shared: what is not here now comes after this accept, to its turn.
+    has_early := EXISTS (SELECT 1 FROM early WHERE lane = p_lane);
+    IF has_early THEN
+      cancelled := ARRAY(
+        SELECT u.turn FROM unnest(t_partition, t_turn, t_tenant) AS u (partition, turn, tenant)
+        WHERE p_to[array_position(p_partitions, u.partition)] IS NOT NULL AND EXISTS (
+          SELECT 1 FROM early AS e WHERE e.turn_id = u.turn AND e.kind = 'cancel' AND e.tenant = u.tenant AND e.lane = p_lane));
+    END IF;
+
+    -- Contested: the fate of some record depends on more than itself, so the batch is judged record by record, in order.
+    SELECT cardinality(cancelled) > 0
+        OR EXISTS (SELECT 1 FROM unnest(t_on_busy) AS u WHERE u <> 'enqueue')
         OR EXISTS (SELECT 1 FROM unnest(t_not_before) AS u WHERE u > now())
         OR EXISTS (SELECT 1 FROM unnest(t_session, t_key) AS u (session, key) WHERE u.key <> ''
                    GROUP BY u.session, u.key HAVING count(*) > 1)
@@ -115,6 +128,17 @@ BEGIN
             CONTINUE;
           END IF;
         END IF;
+        IF t_turn[i] = ANY (cancelled) THEN
+          cancelled_place := CASE WHEN t_not_before[i] IS NULL OR t_not_before[i] <= now() THEN nextval('places') END;
+          INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, place, workflow, status, seq, ended_at, priority, on_busy,
+                             not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, input)
+          VALUES (t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], cancelled_place, t_workflow[i], 'cancelled', 1, now(),
+                  t_priority[i], t_on_busy[i], t_not_before[i], t_deadline_s[i], nullif(t_key[i], ''), t_digest[i], t_tags[i],
+                  t_trace[i], t_input[i]);
+          INSERT INTO events (turn_id, seq, lineage, attempt, type, data)
+          VALUES (t_turn[i], 1, lineage(), 0, 'turn.cancelled', convert_to('{}', 'UTF8'));
+          CONTINUE;
+        END IF;
         IF t_not_before[i] IS NULL OR t_not_before[i] <= now() THEN
           IF t_on_busy[i] = 'reject' AND first_open(p_lane, t_bucket[i], t_session[i]) IS NOT NULL THEN
             -- Its key is free again: a retry later is a new request.
@@ -140,8 +164,11 @@ BEGIN
       PERFORM forget_sessions(t_session);
     END IF;
 
-    IF EXISTS (SELECT 1 FROM early WHERE lane = p_lane) THEN
+    IF has_early THEN
       PERFORM deliver_early(t_turn);
+      cancelled := ARRAY(SELECT t.turn_id FROM turns AS t WHERE t.turn_id = ANY (cancelled) AND t.status = 'cancelled');
+      UPDATE inbox SET state = 'consumed' WHERE turn_id = ANY (cancelled) AND kind = 'cancel' AND state = 'due';
+      PERFORM close_inbox(cancelled);
     END IF;
 
     -- A deadline counts from when the turn is due: a delayed one gets its timer with its place.
