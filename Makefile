@@ -59,7 +59,9 @@ test: .venv/installed-dev
 # (command line), httpx2 (client), fastapi, uvicorn and httptools (gateway), grpc and protobuf (calls, streams), asyncpg
 # (store), confluent-kafka (logs, journey), the embedded PostgreSQL and psutil (in process, processes), apsw, numpy, usearch,
 # kglite, gRPC's health and reflection (shards), all of them but those of shards (journey).
-LOWEST := tests/journey/test_command_line.py tests/journey/test_emit.py \
+LOWEST := tests/journey/test_emit.py \
+  tests/journey/test_command_line.py::test_a_turn_can_be_submitted_waited_for_and_shown_by_command \
+  tests/journey/test_command_line.py::test_the_fleet_is_shown_once_or_live_until_ctrl_c \
   tests/journey/test_journey.py::test_every_kind_of_step_and_wait_completes \
   tests/journey/test_journey.py::test_running_suspended_and_queued_turns_can_be_cancelled \
   tests/logs/test_kafka_admin.py tests/logs/test_kafka_writer.py tests/processes/test_child.py \

@@ -41,6 +41,7 @@ async def _signal_all(client: Client, turns: list[str]) -> None:
     await asyncio.gather(*(client.signal(turn, "go", None) for turn in turns))
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(
     "a rolling v1 to v2, 40 suspended turns", "none is parked; each ends by the version it began with"
 )
@@ -108,6 +109,7 @@ async def test_turns_that_are_lent_outlive_their_owner(idle_fleet: Fleet, client
     assert not [e for read in history.reads.values() for e in read.events if e.type == "turn.reset"]
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.scenario(
     "SIGTERM of a borrower in a step", "the step ends there, and the turn goes on with the same attempt"
@@ -142,6 +144,7 @@ async def test_a_lent_turn_is_cancelled_in_its_step(idle_fleet: Fleet, client: C
     await client.until_status(turns, {"cancelled"}, within_s=15)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [_SHORT_WAIT])
 @pytest.mark.scenario("nobody has a build for BUILD_WAIT_S", "parked as no_build; resumed in bulk, all run")
@@ -206,6 +209,7 @@ async def test_what_a_borrower_says_after_it_was_stopped_is_not_taken(
     assert {read.events[-1].attempt for read in history.reads.values() if read.turn_id in hit} == {2}
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.scenario("hand-over of a lender", "what it lent goes on where it runs, under the next owner, undisturbed")
 async def test_turns_that_are_lent_outlive_the_orderly_end_of_their_owner(

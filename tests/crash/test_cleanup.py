@@ -89,6 +89,7 @@ async def test_a_clean_up_goes_on_after_its_worker_was_killed(idle_fleet: Fleet,
     await client.judge(disruptions=1)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.scenario(
     "cancel, hand-over in clean-up", "the step in flight ends at the old owner, the rest at the new one"
@@ -114,6 +115,7 @@ async def test_a_clean_up_goes_on_where_its_turn_is_handed_over_to(
     await client.judge()
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.scenario(
     "cancel, worker dead", "turns that are cancelled while nobody has them clean up at the next worker"
@@ -154,6 +156,7 @@ async def test_a_clean_up_that_takes_too_long_is_cut_off(idle_fleet: Fleet, clie
     await client.judge()
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [{"CANCEL_CLEANUP_S": "1", "DISPATCH_SLOTS": "1"}])
 @pytest.mark.scenario("cancel, no slot", "a suspended turn for which no slot is free ends without its code")

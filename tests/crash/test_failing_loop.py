@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 import asyncpg
+import pytest
 
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
@@ -29,6 +30,7 @@ async def _until_it_lacks(worker: Managed, words: str, within_s: float) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 async def test_a_worker_of_which_a_loop_keeps_failing_is_not_ready_until_it_is_well(
     idle_fleet: Fleet, client: Client

@@ -67,6 +67,7 @@ async def test_a_command_that_waits_says_that_nobody_does_it(fleet: Fleet) -> No
     assert output.count("waits: no process leads the role erase: start `argosy maintain`") == 1
 
 
+@pytest.mark.slow
 async def test_a_command_that_waits_says_which_worker_has_to_run_and_since_when(
     idle_fleet: Fleet, client: Client
 ) -> None:
@@ -104,6 +105,7 @@ async def test_a_command_that_waits_says_which_worker_has_to_run_and_since_when(
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_each_kind_is_forgotten_everywhere_and_nothing_else_is(
     fleet: Fleet, client: Client, shard: ShardProcess
 ) -> None:

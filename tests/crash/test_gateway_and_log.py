@@ -14,11 +14,12 @@ from argosy.logs.open import open_writer
 from argosy.logs.topic import turns_topic
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
-from tests.harness.logs import BOTH_IN_FAULTS
+from tests.harness.logs import BOTH_IN_FAULTS, KAFKA_FIRST
 
 PARTITIONS = 8
 
 
+@KAFKA_FIRST
 async def test_a_gateway_killed_while_posts_are_in_flight_and_the_retries_run_each_turn_once(
     fleet: Fleet, client: Client
 ) -> None:
@@ -89,6 +90,7 @@ class TestKafka:
         await client.until_status(turns)
         await client.judge()
 
+    @pytest.mark.slow
     async def test_a_committed_offset_set_back_to_zero_repeats_nothing(self, fleet: Fleet, client: Client) -> None:
         """F10."""
         worker = fleet.worker()
@@ -146,6 +148,7 @@ def _commit(fleet: Fleet, offset: int) -> None:
             asyncio.run(asyncio.sleep(0.25))
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 async def test_a_gateway_stopped_for_a_while_answers_again_afterwards(fleet: Fleet, client: Client) -> None:
     gateway = fleet.processes[-1]

@@ -20,8 +20,11 @@ BATCHES = 3
 # Between what vectors are made of, what is recorded, what is applied and its record: of the first write, and of later
 # ones.
 AT = (
-    *("graph_embedded:2", "graph_recorded", "graph_applied:2"),
-    *(pytest.param(each, marks=pytest.mark.slow) for each in ("graph_applied", "graph_recorded:5", "graph_applied:7")),
+    "graph_applied:2",
+    *(
+        pytest.param(each, marks=pytest.mark.slow)
+        for each in ("graph_embedded:2", "graph_recorded", "graph_applied", "graph_recorded:5", "graph_applied:7")
+    ),
 )
 
 PAUSE = """WITH paused AS (
@@ -87,6 +90,7 @@ async def test_a_worker_that_wakes_up_with_a_write_under_way_writes_nothing_twic
     assert await results(client, counted) == [[4, 4]] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [1])
 async def test_a_worker_that_slept_past_its_turn_s_end_writes_nothing(idle_fleet: Fleet, client: Client) -> None:
     idle_fleet.gateway(**SILENT_SOON)

@@ -93,6 +93,7 @@ async def test_the_outcome_of_a_step_follows_its_turn_over_two_more_owners(
     await _judge_unrepeated(client)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.scenario("hand-over, old owner killed", "its steps run again: same key, attempt + 1, turn.reset")
 async def test_steps_of_an_old_owner_that_dies_during_the_hand_over_run_again(

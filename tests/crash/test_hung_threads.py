@@ -17,6 +17,7 @@ _WORKFLOWS = {"ARGOSY_WORKFLOWS": str(Path(__file__).with_name("hanging.py")), "
 _FEW_THREADS = {"DISPATCH_THREADS": "2", "DISPATCH_THREADS_ABANDONED_MAX": "4"}
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("settings", [_WORKFLOWS | _FEW_THREADS])
 async def test_threads_that_hang_are_replaced_and_beyond_the_bound_that_is_said(

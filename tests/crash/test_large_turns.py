@@ -13,7 +13,7 @@ SMALL = {"FLUSH_SIZE_BYTES_MAX": "65536", "FLUSH_QUEUE_SIZE_BYTES_MAX": "131072"
 
 
 @BOTH_IN_FAULTS
-@pytest.mark.parametrize("crash_at", ["before_flush:5", "after_flush:5"])
+@pytest.mark.parametrize("crash_at", ["before_flush:5", pytest.param("after_flush:5", marks=pytest.mark.slow)])
 async def test_a_worker_killed_between_two_parts_of_a_turn_loses_and_doubles_nothing(
     crash_at: str, fleet: Fleet, client: Client
 ) -> None:

@@ -72,6 +72,7 @@ async def test_a_topic_that_is_made_again_is_noticed_and_read_from_its_start(
     assert "log.replaced" in worker.tail()
 
 
+@pytest.mark.slow
 async def test_records_that_were_deleted_before_they_were_accepted_are_missed_loudly(
     fleet: Fleet, client: Client, admin: AdminClient
 ) -> None:
@@ -122,6 +123,7 @@ async def test_a_second_fleet_on_one_database_is_refused(fleet: Fleet, client: C
     await client.until_status([await client.post("a", "steps", effects=1, n=1)])
 
 
+@pytest.mark.slow
 async def test_a_topic_made_again_with_other_partitions_takes_nothing_until_both_sides_start_anew(
     fleet: Fleet, client: Client, admin: AdminClient
 ) -> None:

@@ -156,6 +156,7 @@ async def test_the_name_of_a_graph_that_was_dropped_in_a_move_is_free_where_its_
     assert bob is not None
 
 
+@pytest.mark.slow
 async def test_a_folder_of_before_a_move_is_rid_of_what_has_moved(moving: Moving, tmp_path: Path) -> None:
     """It was put back from a copy, as after its disk was lost."""
     name = await made_on_source(moving)

@@ -37,6 +37,7 @@ def patterns(client: Client, tmp_path: Path) -> Patterns:
     return Patterns(client, tmp_path / "told")
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 async def test_patterns_that_nothing_disturbs(idle_fleet: Fleet, client: Client, patterns: Patterns) -> None:
     idle_fleet.start(1)
@@ -49,6 +50,7 @@ async def test_patterns_that_nothing_disturbs(idle_fleet: Fleet, client: Client,
     await client.judge()
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 async def test_patterns_that_are_suspended(idle_fleet: Fleet, client: Client, patterns: Patterns) -> None:
     idle_fleet.start(1)
@@ -82,6 +84,7 @@ async def test_patterns_whose_worker_is_killed_while_they_run_and_while_they_wai
     await client.judge(disruptions=2)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 async def test_patterns_whose_worker_hands_them_over(idle_fleet: Fleet, client: Client, patterns: Patterns) -> None:
     (first,) = idle_fleet.start(1)

@@ -38,6 +38,7 @@ async def test_steps_of_a_killed_worker_go_on_at_once_although_the_log_has_not_n
     await client.judge(disruptions=1, repeatable=hit)
 
 
+@pytest.mark.slow
 @KAFKA_FIRST
 @pytest.mark.parametrize("eligible_s", [30.0])
 @pytest.mark.scenario(

@@ -60,7 +60,7 @@ async def stored(fleet: Fleet) -> tuple[Counter[str], set[uuid.UUID]]:
     return codes, {row["turn_id"] for row in turns}
 
 
-@pytest.mark.parametrize("mode", STEPS)
+@pytest.mark.parametrize("mode", [pytest.param("unsigned", marks=pytest.mark.slow), "signing", "signed"])
 async def test_what_somebody_else_appends_is_a_turn_only_where_no_record_needs_a_mac(
     idle_fleet: Fleet, client: Client, mode: str, partitions: int
 ) -> None:

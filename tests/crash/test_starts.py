@@ -29,15 +29,15 @@ from tests.harness.sharded import SILENT_SOON, until_stopped
 PARTITIONS = 8
 # Counted from when the first starts are in the memory of the turn that asks for them.
 AT = (
-    "in_step",
-    "before_flush",
     "after_flush",
-    "before_accept",
     "after_accept",
-    "before_settle_seen",
     *(
         pytest.param(each, marks=pytest.mark.slow)
         for each in (
+            "in_step",
+            "before_flush",
+            "before_accept",
+            "before_settle_seen",
             "before_accept:2",
             "after_accept:2",
             "before_effect:4",
@@ -130,6 +130,7 @@ async def test_a_worker_killed_at_this_point_loses_doubles_and_reorders_no_start
     await client.judge(disruptions=1)
 
 
+@pytest.mark.slow
 @pytest.mark.scenario("partitions move while turns are started", "each started turn runs once; nothing is repeated")
 async def test_starts_in_partitions_that_move_meanwhile_run_once(
     fleet: Fleet, client: Client, starter: Starter, latch: Latch
@@ -155,7 +156,7 @@ async def test_starts_in_partitions_that_move_meanwhile_run_once(
     await client.judge(disruptions=0)
 
 
-@pytest.mark.parametrize("stop_at", ["before_accept", "after_accept"])
+@pytest.mark.parametrize("stop_at", ["before_accept", pytest.param("after_accept", marks=pytest.mark.slow)])
 @pytest.mark.scenario("worker stops in the accept of starts", "another one accepts them; the late one changes nothing")
 async def test_a_worker_that_wakes_with_starts_in_hand_changes_nothing(
     stop_at: str, fleet: Fleet, client: Client, starter: Starter

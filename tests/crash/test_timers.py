@@ -31,7 +31,7 @@ async def until_timers(truth: asyncpg.Connection, turn: str, names: list[str], w
 
 
 @POSTGRES
-@pytest.mark.parametrize("change", ["nothing", "hand-over", "crash"])
+@pytest.mark.parametrize("change", ["nothing", pytest.param("hand-over", marks=pytest.mark.slow), "crash"])
 async def test_a_turn_has_the_timers_of_the_waits_that_it_is_in_and_no_others(
     idle_fleet: Fleet, client: Client, truth: asyncpg.Connection, change: str
 ) -> None:

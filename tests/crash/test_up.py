@@ -192,6 +192,7 @@ async def test_a_demonstration_shows_the_events_and_the_results_of_its_turns(idl
     assert said.index("results") < said.index("try next")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("earlier_start")
 async def test_a_turn_of_a_demonstration_that_is_refused_is_one_line(idle_fleet: Fleet) -> None:
     demo = idle_fleet.folder / "turns.jsonl"

@@ -76,6 +76,7 @@ async def test_what_a_turn_writes_is_recalled_over_rest_also_after_its_shard_was
     assert up.family() == []
 
 
+@pytest.mark.slow
 async def test_a_data_folder_goes_from_a_program_to_up_with_its_graphs(idle_fleet: Fleet, client: Client) -> None:
     async with Argosy(workflows=[writes, counts], data_dir=idle_fleet.folder / "data") as here:
         assert await here.run(writes, {"batches": 2}, session="session", timeout_s=30) == [1, 2]
@@ -125,6 +126,7 @@ async def test_the_second_conversation_of_the_demonstration_shows_what_the_first
     assert await summary(client) == learned  # the same tickets again are no more tickets
 
 
+@pytest.mark.slow
 async def test_a_demonstration_without_the_extra_for_graphs_says_so_in_one_line_and_runs_on(idle_fleet: Fleet) -> None:
     shutil.rmtree(idle_fleet.folder / "data")  # a first start, which applies the migrations of graphs all the same
     (idle_fleet.folder / "sitecustomize.py").write_text('import sys\nsys.modules["kglite"] = None\n')

@@ -33,8 +33,9 @@ async def _converse(client: Client, number: int) -> None:
 @pytest.mark.parametrize(
     ("log_name", "crash_at"),
     [
-        *(("postgres", each) for each in (*AT_THE_LOG, *AFTER_IT)),
         *(("kafka", each) for each in AT_THE_LOG),
+        *(("postgres", each) for each in AFTER_IT),
+        *(pytest.param("postgres", each, marks=pytest.mark.slow) for each in AT_THE_LOG),
         *(pytest.param("kafka", each, marks=pytest.mark.slow) for each in AFTER_IT),
     ],
 )
@@ -86,6 +87,7 @@ async def test_an_effect_that_must_not_be_repeated_parks_its_turn_when_a_crash_l
     await client.judge(disruptions=1, waiting=[turn, behind])
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 async def test_a_worker_killed_again_and_again_makes_progress_every_time(fleet: Fleet, client: Client) -> None:
     doomed = fleet.worker(crash_at="in_step:10")

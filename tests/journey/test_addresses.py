@@ -17,7 +17,12 @@ pytestmark = pytest.mark.parametrize("log_name", ["postgres"])
 
 
 @pytest.mark.parametrize(
-    "settings", [PROXIES, IPV6, {name: f"[{host}]" for name, host in IPV6.items()}], ids=["proxies", "ipv6", "brackets"]
+    "settings",
+    [
+        pytest.param(PROXIES, id="proxies"),
+        pytest.param(IPV6, id="ipv6", marks=pytest.mark.slow),
+        pytest.param({name: f"[{host}]" for name, host in IPV6.items()}, id="brackets", marks=pytest.mark.slow),
+    ],
 )
 async def test_what_is_said_live_and_a_signal_reach_their_ends(idle_fleet: Fleet) -> None:
     """Frames come by gRPC alone; so does the news of a signal, while nobody looks for POLL_S."""

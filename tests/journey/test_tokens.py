@@ -149,6 +149,7 @@ def _not_shown(fleet: Fleet, up: Managed, token: str) -> None:
     assert [each[:12] for each in (token, own) if each in seen] == []
 
 
+@pytest.mark.slow
 def test_up_with_an_administrators_token_of_its_user_makes_none(up_alone: Fleet) -> None:
     secret = os.urandom(32).hex()
     (up_alone.folder / "secret").write_text(f"{secret}\n")

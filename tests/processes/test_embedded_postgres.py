@@ -143,7 +143,7 @@ def test_a_pid_file_whose_pid_is_somebody_elses_now_is_no_server(server: Embedde
     assert ask(server.dsn, "SELECT 1") == 1
 
 
-@pytest.mark.parametrize("after_s", [0.05, 0.2, 0.4])
+@pytest.mark.parametrize("after_s", [0.2, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.05, 0.4))])
 def test_a_start_that_is_killed_on_its_way_does_no_harm(folder: Path, after_s: float) -> None:
     parent = Parent("postgres", folder)
     ends = []
