@@ -78,6 +78,8 @@ class RecordMacs:
         """Return why a record must not be taken, or None."""
         given = [value for name, value in record.headers if name == HEADER]
         if not given:
+            if not record.value:
+                return None  # an erasure empties records, MAC and all; and nothing can be made of one, whoever wrote it
             if self._is_needed:
                 return UnsignedRecordError("the record has no MAC, which LOG_RECORDS=signed asks for")
             telemetry.RECORDS_UNSIGNED.inc()

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from argosy import telemetry
+from argosy.errors import RecordError
 from argosy.log import Batch, Entry, Record
+from argosy.record import decode
 from argosy.record_mac import HEADER, LogRecords, RecordMacs, checked
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
@@ -80,6 +83,20 @@ def test_a_wrong_mac_is_refused_in_both_modes(mode: LogRecords) -> None:
 def test_a_record_without_a_mac_is_taken_only_while_the_fleet_is_on_its_way_there() -> None:
     assert code_of(read(ENTRY), macs(LogRecords.SIGNING)) == "taken"
     assert code_of(read(ENTRY), macs(LogRecords.SIGNED)) == "unsigned_record"
+
+
+@pytest.mark.parametrize("mode", [LogRecords.SIGNING, LogRecords.SIGNED])
+def test_what_an_erasure_has_emptied_is_not_taken_for_another_producers(mode: LogRecords) -> None:
+    """The Postgres log empties records, MACs and all; of an empty one no worker makes anything."""
+    before = sum(each.value for metric in telemetry.RECORDS_UNSIGNED.collect() for each in metric.samples[:1])
+
+    codes = [code_of(Record(7, 1, ENTRY.key, value, ()), macs(mode)) for value in (b"", None)]
+
+    assert codes == ["taken", "taken"]
+    for value in (b"", None):
+        with pytest.raises(RecordError, match="empty"):
+            decode(value)
+    assert before == sum(each.value for metric in telemetry.RECORDS_UNSIGNED.collect() for each in metric.samples[:1])
 
 
 def test_a_key_that_was_replaced_proves_what_it_signed_and_signs_no_more() -> None:
