@@ -139,7 +139,7 @@ class Jobs:
 
     async def end_replaced(self, job_id: uuid.UUID) -> builtins.list[JobRow]:
         """End the jobs that read what the topic of this job was before it was made again under its name, into the same
-        life of the graph. Returns those that this has ended.
+        life of the graph, and those of the same topic with which this one goes on. Returns those that this has ended.
         """
         return await self.find_many(await self._pool.fetchval(_SQL["end_replaced"], job_id))
 

@@ -11,7 +11,7 @@ SELECT note_received($1::uuid, $2::text, $3::bigint, $4::bytea, $5::bigint, $6::
 SELECT end_job($1::uuid, $2::text, $3::text, $4::text)
 
 -- name: end_replaced
--- Jobs that read what the topic of this one was before end; which (functions/ingest.sql).
+-- Jobs that read what the topic of this one was before, or what this one goes on with, end; which (functions/ingest.sql).
 SELECT end_replaced($1::uuid)
 
 -- name: cancel_job
@@ -26,14 +26,14 @@ SELECT wait_for_job($1::uuid, $2::text, $3::uuid, $4::text)
 -- One job of a tenant. $3: for how long a silent ingest worker counts as alive, seconds; NULL: whether one lives is not asked.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($3::double precision))) AS waits_for, seq, made_at, ended_at
+       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($3::double precision)), kind, changed_at) AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs WHERE job_id = $1 AND tenant = $2
 
 -- name: find_jobs
 -- Jobs by their ids, whoever asks has looked their tenants up before. $2: as $3 of find_job.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($2::double precision))) AS waits_for, seq, made_at, ended_at
+       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($2::double precision)), kind, changed_at) AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs WHERE job_id = ANY ($1::uuid[])
 
 -- name: list_jobs
@@ -41,7 +41,7 @@ FROM ingest_jobs WHERE job_id = ANY ($1::uuid[])
 -- find_job.
 SELECT job_id, tenant, graph, incarnation, kind, bucket, idempotency_key, state, code, reason, log_id, received_line, received_chain,
        received_bytes, received_at, end_line, end_chain, next_line, next_chain, applied, rejected, rejects_kept, rate_lines_s,
-       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($6::double precision))) AS waits_for, seq, made_at, ended_at
+       shown_waits_for(ended_at, waits_for, (SELECT ingest_lives($6::double precision)), kind, changed_at) AS waits_for, seq, made_at, ended_at
 FROM ingest_jobs
 WHERE tenant = $1 AND graph = $2 AND (made_at, job_id) < ($3::timestamptz, $4::uuid)
 ORDER BY made_at DESC, job_id DESC LIMIT $5

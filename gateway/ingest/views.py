@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from argosy.ingest.job import JobState, WaitsFor, shown_key
+from argosy.ingest.job import JobKind, JobState, WaitsFor, shown_key
 from argosy.store.ingest import JobEventRow, JobRow, RejectRow
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -116,8 +116,9 @@ def is_uploaded(row: JobRow) -> bool:
 
 
 def _waits_for(row: JobRow) -> WaitsFor:
-    """Return what a job waits for: also for its upload, when the graph has all that came of it."""
-    is_hungry = row.state is JobState.RUNNING and row.next_line > row.received_line and not is_uploaded(row)
+    """Return what a job waits for: an upload also for the rest of it, when the graph has all that came."""
+    is_upload = row.kind is JobKind.UPLOAD and row.state is JobState.RUNNING
+    is_hungry = is_upload and row.next_line > row.received_line and not is_uploaded(row)
     return WaitsFor.UPLOAD if is_hungry and row.waits_for in (WaitsFor.NOTHING, WaitsFor.WORKER) else row.waits_for
 
 

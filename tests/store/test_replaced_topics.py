@@ -1,4 +1,4 @@
-"""A topic that was made again under its name: the job of the one before ends, and no other."""
+"""A topic that was made again under its name, or is read by another job: the job of before ends, and no other."""
 
 import asyncio
 import json
@@ -58,13 +58,25 @@ async def test_what_has_ended_stays_as_it_ended(jobs: Jobs) -> None:
     assert (await old.row(jobs)).state is JobState.CANCELLED
 
 
-async def test_jobs_of_other_topics_graphs_lives_and_runs_go_on(jobs: Jobs) -> None:
+async def test_a_job_of_another_run_ends_once_its_successor_goes_on_there(jobs: Jobs) -> None:
+    """`run` was changed in INGEST_TOPICS, and nobody cancelled the job of before: nobody would read for it."""
+    old = await begun(jobs, Job(), NEW)
+    new = await begun(jobs, Job(incarnation=old.incarnation), NEW)
+
+    assert [each.job_id for each in await jobs.end_replaced(new.job_id)] == [old.job_id]
+    row = await old.row(jobs)
+    assert (row.state, row.code) == (JobState.CANCELLED, "superseded")
+    assert f"job {new.job_id} goes on where it ended" in row.reason
+    assert await jobs.end_replaced(old.job_id) == []  # a worker with the settings of before
+    assert (await new.row(jobs)).state is JobState.RUNNING
+
+
+async def test_jobs_of_other_topics_graphs_and_lives_go_on(jobs: Jobs) -> None:
     life = Job().incarnation
     others = [
         await begun(jobs, Job(incarnation=life), OLD, topic="invoices"),
         await begun(jobs, Job("other", incarnation=life), OLD),
         await begun(jobs, Job(), OLD),
-        await begun(jobs, Job(incarnation=life), NEW),
         await begun(jobs, Job(incarnation=life), OLD, kind=JobKind.UPLOAD),
     ]
     new = await begun(jobs, Job(incarnation=life), NEW)

@@ -56,7 +56,7 @@ OTHER_WORDS: Final = {
     *JobKind, *JobState, *JobEventType, *JobFailure, *WaitsFor, *Verdict,
     # What events of jobs and their ends have.
     *("for", "lines", "from_line", "code", "reason", "applied", "rejected", "rate_lines_s", "job_id", "status"),
-    *("job.", "ingest", "cancelled on request"),
+    *("job.", "ingest", "cancelled on request", "superseded"),
     *ErasureKind,
     # What receipts say: where it was, and what it was.
     *("postgres", "shards", "turns", "events", "sessions", "graphs", "nodes", "edges", "jobs", "rejects", "records"),

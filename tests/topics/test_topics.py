@@ -80,25 +80,6 @@ async def test_a_topic_is_read_from_its_end_when_the_source_says_so(world: World
 
 
 @pytest.mark.slow
-async def test_a_cancelled_job_pauses_and_another_run_goes_on_where_it_ended(world: World) -> None:
-    await world.make_topic()
-    await world.write([(0, "one", {"total": 1})])
-    async with world.worker():
-        await until(lambda: world.counted(1, 0))
-        job = await world.job()
-        await world.jobs.cancel(job.job_id, "default")
-        await asyncio.sleep(3.0)
-        await world.write([(0, "two", {"total": 2})])
-        await asyncio.sleep(3.0)
-        assert (await world.nodes()).keys() == {"one"}
-    async with world.worker(world.of(run="again")):
-        await until(lambda: world.has(["two"]))
-
-    assert (await world.jobs.find(job.job_id, "default")).state is JobState.CANCELLED  # type: ignore[union-attr]
-    assert (await world.job()).job_id != job.job_id
-
-
-@pytest.mark.slow
 async def test_a_graph_that_was_dropped_stays_dropped_and_one_that_is_made_again_is_filled_again(world: World) -> None:
     await world.make_topic()
     await world.write([(n % 3, f"o-{n}", {"total": n}) for n in range(9)])

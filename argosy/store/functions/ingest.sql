@@ -65,6 +65,16 @@ CREATE OR REPLACE FUNCTION shown_waits_for(p_ended_at timestamptz, p_waits_for t
   SELECT CASE WHEN p_ended_at IS NOT NULL OR p_waits_for = 'upload' OR p_lives THEN p_waits_for ELSE 'worker' END
 $$;
 
+-- The same, with what the version before does not know: the job of a topic waits for a worker also when none has said anything of it
+-- for a minute, although some live. Who reads a topic says something each five seconds; of what was said before, nothing may hold.
+-- Its topic is not in their INGEST_TOPICS, or not there, or their brokers are away: so it stays as it is, and ends by nobody's absence.
+CREATE OR REPLACE FUNCTION shown_waits_for(p_ended_at timestamptz, p_waits_for text, p_lives boolean, p_kind text, p_changed_at timestamptz)
+RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT CASE
+    WHEN p_kind = 'topic' AND p_ended_at IS NULL AND p_changed_at < now() - interval '1 minute' THEN 'worker'
+    ELSE shown_waits_for(p_ended_at, p_waits_for, p_lives) END
+$$;
+
 -- The log has acknowledged every line up to p_line; p_is_end: and the end of the upload after it. Whether the job still
 -- runs. It only moves on: a slower gateway with the same upload changes nothing. Nor does one with another log, nor one with
 -- another upload under the same key, once an end is known: the job is then that end's upload, and so is what was received.
@@ -135,26 +145,33 @@ BEGIN
 END
 $$;
 
--- A topic that was deleted and made again under its name is another one, with another job: this is where the job of the one
--- before ends, once that of the new one has a row. They have a key, which says the name, and the graph's life in common, and differ
--- in their log. Only older ones end: who still sees the topic as it was has the older job. Which this has ended.
+-- A topic that was deleted and made again under its name is another one, with another job; another `run` in INGEST_TOPICS begins one,
+-- too. This is where the job of before ends, once the new one has a row. They have a key, which says the name, and the graph's life in
+-- common; where the log is the same, they are the same feeds, and the new one goes on there. Only older ones end: who still sees the
+-- topic, or the setting, as it was has the older job. Which this has ended.
 CREATE OR REPLACE FUNCTION end_replaced(p_job uuid) RETURNS uuid[] LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
-  old uuid[];
-  each uuid;
+  old record;
+  is_ended boolean;
   ended uuid[] := '{}';
 BEGIN
   PERFORM need_read_committed();
-  old := ARRAY(
-    SELECT o.job_id
+  FOR old IN
+    SELECT o.job_id, o.log_id = j.log_id AS is_same
     FROM ingest_jobs AS j
     JOIN ingest_jobs AS o ON o.tenant = j.tenant AND o.graph = j.graph AND o.incarnation = j.incarnation AND o.kind = 'topic'
-      AND o.idempotency_key = j.idempotency_key AND o.log_id <> j.log_id AND (o.made_at, o.job_id) < (j.made_at, j.job_id)
+      AND o.idempotency_key = j.idempotency_key AND (o.made_at, o.job_id) < (j.made_at, j.job_id)
     WHERE j.job_id = p_job AND o.ended_at IS NULL
-    ORDER BY o.job_id);
-  FOREACH each IN ARRAY old LOOP
-    IF settle_job(each, 'failed', 'topic_replaced', 'its topic was deleted, and another one made under its name: job ' || p_job || ' reads that') THEN
-      ended := ended || each;
+    ORDER BY o.job_id
+  LOOP
+    is_ended := CASE WHEN old.is_same
+      THEN settle_job(old.job_id, 'cancelled', 'superseded',
+        'its topic has another run in INGEST_TOPICS: job ' || p_job || ' goes on where it ended')
+      ELSE settle_job(old.job_id, 'failed', 'topic_replaced',
+        'its topic was deleted, and another one made under its name: job ' || p_job || ' reads that')
+    END;
+    IF is_ended THEN
+      ended := ended || old.job_id;
     END IF;
   END LOOP;
   PERFORM tell_waiters(ended);

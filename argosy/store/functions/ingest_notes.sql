@@ -87,6 +87,8 @@ BEGIN
       IF job.ended_at IS NULL AND j_rejected[i] > 0 AND job.rejected = 0 THEN
         PERFORM add_job_event(job.job_id, 'job.rejecting', jsonb_build_object('rejected', j_rejected[i]));
       END IF;
+    ELSIF job.kind = 'topic' AND job.ended_at IS NULL THEN
+      UPDATE ingest_jobs SET changed_at = now() WHERE job_id = job.job_id; -- somebody reads it: see shown_waits_for
     END IF;
 
     IF job.ended_at IS NULL THEN

@@ -36,7 +36,10 @@ class TopicReading:
       reading goes on when somebody makes it again, from where the source says, as the graph has nothing.
     - A topic that was made again under its name is another one: it is read from where the source says, by a job of its
       own, and the job of the one before ends (`Jobs.end_replaced`).
-    - A job that was cancelled stays so; another `run` in INGEST_TOPICS begins one that goes on where it ended.
+    - A job that was cancelled stays so; another `run` in INGEST_TOPICS begins one that goes on where it ended. It ends
+      one that still runs, of which nobody would say anything any more. Who has the settings of before then waits.
+    - A topic that is taken out of INGEST_TOPICS ends nothing: other workers may have it still, or all of them again
+      soon. Its job says that nobody reads it (`shown_waits_for`).
     """
 
     def __init__(self, source: TopicSource, graphs: Graphs, pool: Pool, clock: Clock, settings: Settings) -> None:
@@ -75,6 +78,8 @@ class TopicReading:
         self._said = ""
         for replaced in await self._jobs.end_replaced(job.job_id):
             telemetry.INGEST_JOBS_ENDED.labels(state=replaced.state).inc()
+            if replaced.state is not JobState.FAILED:  # its word in INGEST_TOPICS was changed: that is known
+                continue
             about = {"job": str(replaced.job_id), "tenant": replaced.tenant, "graph": replaced.graph}
             log.warning(telemetry.INGEST_JOB_FAILED, **about, code=replaced.code, reason=replaced.reason)
         if await notes.is_made_again(log_id, graph.incarnation):
