@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from argosy.erasure import ErasureKind, Stage
+from argosy.ids import TurnIdMint
 from argosy.ingest.record import LinesRecord
 from argosy.ingest.record import encode as encode_lines
 from argosy.record import TurnRequested, encode
@@ -82,6 +83,57 @@ def lines_of(job: Job) -> bytes:
     return encode_lines(
         LinesRecord(job.job_id.bytes, new.tenant, new.graph, new.incarnation.bytes, 0, 1, 1, bytes(16), lines)
     )
+
+
+async def looked_up(gateway: Any, *values: bytes) -> int:
+    """How often an append looks for turns, of one record or several."""
+    scans = "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_xact_user_tables WHERE relname = 'turns'"
+    async with gateway.transaction():
+        before = await gateway.fetchval(scans)
+        await append(gateway, *values)
+        return int(await gateway.fetchval(scans) - before)
+
+
+def minted(at_ms: int) -> bytes:
+    return record_of(New("other", turn_id=TurnIdMint(TENANT, LANE).mint(7, at_ms)))
+
+
+async def test_turns_that_were_minted_long_after_the_last_erasure_are_not_looked_up(
+    forgetful: Forgetful, gateway: Any
+) -> None:
+    [[now_ms]] = await forgetful.hand.rows("SELECT (extract(epoch FROM now()) * 1000)::bigint")
+    hour_ms = 3_600_000
+    turns = await filled(forgetful)
+    never = await looked_up(gateway, minted(now_ms))
+    erasure = await forgetful.ask(ErasureKind.SESSION, MARKER)
+    while_open = await looked_up(gateway, minted(now_ms))
+    await forgetful.is_read()
+    assert (await forgetful.tick(erasure)).stage is Stage.DONE
+    soon_after = await looked_up(gateway, minted(now_ms))
+    await forgetful.hand.rows("UPDATE erasures SET ended_at = now() - interval '2 hours' RETURNING 1")
+
+    later = {
+        after_ms: await looked_up(gateway, minted(now_ms + after_ms)) for after_ms in (0, -2 * hour_ms, 2 * hour_ms)
+    }
+    assert (never, while_open, soon_after, later) == (0, 1, 1, {0: 0, -2 * hour_ms: 1, 2 * hour_ms: 1})
+    assert await looked_up(gateway, record_of(turns[0])) == 1
+    assert await looked_up(gateway, lines_of(Job())) == 0  # of a job, which is no turn
+    assert (b"", None) in await in_log(forgetful)
+
+
+async def test_an_erased_turn_whose_gateway_had_another_time_comes_empty(forgetful: Forgetful, gateway: Any) -> None:
+    """Its clock was ahead by less than an hour."""
+    [[now_ms]] = await forgetful.hand.rows("SELECT (extract(epoch FROM now()) * 1000)::bigint")
+    turn = New(MARKER, turn_id=TurnIdMint(TENANT, LANE).mint(7, now_ms + 3_000_000), input=MARKER.encode())
+    await forgetful.accepted(turn)
+    await forgetful.end(turn)
+    erasure = await forgetful.ask(ErasureKind.SESSION, MARKER)
+    await forgetful.is_read()
+    assert (await forgetful.tick(erasure)).stage is Stage.DONE
+
+    await append(gateway, record_of(turn))
+
+    assert await in_log(forgetful) == [(b"", None)]
 
 
 @pytest.mark.parametrize(
