@@ -279,6 +279,9 @@ SHARD_VECTORS_UNFILLED: Final = "shard.vectors_unfilled"
 SETTINGS_WITHOUT_USE: Final = "settings.without_use"
 TASK_FAILED: Final = "task.failed"
 CALL_REFUSED: Final = "call.refused"
+GRPC_CLEAR_TEXT: Final = "grpc.clear_text"
+TLS_FILES_TAKEN: Final = "tls.files_taken"
+TLS_FILES_REFUSED: Final = "tls.files_refused"
 CALL_FAILED: Final = "call.failed"
 
 

@@ -9,15 +9,18 @@ from argosy.clock import Clock
 from argosy.gateway.catalog import Catalog
 from argosy.rpc.poke import Hint, Poker
 from argosy.rpc.signed_call import Callee
+from argosy.rpc.tls import Tls
 
 
 class Poking:
     """Pokes owners. Never waits and never raises: a worker that gets no poke looks by itself, later."""
 
-    def __init__(self, key: bytes, lane: str, clock: Clock, catalog: Catalog, partition_count: int) -> None:
+    def __init__(
+        self, key: bytes, lane: str, clock: Clock, catalog: Catalog, partition_count: int, tls: Tls | None = None
+    ) -> None:
         self._catalog = catalog
         self._partition_count = partition_count
-        self._poker = Poker(key, lane, clock, self)
+        self._poker = Poker(key, lane, clock, self, tls)
         self._looking: set[asyncio.Task[None]] = set()
 
     def new_inbox_row(self, bucket: int, *, is_urgent: bool = True) -> None:

@@ -14,6 +14,7 @@ from argosy.graph.seed import Seed
 from argosy.graph.transports.connect import GrpcConnect
 from argosy.logs.open import open_writer
 from argosy.logs.topic import turns_topic
+from argosy.rpc.tls import worker_tls
 from argosy.secret import load_keys
 from argosy.store import migrate
 from argosy.store import preflight as store_preflight
@@ -36,6 +37,7 @@ async def preflight(settings: Settings) -> None:
     if not dsn:
         raise SettingError("STATE_DB_URI is not set: name the Postgres that holds the truth, or run `argosy up`")
     load_embedder(settings)
+    worker_tls(settings)
     keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
     for warning in await store_preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)

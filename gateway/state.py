@@ -26,6 +26,7 @@ from argosy.gateway.turn_request import Admission
 from argosy.gateway.waiting import Waiting
 from argosy.graph.graphs import Graphs
 from argosy.log import LogWriter
+from argosy.rpc.tls import worker_tls
 from argosy.secret import Keys
 from argosy.store.inbox import UnreadBounds
 from argosy.store.ingest import Jobs
@@ -88,10 +89,11 @@ def make_state(
     """Compose the state; open nothing. is_private: see gateway.authenticate.Authenticator."""
     read_timeout_s = min(settings.state_db_timeout_s, 2.0)
     catalog = Catalog(pool, settings.lane, settings.gateway_cache_s, read_timeout_s, clock)
-    poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count)
+    tls = worker_tls(settings)
+    poking = Poking(keys.calls, settings.lane, clock, catalog, writer.partition_count, tls)
     log_monitor = LogMonitor(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
     jobs = Jobs(pool, settings.heartbeat_ttl_s)
-    connections = WorkerConnections(catalog, keys.calls, clock, settings.stream_credit_size_bytes)
+    connections = WorkerConnections(catalog, keys.calls, clock, settings.stream_credit_size_bytes, tls)
     return State(
         settings=settings,
         clock=clock,

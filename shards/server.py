@@ -17,7 +17,7 @@ from argosy.graph.transport import Transport
 from argosy.process import fork
 from argosy.rpc.call_client import KEEPALIVE_OPTIONS
 from argosy.rpc.call_server import UNSIGNED_CALLS_MAX, Addressee, CallBounds, SignedCalls
-from argosy.rpc.tls import Tls, read_tls, server_credentials
+from argosy.rpc.tls import Tls, shard_tls, warn_of_clear_text
 from argosy.shards.service import FOR_ANYBODY, SERVICE, ShardService
 
 # Unsigned: they tell whether this process serves and what proto/ says, to those who have no key.
@@ -74,10 +74,10 @@ class ShardServer:
         await self._server.stop(grace_s)
 
     def _bind(self, settings: Settings) -> str:
-        tls = read_tls(settings.shard_tls_cert, settings.shard_tls_key, settings.shard_tls_ca)
+        tls = shard_tls(settings)
         _check_reach(settings, tls)
         wanted = host_port(settings.shard_host, settings.shard_port)
-        credentials = server_credentials(tls)
+        credentials = tls and tls.server_credentials()
         try:
             if credentials is None:
                 bound = self._server.add_insecure_port(wanted)
@@ -88,7 +88,9 @@ class ShardServer:
                 f"SHARD_HOST={settings.shard_host}, SHARD_PORT={settings.shard_port}: {error}"
             ) from error
         fork.own_name(bound)
-        return host_port(settings.shard_host, bound)
+        address = host_port(settings.shard_host, bound)
+        warn_of_clear_text(tls, settings.shard_host, address)
+        return address
 
     def _bind_unix(self, path: Path) -> str:
         if len(str(path).encode()) > _UNIX_PATH_SIZE_BYTES_MAX:
@@ -121,9 +123,9 @@ class _ByName:
         """Do without."""
 
 
-def _check_reach(settings: Settings, tls: Tls) -> None:
-    if not (tls.cert or settings.shard_allow_remote or is_loopback(settings.shard_host)):
+def _check_reach(settings: Settings, tls: Tls | None) -> None:
+    if not ((tls and tls.serves) or settings.shard_allow_remote or is_loopback(settings.shard_host)):
         raise SettingError(
-            f"SHARD_HOST={settings.shard_host} is not a loopback address, and nothing is encrypted: set SHARD_TLS_CERT "
-            "and SHARD_TLS_KEY, bind 127.0.0.1, or set SHARD_ALLOW_REMOTE=1 where the network is trusted"
+            f"SHARD_HOST={settings.shard_host} is not a loopback address, and nothing is encrypted: set GRPC_TLS_CERT, "
+            "GRPC_TLS_KEY and GRPC_TLS_CA, bind 127.0.0.1, or set SHARD_ALLOW_REMOTE=1 where the network is trusted"
         )

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from argosy.config.caller import Caller
 from argosy.config.gateway import Gateway
 from argosy.config.graphs import Graphs
+from argosy.config.grpc_tls import GrpcTls
 from argosy.config.identity import Identity
 from argosy.config.ingest import Ingest
 from argosy.config.issuers import Issuers
@@ -53,8 +54,8 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, Worker, Issuers, Identity, Gateway, Log, Truth, Places,
-    BaseSettings,
+    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, GrpcTls, Worker, Issuers, Identity, Gateway, Log, Truth,
+    Places, BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""
 
@@ -150,6 +151,8 @@ class Settings(
             raise ValueError("SHARD_REQUESTS_SIZE_BYTES_MAX must not be below SHARD_MESSAGE_SIZE_BYTES_MAX")
         if bool(self.shard_tls_cert) != bool(self.shard_tls_key):
             raise ValueError("SHARD_TLS_CERT and SHARD_TLS_KEY: a certificate needs its key, and a key its certificate")
+        if fault := self.tls_fault:
+            raise ValueError(fault)
         if self.heartbeat_interval_s * 3 > self.heartbeat_ttl_s:
             raise ValueError(
                 "HEARTBEAT_TTL_S must be at least three times HEARTBEAT_INTERVAL_S, or one late beat looks like a death"

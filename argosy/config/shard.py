@@ -21,13 +21,21 @@ class Shard(BaseModel):
         description="Let a shard without TLS bind an address that is not loopback, where the network is trusted.",
     )
     shard_tls_cert: str = Field(
-        default="", description="File (PEM) with the certificate that a shard serves TLS with, and that callers show."
+        default="",
+        description="File (PEM) with the certificate that a shard serves TLS with, and that callers show; where one of "
+        "SHARD_TLS_CERT, _KEY and _CA is set, they are in place of GRPC_TLS_* between shards and their callers.",
     )
     shard_tls_key: str = Field(default="", description="File (PEM) with the key of that certificate.")
     shard_tls_ca: str = Field(
         default="",
         description="File (PEM) with the CA of shards' certificates: callers speak TLS. At a shard: of its callers', "
         "which it then asks for a certificate.",
+    )
+    shard_tls_name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9.-]{0,253}$",
+        description="The DNS name in shards' certificates, which callers look for in place of the address; empty: the "
+        "address of the shard's endpoint.",
     )
     shard_calls_max: int = Field(
         default=256, ge=1, le=100_000, description="Calls to a shard at once; one more is refused."

@@ -48,6 +48,7 @@ from argosy.rpc.exchange import exchange
 from argosy.rpc.peer import path_of
 from argosy.rpc.refusals import STALE
 from argosy.rpc.signing import SignatureError
+from argosy.rpc.tls import Tls
 
 log = structlog.get_logger()
 
@@ -91,7 +92,7 @@ class Caller:
         clock: Clock,
         *,
         message_size_bytes_max: int,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
     ) -> None:
         """target: host:port or unix:PATH. key: Keys.shards. message_size_bytes_max: of a request, and of an answer."""
         self._target = target
@@ -102,7 +103,7 @@ class Caller:
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", message_size_bytes_max),
         )
-        self._channel = open_channel(target, (*_OPTIONS, *limits), credentials)
+        self._channel = open_channel(target, (*_OPTIONS, *limits), tls)
         self._is_closed = False
         # How far the callee's clock is ahead of this one, as the callee last said.
         self._ahead_ms = 0

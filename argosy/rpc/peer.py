@@ -13,16 +13,19 @@ from google.protobuf.message_factory import GetMessageClass
 
 from argosy.rpc.channel import open_channel
 from argosy.rpc.signed_call import Callee, SignedCall
+from argosy.rpc.tls import Tls
 
 
 class Peer:
     """A channel to another process, for any number of calls. It is used, and closed, on one event loop."""
 
-    def __init__(self, callee: Callee, key: bytes, options: Sequence[tuple[str, Any]] = ()) -> None:
+    def __init__(
+        self, callee: Callee, key: bytes, options: Sequence[tuple[str, Any]] = (), tls: Tls | None = None
+    ) -> None:
         """key: Keys.calls. options: of the gRPC channel."""
         self._callee = callee
         self._key = key
-        self._channel = open_channel(callee.address, options)
+        self._channel = open_channel(callee.address, options, tls)
 
     async def __aenter__(self) -> Self:
         return self

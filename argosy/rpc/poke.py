@@ -20,6 +20,7 @@ from argosy.clock import Clock
 from argosy.rpc.peer import Peer
 from argosy.rpc.signed_call import Callee, CallError, SignedCall
 from argosy.rpc.signing import SignatureError
+from argosy.rpc.tls import Tls
 from argosy.rpc.worker_pb2 import DESCRIPTOR, PokeRequest, SignalledTurn
 
 POKE: Final = DESCRIPTOR.services_by_name["Worker"].methods_by_name["Poke"]
@@ -86,12 +87,15 @@ class AfterFailure(Protocol):
 class Poker:
     """Sends pokes to workers of one lane. It is used, and closed, on one event loop."""
 
-    def __init__(self, key: bytes, lane: str, clock: Clock, then: AfterFailure | None = None) -> None:
+    def __init__(
+        self, key: bytes, lane: str, clock: Clock, then: AfterFailure | None = None, tls: Tls | None = None
+    ) -> None:
         """key: Keys.calls. then: told of pokes that did not arrive."""
         self._key = key
         self._lane = lane
         self._clock = clock
         self._then = then
+        self._tls = tls
         self._pending: dict[Callee, _Pending] = {}
 
     def poke(
@@ -128,7 +132,7 @@ class Poker:
 
     async def _deliver(self, callee: Callee, pending: _Pending) -> None:
         try:
-            async with Peer(callee, self._key) as peer:
+            async with Peer(callee, self._key, tls=self._tls) as peer:
                 call = None
                 while await self._has_news(pending):
                     hint = pending.take()

@@ -8,6 +8,7 @@ import grpc.aio
 from argosy.address import host_port
 from argosy.errors import SettingError
 from argosy.process import fork
+from argosy.rpc.tls import Tls, warn_of_clear_text
 from argosy.rpc.verify_calls import SilentBounds, VerifyCalls
 
 # For calls under way at the end: a poke is answered within milliseconds, and a gateway opens its streams anew.
@@ -34,15 +35,29 @@ class RpcServer:
     it.
     """
 
-    def __init__(self, *, key: bytes, worker_id: uuid.UUID, host: str, port: int, silent: SilentBounds) -> None:
+    def __init__(
+        self,
+        *,
+        key: bytes,
+        worker_id: uuid.UUID,
+        host: str,
+        port: int,
+        silent: SilentBounds,
+        tls: Tls | None = None,
+    ) -> None:
         """Bind host:port, where port 0 means a free one. key: Keys.calls. Raises SettingError when it cannot bind."""
         self._server = grpc.aio.server(interceptors=[VerifyCalls(key, worker_id, silent)], options=_OPTIONS)
+        credentials = tls and tls.server_credentials()
         try:
-            bound = self._server.add_insecure_port(host_port(host, port))
+            if credentials is None:
+                bound = self._server.add_insecure_port(host_port(host, port))
+            else:
+                bound = self._server.add_secure_port(host_port(host, port), credentials)
         except RuntimeError as error:
             raise SettingError(f"GRPC_HOST={host}, GRPC_PORT={port}: {error}") from error
         fork.own_name(bound)
         self.address = host_port(host, bound)
+        warn_of_clear_text(tls, host, self.address)
 
     async def start(self, *services: Service) -> None:
         for service in services:

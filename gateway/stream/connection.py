@@ -15,6 +15,7 @@ from argosy.rounds import Rounds
 from argosy.rpc.peer import Peer
 from argosy.rpc.signed_call import Callee, CallError, SignedCall
 from argosy.rpc.signing import SignatureError
+from argosy.rpc.tls import Tls
 from argosy.rpc.watch_pb2 import DESCRIPTOR, Credit, Subscribe, WatchRequest
 
 WATCH: Final = DESCRIPTOR.services_by_name["Watch"].methods_by_name["Watch"]
@@ -42,10 +43,11 @@ class WorkerConnection:
     then: told of the end, once. A connection that is over is never opened again.
     """
 
-    def __init__(self, callee: Callee, key: bytes, clock: Clock, then: AfterConnection) -> None:
+    def __init__(self, callee: Callee, key: bytes, clock: Clock, then: AfterConnection, tls: Tls | None = None) -> None:
         self.callee = callee
         self.is_over = False
         self._key = key
+        self._tls = tls
         self._clock = clock
         self._rounds = Rounds("worker connection", clock)
         self._then = then
@@ -92,7 +94,7 @@ class WorkerConnection:
 
     async def _run(self) -> None:
         try:
-            async with Peer(self.callee, self._key, _OPTIONS) as peer:
+            async with Peer(self.callee, self._key, _OPTIONS, self._tls) as peer:
                 async with asyncio.timeout(SILENT_S):
                     call = await peer.open(WATCH)
                 writing = asyncio.get_running_loop().create_task(self._write(call))

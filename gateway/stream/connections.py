@@ -9,6 +9,7 @@ from argosy.gateway.catalog import Catalog
 from argosy.gateway.stream.connection import WorkerConnection
 from argosy.gateway.stream.subscription import Subscription
 from argosy.rpc.signed_call import Callee
+from argosy.rpc.tls import Tls
 from argosy.store.catalog import Owner
 
 # Owners that were read less than this ago are not read again: many clients lose the same owner at once.
@@ -21,11 +22,14 @@ class WorkerConnections:
     credit_size_bytes: what a worker may send for one subscription before its client has taken it.
     """
 
-    def __init__(self, catalog: Catalog, key: bytes, clock: Clock, credit_size_bytes: int) -> None:
+    def __init__(
+        self, catalog: Catalog, key: bytes, clock: Clock, credit_size_bytes: int, tls: Tls | None = None
+    ) -> None:
         self.clock = clock
         self.credit_size_bytes = credit_size_bytes
         self._catalog = catalog
         self._key = key
+        self._tls = tls
         self._connections: dict[Callee, WorkerConnection] = {}
         self._connection_of: dict[Subscription, WorkerConnection] = {}
 
@@ -45,7 +49,8 @@ class WorkerConnections:
         callee = subscription.callee
         connection = self._connections.get(callee)
         if connection is None:
-            connection = self._connections[callee] = WorkerConnection(callee, self._key, self.clock, self)
+            connection = WorkerConnection(callee, self._key, self.clock, self, self._tls)
+            self._connections[callee] = connection
             telemetry.WATCH_LINES.set(len(self._connections))
         self._connection_of[subscription] = connection
         connection.subscribe(subscription)

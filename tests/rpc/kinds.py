@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from argosy.rpc.server import RpcServer
 from argosy.rpc.signed_call import Callee
+from argosy.rpc.tls import Tls
 from argosy.rpc.verify_calls import SilentBounds
 from tests.harness.silent import SILENT
 
@@ -90,10 +91,10 @@ class Kinds:
 class Process:
     """Serves Kinds from `start` to `stop`."""
 
-    def __init__(self, silent: SilentBounds = SILENT) -> None:
+    def __init__(self, silent: SilentBounds = SILENT, tls: Tls | None = None) -> None:
         self.kinds = Kinds()
         self.id = uuid.uuid4()
-        self._server = RpcServer(key=KEY, worker_id=self.id, host="127.0.0.1", port=0, silent=silent)
+        self._server = RpcServer(key=KEY, worker_id=self.id, host="127.0.0.1", port=0, silent=silent, tls=tls)
         self.callee = Callee(self.id, self._server.address)
 
     async def start(self) -> None:

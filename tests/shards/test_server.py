@@ -20,7 +20,7 @@ from argosy.graph.facts import GraphRef
 from argosy.graph.transports.connect import GrpcConnect
 from argosy.rpc.call_server import UNSIGNED_CALLS_MAX
 from argosy.shards.engine import Engine
-from tests.shards.certificates import Authority
+from tests.harness.certificates import Authority
 from tests.shards.served import KEY, S, Served, serving, settings_of
 
 SERVICE = "argosy.rpc.v2.Shard"
@@ -74,6 +74,37 @@ async def test_a_shard_with_a_ca_asks_callers_for_a_certificate(
         assert await answers(served, **tls(authority, "worker", authority))
         assert not await answers(served, **tls(stranger, "worker", authority))
         assert not await answers(served, **tls(authority, ca=authority))
+
+
+async def test_what_workers_serve_with_shards_serve_with_as_well(engine: Engine, authority: Authority) -> None:
+    issued = authority.issue("all")
+    of_all: Any = {"grpc_tls_cert": issued.cert, "grpc_tls_key": issued.key, "grpc_tls_ca": authority.ca}
+    async with serving(engine, **of_all) as served:
+        assert await answers(served, **of_all)
+        assert not await answers(served)
+        assert not await answers(served, **tls(authority, ca=authority))
+    async with serving(engine, **of_all, **tls(authority, "shard")) as served:  # a shard's own are all that counts
+        assert await answers(served, **tls(authority, ca=authority))
+
+
+async def test_a_transport_goes_on_when_certificates_are_replaced(
+    engine: Engine, authority: Authority, stranger: Authority, tmp_path: Path
+) -> None:
+    used: Any = {f"shard_tls_{each}": str(tmp_path / each) for each in ("cert", "key", "ca")}
+
+    def put(by: Authority) -> None:
+        issued = by.issue("used")
+        for source, name in ((issued.cert, "cert"), (issued.key, "key"), (by.ca, "ca")):
+            (tmp_path / name).write_bytes(Path(source).read_bytes())
+
+    put(authority)
+    async with serving(engine, **used) as served:
+        transport = served.transport(**used)
+        assert await transport.identify(deadline_s=S) == engine.member_id
+        put(stranger)
+
+        assert await transport.identify(deadline_s=S) == engine.member_id
+        assert not await answers(served, **tls(authority, "worker", authority))
 
 
 async def test_signatures_are_asked_for_behind_tls_as_well(engine: Engine, authority: Authority) -> None:

@@ -11,6 +11,7 @@ from argosy.logs.topic import turns_topic
 from argosy.record_mac import RecordMacs
 from argosy.rpc.poke import Poker
 from argosy.rpc.server import RpcServer
+from argosy.rpc.tls import worker_tls
 from argosy.rpc.verify_calls import SilentBounds
 from argosy.secret import load_keys
 from argosy.store.build import Builds, Loans
@@ -56,12 +57,14 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
     worker_id, lane = uuid.uuid4(), settings.lane
     reader = open_reader(settings, dsn, turns_topic(settings), clock)
     key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).calls
+    tls = worker_tls(settings)
     server = RpcServer(
         key=key,
         worker_id=worker_id,
         host=settings.grpc_host,
         port=settings.grpc_port,
         silent=SilentBounds(settings.rpc_silent_calls_max, settings.rpc_silent_s),
+        tls=tls,
     )
     input_size_bytes_max = settings.head_input_size_bytes_max
     return Outside(
@@ -83,7 +86,7 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
         loans=Loans(pool, worker_id, lane, input_size_bytes_max=input_size_bytes_max),
         pool=pool,
         server=server,
-        poker=Poker(key, lane, clock),
+        poker=Poker(key, lane, clock, tls=tls),
         graphs=graphs,
         uploads=None if graphs is None else Uploads(settings, dsn, pool, clock),
     )

@@ -6,7 +6,7 @@ from argosy.config import Settings
 from argosy.graph.facts import Member
 from argosy.graph.transports.grpc import GrpcTransport
 from argosy.rpc.call_client import Caller
-from argosy.rpc.tls import channel_credentials, read_tls
+from argosy.rpc.tls import shard_tls
 from argosy.secret import load_keys
 
 
@@ -18,8 +18,7 @@ class GrpcConnect:
         self._key = key
         self._clock = clock
         self._size_bytes_max = settings.shard_message_size_bytes_max
-        tls = read_tls(settings.shard_tls_cert, settings.shard_tls_key, settings.shard_tls_ca)
-        self._credentials = channel_credentials(tls)
+        self._tls = shard_tls(settings)
 
     def to(self, member: Member) -> GrpcTransport:
         caller = Caller(
@@ -27,7 +26,7 @@ class GrpcConnect:
             self._key,
             self._clock,
             message_size_bytes_max=self._size_bytes_max,
-            credentials=self._credentials,
+            tls=self._tls,
         )
         return GrpcTransport(caller, member.member_id)
 

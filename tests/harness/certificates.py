@@ -13,7 +13,7 @@ class Issued(NamedTuple):
 
 
 class Authority:
-    """A CA, which issues certificates for 127.0.0.1."""
+    """A CA, which issues certificates."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -21,9 +21,10 @@ class Authority:
         self._own = self._made("ca", "-x509", "-subj", "/CN=ca", "-addext", "basicConstraints=critical,CA:TRUE")
         self.ca = self._own.cert
 
-    def issue(self, name: str) -> Issued:
+    def issue(self, name: str, san: str = "IP:127.0.0.1") -> Issued:
+        """san: whom the certificate is for, as openssl has it."""
         issuer = ("-CA", self._own.cert, "-CAkey", self._own.key)
-        return self._made(name, "-x509", *issuer, "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1")
+        return self._made(name, "-x509", *issuer, "-subj", f"/CN={name}", "-addext", f"subjectAltName={san}")
 
     def _made(self, name: str, *arguments: str) -> Issued:
         cert, key = str(self._folder / f"{name}.pem"), str(self._folder / f"{name}.key")
