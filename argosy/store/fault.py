@@ -12,6 +12,7 @@ END: what this process holds is not true any more, or its settings are wrong. Th
     afresh.
 """
 
+import ssl
 from enum import Enum
 from typing import Final
 
@@ -77,6 +78,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
     (asyncpg.PostgresError, Fault.BUG),
     (asyncpg.InternalClientError, Fault.AWAY),  # a connection was cut while asyncpg cleaned it up
     # From Python and libraries
+    (ssl.SSLError, Fault.AWAY),  # some are ValueErrors: a server whose certificate is none of ours
     (ValueError, Fault.CONTENT),  # among them: a value that asyncpg cannot send, text that is not Unicode
     (asyncpg.InterfaceError, Fault.AWAY),  # the connection is closed
     (OSError, Fault.AWAY),  # TimeoutError among them

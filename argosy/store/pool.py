@@ -6,6 +6,7 @@ server becomes StoreUnavailableError here and nowhere else.
 
 import asyncio
 import re
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -98,6 +99,12 @@ async def connect(dsn: str, *, application: str = "argosy", timeout_s: float = C
     except BaseException as error:
         if connection is not None:
             connection.terminate()
+        # A ValueError, too, but what is wrong is at the other end, and may be mended there while this process runs.
+        if isinstance(error, ssl.SSLCertVerificationError):
+            said = f"certificate verify failed: {error.verify_message}"
+            raise StoreUnavailableError(
+                f"Postgres is not believed to be the one that STATE_DB_URI names: {said}"
+            ) from error
         # The driver's error about the address, which it may quote. (It is an InterfaceError, too.)
         if isinstance(error, ValueError) and not isinstance(error, asyncpg.PostgresError):
             raise SettingError(f"STATE_DB_URI cannot be used: {_without_login(dsn, error)}") from None

@@ -10,6 +10,7 @@ from argosy.errors import SettingError
 from argosy.store.patience import when_ready
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.pooler import refuse_pooler
+from argosy.store.protection import unprotected
 from argosy.store.queries import load_queries
 from argosy.store.session_settings import EXPECTED, SESSION_SETTINGS
 
@@ -46,7 +47,7 @@ async def check(dsn: str) -> list[str]:
             raise SettingError(f"STATE_DB_URI: {fault}")
         standbys = await connection.fetchval(_SQL["async_standbys"])
         warnings = warnings_of(facts["fsync"], facts["full_page_writes"], facts["synchronous_commit"], standbys)
-        return warnings + _limits(facts["temp_file_limit_kb"])
+        return [*unprotected(connection), *warnings, *_limits(facts["temp_file_limit_kb"])]
     except UNAVAILABLE as error:
         raise unavailable(error) from error
     finally:
