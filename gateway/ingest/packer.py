@@ -70,13 +70,13 @@ class Packer:
 
     def end(self) -> EndRecord:
         """Return the record that says that the upload ends here. Raises Problem (idempotency_mismatch)."""
-        self.check_end()
         job = self._job
+        self.check_end(job)
         return EndRecord(job.job_id.bytes, job.tenant, job.graph, job.incarnation.bytes, job.made_at_ms, *self.place)
 
-    def check_end(self) -> None:
-        """Raise Problem (idempotency_mismatch) unless the upload may end here."""
-        job, (line, digest) = self._job, self.place
+    def check_end(self, job: JobRow) -> None:
+        """Raise Problem (idempotency_mismatch) unless the upload may end here. job: as it is by now."""
+        line, digest = self.place
         if job.end_line is not None and (job.end_line, job.end_chain) != (line, digest):
             raise self.mismatch(f"{line} lines were sent now, and under this key came {job.end_line} others first")
         if job.end_line is None and line < job.received_line:

@@ -86,11 +86,12 @@ class Upload:
 
     async def _end(self) -> JobRow:
         job, packer = self._job, self._packer
-        packer.check_end()
+        packer.check_end(job)
         if job.state is not JobState.RUNNING:
             return job
         if job.end_line is None or job.received_line < job.end_line:
             await self._append(packer.rest())
+            await self._check_others()
             value = record.encode(packer.end())
             await self._appending.add(Piece(self._entry(value), packer.place, 0))
             await self._appending.finish()
@@ -100,6 +101,18 @@ class Upload:
         if found is not None and (found.end_line, found.end_chain) not in ((None, None), packer.place):
             raise packer.mismatch(f"under this key came {found.end_line} other lines at the same time")
         return found or job
+
+    async def _check_others(self) -> None:
+        """Raise Problem when another upload under the key, which began alike, has ended meanwhile, or has come further.
+
+        So that one goes on. Once this one's end stands in the log behind lines that it does not have, both would fail:
+        the graph's file has these lines by then, and nobody could call the job done. That is left for uploads that end
+        before the other one's lines were noted, within a second or so.
+        """
+        job = self._job
+        found = await self._jobs.find(job.job_id, job.tenant)
+        if found is not None and found.log_id == self._log_id and found.state is JobState.RUNNING:
+            self._packer.check_end(found)
 
     async def _append(self, packed: Sequence[Packed]) -> None:
         if self._job.state is not JobState.RUNNING:

@@ -224,3 +224,30 @@ async def test_an_upload_that_was_answered_may_come_again_after_a_longer_other_o
 
     assert (again.status_code, again.json()["lines"], again.json()["chain"]) == (202, 300, chain.hex())
     assert (different.status_code, different.json()["code"]) == (422, "idempotency_mismatch")
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_of_two_uploads_that_begin_alike_the_one_that_had_come_further_goes_on(
+    client: httpx2.AsyncClient, gateway_dsn: str, is_ended: bool
+) -> None:
+    """The shorter one is refused before its end is in the log, behind lines that it does not have."""
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def shorter() -> AsyncIterator[bytes]:
+        yield text_of(LINES[:100])
+        has_begun.set()
+        await may_end.wait()
+        yield text_of(LINES[100:300])
+
+    ending = asyncio.create_task(client.post(INGEST, content=shorter(), headers=NDJSON | KEY))
+    await has_begun.wait()
+    await send(client, INGEST, [text_of(LINES[:400]), *([] if is_ended else [GONE])], **KEY)
+    may_end.set()
+    refused = await ending
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_mismatch")
+    again = await post(client, text_of(LINES[:400]), **KEY)
+    assert (again.status_code, again.json()["lines"]) == (202, 400)
+    records = await records_of(gateway_dsn, again.json()["job_id"])
+    assert [each.line_count for each in ends_of(records)] == [400]
+    assert lines_of(records) == dict(enumerate(LINES[:400], 1))

@@ -11,7 +11,7 @@ from argosy.errors import StoreUnavailableError
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobState
 from argosy.ingest.record import EndRecord, LinesRecord, join_lines
-from argosy.store.ingest_notes import Note, Noted
+from argosy.store.ingest_notes import Note, Noted, Verdict
 from argosy.workers.ingest.partition import Partition
 from tests.ingest.world import MemoryNotes, World
 
@@ -72,6 +72,24 @@ async def test_lines_behind_an_end_that_was_refused_are_applied() -> None:
     assert world.graphs.graphs["crm"].lines == LONG[:-1]
     assert world.notes.states == {JOB: JobState.DONE}
     assert world.notes.refused == [len(LONG)]
+
+
+async def test_when_lines_of_the_long_one_stand_before_the_short_ones_end_the_job_fails_and_says_what_is_applied() -> (
+    None
+):
+    """Nothing tells a worker that an end is to come; each line is applied once all the same."""
+    about = (JOB.bytes, "acme", "crm", bytes(16), 1)
+    async with World() as world:
+        world.read(LinesRecord(*about, 1, len(LONG), EMPTY, join_lines(LONG)))
+        world.read(EndRecord(*about, len(SHORT), chain_of(EMPTY, SHORT)))
+        world.read(EndRecord(*about, len(LONG), chain_of(EMPTY, LONG)))
+        await world.until_noted()
+
+    assert world.graphs.graphs["crm"].lines == LONG[:-1]
+    assert world.notes.states == {JOB: JobState.FAILED}
+    [failed] = [each for note in world.notes.said for each in note.jobs if each.verdict is Verdict.FAILED]
+    assert (failed.code, failed.end_line) == ("idempotency_mismatch", len(SHORT))
+    assert f"of that one {len(LONG)} lines were applied" in failed.reason
 
 
 @pytest.mark.parametrize("failures", [0, 2])
