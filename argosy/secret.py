@@ -24,7 +24,8 @@ class Keys(NamedTuple):
     """The keys of a fleet. calls: signs calls between its processes (rpc/signing.py); cursors: for cursors of the
     gateway's pages (gateway/page_cursor.py); places: for the turns' places in ids of a session's events
     (gateway/stream/place_cipher.py); shards: signs calls to shards (rpc/call_signing.py); records: signs records in the
-    log (record_mac.py).
+    log (record_mac.py). previous: the keys of the secret before this one, which prove what was made with them, and with
+    which nothing is made.
     """
 
     calls: bytes
@@ -32,16 +33,18 @@ class Keys(NamedTuple):
     places: bytes
     shards: bytes
     records: bytes
+    previous: "Keys | None" = None
 
 
-def load_keys(configured: str, data_dir: Path) -> Keys:
+def load_keys(configured: str, data_dir: Path, previous: str = "") -> Keys:
     """Return the keys of the configured secret, or, when none is configured, of the secret in the data folder. A secret
-    that is not there is made, with mode 0600.
+    that is not there is made, with mode 0600. previous: the secret before it, if there is one.
 
     Any number of processes may call this at once for one folder: they all get the same keys. Raises SettingError when
     the secret is too short, or cannot be read or made.
     """
-    return keys_of(load_secret(configured, data_dir))
+    keys = keys_of(load_secret(configured, data_dir))
+    return keys._replace(previous=keys_of(previous.strip().encode())) if previous.strip() else keys
 
 
 def load_secret(configured: str, data_dir: Path) -> bytes:

@@ -185,7 +185,9 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
+        keys = load_keys(
+            settings.graph_service_auth_secret, settings.argosy_data_dir, settings.graph_service_auth_secret_previous
+        )
         embedder = load_embedder(settings)
         reading = settings.model_copy(update={"state_db_timeout_s": min(settings.state_db_timeout_s, READ_S_MAX)})
         async with open_pool(reading, settings.state_db_uri) as pool:

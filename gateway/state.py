@@ -66,6 +66,7 @@ class State:
     token_rate_limit: RateLimit
     cursors: PageCursors
     places_key: bytes
+    places_key_previous: bytes | None
     identity: Identity
 
     @property
@@ -129,8 +130,9 @@ def make_state(
             tenants_max=settings.gateway_tenants_max,
         ),
         token_rate_limit=RateLimit(_TOKENS_RATE, _TOKENS_BURST, clock, tenants_max=settings.gateway_tenants_max),
-        cursors=PageCursors(keys.cursors),
+        cursors=PageCursors(keys.cursors, keys.previous and keys.previous.cursors),
         places_key=keys.places,
+        places_key_previous=keys.previous and keys.previous.places,
         identity=Identity(settings, pool, read_timeout_s, clock, is_private=is_private),
     )
 

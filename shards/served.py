@@ -31,8 +31,11 @@ class ServedShard:
         self._shard = shard
         self._member_id = member_id
         self._clock = clock
-        key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).shards
-        self._server = ShardServer(shard, member_id, key, clock, settings)
+        keys = load_keys(
+            settings.graph_service_auth_secret, settings.argosy_data_dir, settings.graph_service_auth_secret_previous
+        )
+        previous = keys.previous and keys.previous.shards
+        self._server = ShardServer(shard, member_id, keys.shards, clock, settings, previous)
         self._stopping = asyncio.Event()
         self._measured_s = clock.monotonic_s()
         self._is_serving = False

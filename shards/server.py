@@ -28,9 +28,17 @@ _UNIX_PATH_SIZE_BYTES_MAX: Final = 107  # sockaddr_un
 class ShardServer:
     """Serves a shard from `start` to `stop`. address: where others reach it, host:port or unix:PATH."""
 
-    def __init__(self, shard: Transport, member_id: uuid.UUID, key: bytes, clock: Clock, settings: Settings) -> None:
-        """Bind SHARD_SOCKET, or else SHARD_HOST and SHARD_PORT. key: Keys.shards. Raises SettingError when what is
-        set cannot be bound, or must not be.
+    def __init__(
+        self,
+        shard: Transport,
+        member_id: uuid.UUID,
+        key: bytes,
+        clock: Clock,
+        settings: Settings,
+        previous: bytes | None = None,
+    ) -> None:
+        """Bind SHARD_SOCKET, or else SHARD_HOST and SHARD_PORT. key: Keys.shards. previous: one that callers may still
+        have. Raises SettingError when what is set cannot be bound, or must not be.
         """
         size_bytes_max = settings.shard_message_size_bytes_max
         bounds = CallBounds(
@@ -39,7 +47,7 @@ class ShardServer:
             message_size_bytes_max=size_bytes_max,
             requests_size_bytes_max=settings.shard_requests_size_bytes_max,
         )
-        signed = SignedCalls(key, Addressee(member_id, FOR_ANYBODY, _UNSIGNED), clock, bounds)
+        signed = SignedCalls(key, Addressee(member_id, FOR_ANYBODY, _UNSIGNED), clock, bounds, previous)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             interceptors=[signed],

@@ -231,7 +231,9 @@ class Worker(BaseModel):
         description="What may wait at a worker for one gateway process that does not read.",
     )
     graph_service_auth_secret_previous: Secret = Field(
-        default="", description="The secret before it: records in the log that were signed with it are still taken."
+        default="",
+        description="Another secret, with which calls, records in the log, cursors and ids of events may have been "
+        "made: they are taken, and none is made with it. The one before, or the one to come.",
     )
     graph_service_auth_secret: Secret = Field(
         default="",

@@ -11,7 +11,7 @@ from argosy.log import LogAdmin, LogReader, LogWriter, Recovery
 from argosy.logs.signed_writer import SignedWriter
 from argosy.logs.topic import Topic, ingest_topic, turns_topic
 from argosy.record_mac import LogRecords, RecordMacs
-from argosy.secret import keys_of, load_keys
+from argosy.secret import load_keys
 
 
 async def open_writer(settings: Settings, dsn: str, topic: Topic, clock: Clock | None = None) -> LogWriter:
@@ -28,9 +28,10 @@ def macs_of(settings: Settings, topic: Topic) -> RecordMacs | None:
     mode = LogRecords(settings.record_macs)
     if mode is LogRecords.UNSIGNED:
         return None
-    key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).records
-    previous = settings.graph_service_auth_secret_previous.strip()
-    return RecordMacs(topic.name, key, keys_of(previous.encode()).records if previous else None, mode)
+    keys = load_keys(
+        settings.graph_service_auth_secret, settings.argosy_data_dir, settings.graph_service_auth_secret_previous
+    )
+    return RecordMacs(topic.name, keys.records, keys.previous and keys.previous.records, mode)
 
 
 async def _open_writer(settings: Settings, dsn: str, topic: Topic, clock: Clock | None) -> LogWriter:

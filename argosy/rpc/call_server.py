@@ -75,9 +75,13 @@ class Addressee(NamedTuple):
 class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Verifies requests, signs answers, and makes signed refusals of the errors that servicers raise."""
 
-    def __init__(self, key: bytes, addressee: Addressee, clock: Clock, bounds: CallBounds) -> None:
-        """key: the fleet's, for such calls: Keys.shards."""
-        self._key = key
+    def __init__(
+        self, key: bytes, addressee: Addressee, clock: Clock, bounds: CallBounds, previous: bytes | None = None
+    ) -> None:
+        """key: the fleet's, for such calls: Keys.shards. previous: one that callers may still have. A call is answered
+        under the key that its caller has.
+        """
+        self._keys = (key,) if previous is None else (key, previous)
         self._addressee = addressee
         self._clock = clock
         self._bounds = bounds
@@ -95,7 +99,7 @@ class SignedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return self._counted(handler)
         try:
             metadata = dict(handler_call_details.invocation_metadata or ())
-            opening, key = opening_of(metadata, self._key, method)
+            opening, key = opening_of(metadata, self._keys, method)
             size_bytes = size_of(metadata, key)
         except SignatureError as error:
             return _aborting(method, str(error))

@@ -31,7 +31,7 @@ import hmac
 import secrets
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from argosy.rpc.signing import SignatureError
@@ -89,21 +89,22 @@ def header_of(opening: Opening, key_of_call: bytes) -> bytes:
     return _packed(opening) + _hmac(key_of_call, b"opening")
 
 
-def opening_of(metadata: Mapping[str, Any], key: bytes, method: str) -> tuple[Opening, bytes]:
-    """Return the opening of a call from its metadata, and the call's key. Raises SignatureError when no process with
-    the key has made it for this method.
+def opening_of(metadata: Mapping[str, Any], keys: Iterable[bytes], method: str) -> tuple[Opening, bytes]:
+    """Return the opening of a call from its metadata, and the call's key. keys: the fleet's, and the one before it if
+    callers may still have that. Raises SignatureError when no process with one of them has made it for this method.
     """
     header = metadata.get(CALL_HEADER)
     if not isinstance(header, bytes) or len(header) != _OPENING.size + CODE_SIZE_BYTES:
         raise SignatureError(f"the call does not begin with {CALL_HEADER}")
     callee_id, at_ms, nonce = _OPENING.unpack_from(header)
     opening = Opening(uuid.UUID(bytes=callee_id), at_ms, nonce)
-    key_of_call = call_key(key, method, opening)
-    if not hmac.compare_digest(header, header_of(opening, key_of_call)):
-        raise SignatureError(
-            "the caller has another secret: set the same GRAPH_SERVICE_AUTH_SECRET, or data folder, for both"
-        )
-    return opening, key_of_call
+    for key in keys:
+        key_of_call = call_key(key, method, opening)
+        if hmac.compare_digest(header, header_of(opening, key_of_call)):
+            return opening, key_of_call
+    raise SignatureError(
+        "the caller has another secret: set the same GRAPH_SERVICE_AUTH_SECRET, or data folder, for both"
+    )
 
 
 def size_header_of(size_bytes: int, key_of_call: bytes) -> bytes:

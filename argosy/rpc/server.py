@@ -44,9 +44,12 @@ class RpcServer:
         port: int,
         silent: SilentBounds,
         tls: Tls | None = None,
+        previous: bytes | None = None,
     ) -> None:
-        """Bind host:port, where port 0 means a free one. key: Keys.calls. Raises SettingError when it cannot bind."""
-        self._server = grpc.aio.server(interceptors=[VerifyCalls(key, worker_id, silent)], options=_OPTIONS)
+        """Bind host:port, where port 0 means a free one. key: Keys.calls. previous: a key that callers may still have.
+        Raises SettingError when it cannot bind.
+        """
+        self._server = grpc.aio.server(interceptors=[VerifyCalls(key, worker_id, silent, previous)], options=_OPTIONS)
         credentials = tls and tls.server_credentials()
         try:
             if credentials is None:

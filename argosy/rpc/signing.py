@@ -9,6 +9,8 @@ Rules:
   repeated, left out or moved, neither it nor any later one is valid.
 - The callee's nonce is a challenge. So nothing depends on a clock, and no process has to remember earlier messages; the
   price is one round trip when a stream is opened, and streams live for long.
+- A callee may have two keys, of which the second proves calls alone (GRAPH_SERVICE_AUTH_SECRET_PREVIOUS). A stream has
+  the key that its caller has: a caller believes no answer under another one.
 - Before that round trip the caller proves that it has the key (`proof`). An attacker can send a recorded proof again,
   but gets only a challenge for it. A call without a proof is refused at once and takes no room.
 
@@ -19,7 +21,7 @@ attacker between two processes can end a stream at any time, and both sides must
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -57,16 +59,17 @@ def proof(key: bytes, method: str, caller_nonce: bytes) -> bytes:
     return hmac.digest(key, b"proof" + caller_nonce + method.encode(), hashlib.sha256)
 
 
-def caller_nonce_of(metadata: Mapping[str, Any], key: bytes, method: str) -> bytes:
-    """Return the caller's nonce from the metadata of a call. Raises SignatureError when the metadata has no proof that
-    was made for this nonce and method by a process with the key.
+def caller_nonce_of(metadata: Mapping[str, Any], keys: Iterable[bytes], method: str) -> tuple[bytes, bytes]:
+    """Return the caller's nonce from the metadata of a call, and which of the keys it has. Raises SignatureError when
+    the metadata has no proof that was made for this nonce and method by a process with one of them.
     """
     caller_nonce, proven = metadata.get(NONCE_HEADER), metadata.get(PROOF_HEADER)
     if not isinstance(caller_nonce, bytes) or len(caller_nonce) != NONCE_SIZE_BYTES or not isinstance(proven, bytes):
         raise SignatureError(f"the call does not begin with {NONCE_HEADER} and {PROOF_HEADER}")
-    if not hmac.compare_digest(proven, proof(key, method, caller_nonce)):
-        raise SignatureError("the caller has another secret")
-    return caller_nonce
+    for key in keys:
+        if hmac.compare_digest(proven, proof(key, method, caller_nonce)):
+            return caller_nonce, key
+    raise SignatureError("the caller has another secret")
 
 
 def stream_keys(key: bytes, method: str, callee_id: bytes, caller_nonce: bytes, callee_nonce: bytes) -> StreamKeys:

@@ -46,9 +46,11 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     may have the same nonce.
     """
 
-    def __init__(self, key: bytes, worker_id: uuid.UUID, bounds: SilentBounds) -> None:
-        """key: Keys.calls. worker_id: this worker's id, which callers must mean."""
-        self._key = key
+    def __init__(self, key: bytes, worker_id: uuid.UUID, bounds: SilentBounds, previous: bytes | None = None) -> None:
+        """key: Keys.calls. worker_id: this worker's id, which callers must mean. previous: a key that callers may still
+        have.
+        """
+        self._keys = (key,) if previous is None else (key, previous)
         self._worker_id = worker_id.bytes
         self._bounds = bounds
         # The calls that wait for their first message, by the caller's nonce, the oldest first. Setting a future ends
@@ -65,9 +67,10 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
             try:
-                caller_nonce = caller_nonce_of(dict(context.invocation_metadata() or ()), self._key, method)
+                metadata = dict(context.invocation_metadata() or ())
+                caller_nonce, key = caller_nonce_of(metadata, self._keys, method)
                 with self._waiting(caller_nonce) as is_over:
-                    keys = await self._greet(method, caller_nonce, context)
+                    keys = await self._greet(key, method, caller_nonce, context)
                     requests = _bodies(messages, Verifier(keys.requests), handler.request_deserializer)
                     first = await _first(requests, is_over, self._bounds.timeout_s)
                 if first is None:
@@ -81,13 +84,13 @@ class VerifyCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
-    async def _greet(self, method: str, caller_nonce: bytes, context: Any) -> StreamKeys:
+    async def _greet(self, key: bytes, method: str, caller_nonce: bytes, context: Any) -> StreamKeys:
         """Send this worker's id and a challenge; return the stream's keys. Must not be cancelled: while gRPC sends
         initial metadata it can send no status, and the call would stay open.
         """
         callee_nonce = nonce()
         await context.send_initial_metadata(((NONCE_HEADER, callee_nonce), (WORKER_HEADER, self._worker_id)))
-        return stream_keys(self._key, method, self._worker_id, caller_nonce, callee_nonce)
+        return stream_keys(key, method, self._worker_id, caller_nonce, callee_nonce)
 
     @contextlib.contextmanager
     def _waiting(self, caller_nonce: bytes) -> Iterator[asyncio.Future[None]]:

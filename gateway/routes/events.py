@@ -95,7 +95,7 @@ async def get_session_events(session: str, request: Request, begin: From = None)
     name = names.session_name(names.path_segment(request.scope, 2))
     check_names(request, name)
     session_id = ids.session_id_of(tenant, state.settings.lane, name)
-    cipher = PlaceCipher(state.places_key, session_id)
+    cipher = PlaceCipher(state.places_key, session_id, state.places_key_previous)
     source = SessionSource(
         _history(_Turns(state, tenant)),
         tenant,

@@ -19,10 +19,13 @@ _MARK: Final = "p"
 
 
 class PlaceCipher:
-    """Seals and unseals places of one session. key: Keys.places."""
+    """Seals and unseals places of one session. key: Keys.places. previous: one with which places may
+    have been sealed.
+    """
 
-    def __init__(self, key: bytes, session_id: uuid.UUID) -> None:
+    def __init__(self, key: bytes, session_id: uuid.UUID, previous: bytes | None = None) -> None:
         self._key = key
+        self._keys = (key,) if previous is None else (key, previous)
         self._session = session_id.bytes
 
     def seal(self, place: int) -> str:
@@ -30,8 +33,8 @@ class PlaceCipher:
         if not place:
             return "0"
         plain = place.to_bytes(_HALF_SIZE_BYTES, "big")
-        tag = self._tag(plain)
-        return _MARK + base64.urlsafe_b64encode(tag + self._masked(tag, plain)).rstrip(b"=").decode()
+        tag = self._tag(self._key, plain)
+        return _MARK + base64.urlsafe_b64encode(tag + self._masked(self._key, tag, plain)).rstrip(b"=").decode()
 
     def unseal(self, text: str) -> int:
         """Return the place. Raises ValueError when the text was not given out for this session."""
@@ -41,17 +44,19 @@ class PlaceCipher:
             raw = base64.b64decode(text[1:].encode() + b"==", altchars=b"-_", validate=True)
         except binascii.Error:
             raw = b""
-        tag, plain = raw[:_HALF_SIZE_BYTES], self._masked(raw[:_HALF_SIZE_BYTES], raw[_HALF_SIZE_BYTES:])
-        if len(plain) != _HALF_SIZE_BYTES or not hmac.compare_digest(tag, self._tag(plain)):
-            raise ValueError("the id was not given out by a stream of this session")
-        return int.from_bytes(plain, "big")
+        tag = raw[:_HALF_SIZE_BYTES]
+        for key in self._keys:
+            plain = self._masked(key, tag, raw[_HALF_SIZE_BYTES:])
+            if len(plain) == _HALF_SIZE_BYTES and hmac.compare_digest(tag, self._tag(key, plain)):
+                return int.from_bytes(plain, "big")
+        raise ValueError("the id was not given out by a stream of this session")
 
-    def _tag(self, plain: bytes) -> bytes:
-        return self._digest(b"tag", plain)
+    def _tag(self, key: bytes, plain: bytes) -> bytes:
+        return self._digest(key, b"tag", plain)
 
-    def _masked(self, tag: bytes, text: bytes) -> bytes:
-        return bytes(a ^ b for a, b in zip(self._digest(b"mask", tag), text, strict=False))
+    def _masked(self, key: bytes, tag: bytes, text: bytes) -> bytes:
+        return bytes(a ^ b for a, b in zip(self._digest(key, b"mask", tag), text, strict=False))
 
-    def _digest(self, purpose: bytes, content: bytes) -> bytes:
+    def _digest(self, key: bytes, purpose: bytes, content: bytes) -> bytes:
         signed = self._session + content
-        return hashlib.blake2b(signed, digest_size=_HALF_SIZE_BYTES, key=self._key, person=purpose).digest()
+        return hashlib.blake2b(signed, digest_size=_HALF_SIZE_BYTES, key=key, person=purpose).digest()

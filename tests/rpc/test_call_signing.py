@@ -28,7 +28,7 @@ def metadata(opening: Opening = OPENING, key: bytes = KEY) -> dict[str, bytes]:
 
 
 def test_a_call_opens_with_whom_it_means_and_when() -> None:
-    assert opening_of(metadata(), KEY, METHOD) == (OPENING, CALL)
+    assert opening_of(metadata(), [KEY], METHOD) == (OPENING, CALL)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_call_opens_with_whom_it_means_and_when() -> None:
 )
 def test_a_call_that_no_process_of_the_fleet_opened_is_refused(presented: dict[str, bytes]) -> None:
     with pytest.raises(SignatureError):
-        opening_of(presented, KEY, METHOD)
+        opening_of(presented, [KEY], METHOD)
 
 
 @pytest.mark.parametrize("place", range(len(metadata()[CALL_HEADER])))
@@ -52,12 +52,12 @@ def test_no_byte_of_an_opening_can_be_altered(place: int) -> None:
     altered[place] ^= 1
 
     with pytest.raises(SignatureError):
-        opening_of({CALL_HEADER: bytes(altered)}, KEY, METHOD)
+        opening_of({CALL_HEADER: bytes(altered)}, [KEY], METHOD)
 
 
 def test_an_opening_is_for_one_method() -> None:
     with pytest.raises(SignatureError):
-        opening_of(metadata(), KEY, "/argosy.rpc.v2.Shard/Create")
+        opening_of(metadata(), [KEY], "/argosy.rpc.v2.Shard/Create")
 
 
 @pytest.mark.parametrize(

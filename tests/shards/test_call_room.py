@@ -84,7 +84,7 @@ async def test_many_small_requests_are_counted_as_well(engine: Engine, ref: Grap
 def opened(served: Served, ref: GraphRef, said_bytes: int) -> tuple[Recorded, Any]:
     """Return a call, and its metadata with what it says about its size."""
     call = recorded(served, "Query", pb.QueryRequest(graph=graph_to_pb(ref)))
-    _, key = opening_of({CALL_HEADER: call.header}, KEY, call.path)
+    _, key = opening_of({CALL_HEADER: call.header}, [KEY], call.path)
     return call, ((CALL_HEADER, call.header), (SIZE_HEADER, size_header_of(said_bytes, key)))
 
 

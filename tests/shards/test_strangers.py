@@ -54,7 +54,7 @@ Strange = tuple[Stranger, GrpcTransport]
 
 
 def key_of_call(context: Any, method: str, key: bytes = KEY) -> bytes:
-    return opening_of(dict(context.invocation_metadata()), key, method)[1]
+    return opening_of(dict(context.invocation_metadata()), [key], method)[1]
 
 
 async def test_an_answer_that_is_not_signed_is_not_believed(stranger: Strange) -> None:

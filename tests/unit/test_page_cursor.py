@@ -14,6 +14,15 @@ PLACE = (1_700_000_000_000_001, uuid.UUID(int=7))
 Place = tuple[int, uuid.UUID]
 
 
+def test_a_cursor_of_another_secret_is_read_and_none_is_made_with_it() -> None:
+    old, new = PageCursors(b"o" * 32), PageCursors(b"n" * 32, previous=b"o" * 32)
+
+    assert new.decode(NAME, old.encode(NAME, PLACE), Place) == PLACE
+    assert new.encode(NAME, PLACE) == PageCursors(b"n" * 32).encode(NAME, PLACE)
+    with pytest.raises(Problem):
+        new.decode(NAME, PageCursors(b"x" * 32).encode(NAME, PLACE), Place)
+
+
 def test_a_cursor_is_read_by_another_process() -> None:
     cursor = PageCursors(b"s" * 32).encode(NAME, PLACE)
 

@@ -90,7 +90,7 @@ def test_what_was_not_signed_is_refused(message: bytes) -> None:
 def test_a_call_begins_with_the_proof_of_its_caller() -> None:
     metadata = {NONCE_HEADER: CALLER_NONCE, PROOF_HEADER: proof(KEY, METHOD, CALLER_NONCE)}
 
-    assert caller_nonce_of(metadata, KEY, METHOD) == CALLER_NONCE
+    assert caller_nonce_of(metadata, [KEY], METHOD) == (CALLER_NONCE, KEY)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_call_that_begins_otherwise_is_refused(changed: dict[str, object]) -> 
     metadata = {NONCE_HEADER: CALLER_NONCE, PROOF_HEADER: proof(KEY, METHOD, CALLER_NONCE)} | changed
 
     with pytest.raises(SignatureError):
-        caller_nonce_of(metadata, KEY, METHOD)
+        caller_nonce_of(metadata, [KEY], METHOD)
 
 
 def test_every_nonce_is_another() -> None:

@@ -56,10 +56,13 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
     """Make the outside of a new worker. Nothing is opened yet but the port of the gRPC server."""
     worker_id, lane = uuid.uuid4(), settings.lane
     reader = open_reader(settings, dsn, turns_topic(settings), clock)
-    key = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir).calls
+    keys = load_keys(
+        settings.graph_service_auth_secret, settings.argosy_data_dir, settings.graph_service_auth_secret_previous
+    )
     tls = worker_tls(settings)
     server = RpcServer(
-        key=key,
+        key=keys.calls,
+        previous=keys.previous and keys.previous.calls,
         worker_id=worker_id,
         host=settings.grpc_host,
         port=settings.grpc_port,
@@ -86,7 +89,7 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
         loans=Loans(pool, worker_id, lane, input_size_bytes_max=input_size_bytes_max),
         pool=pool,
         server=server,
-        poker=Poker(key, lane, clock, tls=tls),
+        poker=Poker(keys.calls, lane, clock, tls=tls),
         graphs=graphs,
         uploads=None if graphs is None else Uploads(settings, dsn, pool, clock),
     )
