@@ -25,7 +25,7 @@ from argosy.identity.tenant import TenantState
 from argosy.rounds import Rounds
 from argosy.store.identity import Identities, TenantRow, TokenRow
 
-Row = TypeVar("Row", TokenRow, TenantRow)
+Row = TypeVar("Row", TokenRow, KnownToken, TenantRow)
 Answer = TypeVar("Answer")
 
 _PAGE_ROWS: Final = 2_000  # of one read
@@ -153,12 +153,15 @@ class IdentityCache:
             known = self._known
             is_whole = known.is_gap(changes)
             if changes != known.changes:
-                since, rows_max = (0, self._tokens_max) if is_whole else (known.changes.no, None)
-                # Tokens first: the tenant of a token is there before it.
-                tokens = await self._rows(self._identities.tokens_since, since, rows_max)
-                tenants = await self._rows(self._identities.tenants_since, since)
-                # At once, without an await: what is looked up is taken before all of this, or after it.
-                (known.take_all if is_whole else known.take_changes)(changes, tokens, tenants)
+                # Tokens first: the tenant of a token is there before it. Taken over at once, without an await: what is
+                # looked up is taken before all of this, or after it.
+                if is_whole:
+                    tokens = await self._rows(self._known_tokens_since, 0, self._tokens_max)
+                    known.take_all(changes, tokens, await self._rows(self._identities.tenants_since, 0))
+                else:
+                    rows = await self._rows(self._identities.tokens_since, known.changes.no)
+                    tenants = await self._rows(self._identities.tenants_since, known.changes.no)
+                    known.take_changes(changes, rows, tenants)
         except Exception as error:
             self._rounds.say(error)  # what is known stands, and its age is shown
         else:
@@ -176,6 +179,10 @@ class IdentityCache:
             if len(page) < _PAGE_ROWS or (rows_max is not None and len(rows) > rows_max):
                 return rows
             since = page[-1].change_no
+
+    async def _known_tokens_since(self, no: int, limit: int) -> list[KnownToken]:
+        """Return tokens as memory keeps them: the rows of all that there are would take four times as much."""
+        return [KnownToken(row) for row in await self._identities.tokens_since(no, limit)]
 
     async def _refresh_forever(self) -> None:
         while True:

@@ -78,16 +78,16 @@ class KnownIdentities:
                 self.take(row)
         self.changes = changes
 
-    def take_all(self, changes: Changes, tokens: Sequence[TokenRow], tenants: Sequence[TenantRow]) -> None:
+    def take_all(self, changes: Changes, tokens: Sequence[KnownToken], tenants: Sequence[TenantRow]) -> None:
         """Take over everything that there is: what is not there any more has ended."""
         known, self._tokens, self._tenants, self._is_partial = self._tokens, {}, {}, False
-        for row in tokens:
-            token = known.pop(row.hash, None)
+        for read in tokens:
+            token = known.pop(read.hash, None)
             if token is None:
-                token = KnownToken(row)
+                token = read
             else:
-                token.replace(row)
-            self._tokens[row.hash] = token
+                token.replace(read)
+            self._tokens[token.hash] = token
         for token in known.values():
             token.end()
         self._make_room()

@@ -1,14 +1,28 @@
-"""A token as a gateway has it in memory: whose it is, and until when it is good."""
+"""A token as a gateway has it in memory: whose it is, and until when it is good.
+
+A gateway may know 100,000 of them, few of which are used: each has what its row says in some 350 bytes, and becomes a
+Principal when it is first used.
+"""
 
 import math
-from datetime import datetime
-from typing import Final
+import sys
+import uuid
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from argosy.identity.principal import Principal, PrincipalKind
-from argosy.identity.scopes import expand
+from argosy.identity.scopes import Scope, expand
 from argosy.store.identity import TokenRow
 
 REVOKED: Final = 0.0  # as the end of a token: before every time
+
+
+class _Grant(NamedTuple):
+    """What a token allows. Many tokens share one."""
+
+    scopes: frozenset[Scope]
+    sessions: tuple[str, ...] | None
+    workflows: tuple[str, ...] | None
 
 
 class KnownToken:
@@ -19,23 +33,50 @@ class KnownToken:
     and uploads under way.
     """
 
-    __slots__ = ("change_no", "ends_at_ms", "hash", "holds", "principal", "token_id", "used_at_ms", "written_at_ms")
+    __slots__ = (
+        "_grant",
+        "_id",
+        "_principal",
+        "_tenant",
+        "change_no",
+        "ends_at_ms",
+        "hash",
+        "holds",
+        "used_at_ms",
+        "written_at_ms",
+    )
+
+    change_no: int
+    ends_at_ms: float
+    _tenant: str | None
+    _grant: _Grant
 
     def __init__(self, row: TokenRow) -> None:
         self.hash = row.hash
-        self.token_id = row.token_id
+        self._id = row.token_id.bytes
+        self._principal: Principal | None = None
         self.holds = 0
         self.used_at_ms = self.written_at_ms = 0
         self._take(row)
+
+    @property
+    def token_id(self) -> uuid.UUID:
+        return uuid.UUID(bytes=self._id)
+
+    @property
+    def principal(self) -> Principal:
+        """Whom the token makes of a request; the same object until the token changes."""
+        return self._principal or self._made_principal()
 
     def update(self, row: TokenRow) -> None:
         """Take over what was written to it, unless it knows of something newer."""
         if row.change_no > self.change_no:
             self._take(row)
 
-    def replace(self, row: TokenRow) -> None:
-        """Take over its row from a database that went back: the row may be older than what was known."""
-        self._take(row)
+    def replace(self, other: "KnownToken") -> None:
+        """Take over what it is in a database that went back: that may be older than what was known."""
+        self.change_no, self.ends_at_ms = other.change_no, other.ends_at_ms
+        self._tenant, self._grant, self._principal = other._tenant, other._grant, None
 
     def end(self) -> None:
         """End it: its row is gone."""
@@ -43,26 +84,32 @@ class KnownToken:
 
     def _take(self, row: TokenRow) -> None:
         self.change_no = row.change_no
-        self.principal = principal_of(row)
-        expires_at_s = self.principal.expires_at_s
-        self.ends_at_ms = math.inf if expires_at_s is None else expires_at_s * 1_000
+        # Rows of one tenant have as many copies of its name.
+        self._tenant = None if row.tenant is None else sys.intern(row.tenant)
+        self._grant = _grant_of(row.role, tuple(row.scopes), row.sessions, row.workflows)
+        self._principal = None
+        self.ends_at_ms = math.inf if row.expires_at is None else row.expires_at.timestamp() * 1_000
         if row.revoked_at is not None:
             self.ends_at_ms = REVOKED
 
+    def _made_principal(self) -> Principal:
+        token_id = self.token_id
+        expires_at_s = None if self.ends_at_ms == math.inf else self.ends_at_ms / 1_000
+        made = self._principal = Principal(
+            PrincipalKind.TOKEN,
+            str(token_id),
+            self._tenant,
+            self._grant.scopes,
+            token_id=token_id,
+            expires_at_s=expires_at_s,
+            sessions=self._grant.sessions,
+            workflows=self._grant.workflows,
+        )
+        return made
 
-def principal_of(row: TokenRow) -> Principal:
-    """Return whom a token makes of a request."""
-    return Principal(
-        PrincipalKind.TOKEN,
-        str(row.token_id),
-        row.tenant,
-        expand(row.role, row.scopes),
-        token_id=row.token_id,
-        expires_at_s=_unix_s(row.expires_at),
-        sessions=row.sessions,
-        workflows=row.workflows,
-    )
 
-
-def _unix_s(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
+@lru_cache(maxsize=1_024)
+def _grant_of(
+    role: str | None, scopes: tuple[str, ...], sessions: tuple[str, ...] | None, workflows: tuple[str, ...] | None
+) -> _Grant:
+    return _Grant(expand(role, scopes), sessions, workflows)
