@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from argosy import Argosy
 from tests.client.workflows import adds
 
@@ -46,6 +48,7 @@ HOST = """
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_that_survives_its_program_does_not_keep_the_folder(
     folder: Path, make_cluster: Callable[[Path], None]
 ) -> None:

@@ -153,6 +153,7 @@ def test_shards_are_shown_with_what_they_have_and_whether_they_answer(
     assert console.browser.text("h1") == "Shards"
 
 
+@pytest.mark.slow
 def test_a_move_is_watched_to_its_end(console: Console, http: httpx2.Client, placed: Placed) -> None:
     browser = console.browser
     until_looked_at(http)

@@ -168,7 +168,7 @@ def test_a_process_that_was_killed_is_replaced(start: Start) -> None:
     gateway.wait_ready()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_it_ends_with_the_one_that_started_it(gateway_dsn: str, tmp_path: Path, workers: str) -> None:
     read_fd, write_fd = os.pipe()
     port = free_port()

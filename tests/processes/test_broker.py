@@ -111,6 +111,7 @@ def test_a_start_right_after_a_kill_waits_for_the_old_nodes_to_end(folder: Path)
             assert len(produce(again.bootstrap_servers, topic, [b"after"])) == 1
 
 
+@pytest.mark.slow
 def test_a_second_broker_on_the_folder_is_refused(cluster: Broker) -> None:
     with pytest.raises(SettingError, match=r"^another broker of Argosy runs in \S+: stop it first$"):
         Broker(cluster.folder, port=0).start()

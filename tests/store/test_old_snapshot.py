@@ -89,6 +89,7 @@ class Measured:
         return await pages(connection, statement, self.hand.worker_id, self.hand.nos[stream], *arguments)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.usefixtures("old_snapshot")
 async def test_calls_read_as_little_after_many_as_after_few_while_no_dead_version_may_go(hand: Hand) -> None:

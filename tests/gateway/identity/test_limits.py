@@ -49,11 +49,13 @@ async def test_a_turn_of_another_session_is_none(
         rows.mint("finance", 90),
     )
 
-    for accept in ("application/json", "application/x-ndjson"):
-        there, nothing = [
-            await guarded.request(method, path.format(turn_id), headers=made.headers | {"accept": accept})
-            for turn_id in (hidden, nowhere)
-        ]
+    async def ask(turn_id: uuid.UUID, accept: str) -> httpx2.Response:
+        return await guarded.request(method, path.format(turn_id), headers=made.headers | {"accept": accept})
+
+    kinds = ("application/json", "application/x-ndjson")
+    # At once: that a turn is not known is said after a while in which it could still come.
+    answers = await asyncio.gather(*(ask(turn_id, kind) for kind in kinds for turn_id in (hidden, nowhere)))
+    for there, nothing in (answers[:2], answers[2:]):
         assert problem(there) == problem(nothing) == (404, "turn_not_found")
         assert there.text.replace(str(hidden), "") == nothing.text.replace(str(nowhere), "")
     assert await rows.inbox(hidden) == []
