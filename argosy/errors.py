@@ -37,6 +37,12 @@ class WorkflowError(CallerError):
     code = "invalid_workflow"
 
 
+class NoRightError(CallerError):
+    """Whoever posted the turn has no right to this: TURN_RIGHTS_ENFORCED."""
+
+    code = "insufficient_scope"
+
+
 class RecordError(CallerError):
     code = "undecodable_record"
 

@@ -48,7 +48,8 @@ class Appended(NamedTuple):
 
 class Record(NamedTuple):
     """A record as read. timestamp_ms: when it was appended, Unix milliseconds, by the log's or the gateway's clock.
-    fault: why it must not be taken, whatever it holds (argosy/record_mac.py).
+    fault: why it must not be taken, whatever it holds; is_proved: only who knows the fleet's secret can have written it
+    (argosy/record_mac.py).
     """
 
     position: int
@@ -57,6 +58,7 @@ class Record(NamedTuple):
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     fault: RecordError | None = None
+    is_proved: bool = False
 
 
 class Batch(NamedTuple):

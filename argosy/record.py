@@ -19,7 +19,8 @@ class TurnRequested(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     turn_id has 16 bytes; input and tags are JSON (tags: an array of strings). digest: 16 bytes, or empty; the digest of
     the content that a second request under the same idempotency key must have, too. not_before_ms: Unix milliseconds, 0
-    for at once. deadline_s: seconds from when the turn is due, 0 for none.
+    for at once. deadline_s: seconds from when the turn is due, 0 for none. created_by: who posted it, as JSON
+    (argosy/identity/turn_principal.py); empty: a gateway of a version before wrote the record.
     """
 
     turn_id: bytes
@@ -35,6 +36,7 @@ class TurnRequested(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tags: bytes = b""
     idempotency_key: str = ""
     digest: bytes = b""
+    created_by: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

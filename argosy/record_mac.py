@@ -74,16 +74,25 @@ class RecordMacs:
         mac = self._key_id + self._mac(self._key, entry.key, entry.value, entry.headers)
         return entry._replace(headers=(*entry.headers, (HEADER, mac)))
 
-    def fault(self, record: Record) -> RecordError | None:
-        """Return why a record must not be taken, or None."""
+    def checked(self, record: Record) -> Record:
+        """Return a record with why it must not be taken, or with the word that it is proved. One that has no MAC, and
+        needs none, has neither.
+        """
         given = [value for name, value in record.headers if name == HEADER]
-        if not given:
-            if not record.value:
-                return None  # an erasure empties records, MAC and all; and nothing can be made of one, whoever wrote it
-            if self._is_needed:
-                return UnsignedRecordError("the record has no MAC, which LOG_RECORDS=signed asks for")
-            telemetry.RECORDS_UNSIGNED.inc()
-            return None
+        if given:
+            fault = self._fault(record, given)
+            return record._replace(fault=fault, is_proved=fault is None)
+        if not record.value:
+            return record  # an erasure empties records, MAC and all; and nothing can be made of one, whoever wrote it
+        if self._is_needed:
+            return record._replace(
+                fault=UnsignedRecordError("the record has no MAC, which LOG_RECORDS=signed asks for")
+            )
+        telemetry.RECORDS_UNSIGNED.inc()
+        return record
+
+    def _fault(self, record: Record, given: list[bytes]) -> ForgedRecordError | None:
+        """Return what is wrong with the MACs of a record, or None."""
         key = self._keys.get(given[0][:_KEY_ID_BYTES]) if len(given) == 1 else None
         if key is None:
             return ForgedRecordError("the record's MAC is of no key that this worker has")
@@ -100,15 +109,14 @@ class RecordMacs:
 
 
 def checked(take: Callable[[Batch], None], macs: RecordMacs | None) -> Callable[[Batch], None]:
-    """Return a function that hands a reader's batches on to `take`, each record with its fault; `take` itself when
-    nothing is checked (macs: None).
+    """Return a function that hands a reader's batches on to `take`, each record with what its MAC says of it; `take`
+    itself when nothing is checked (macs: None).
     """
     if macs is None:
         return take
 
     def take_checked(batch: Batch) -> None:
-        records = [each._replace(fault=macs.fault(each)) for each in batch.records]
-        take(batch._replace(records=records))
+        take(batch._replace(records=[macs.checked(each) for each in batch.records]))
 
     return take_checked
 

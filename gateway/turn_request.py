@@ -18,6 +18,8 @@ from argosy.config import Settings
 from argosy.gateway import json_value, names
 from argosy.gateway.problems import Problem
 from argosy.gateway.views import null
+from argosy.identity import turn_principal
+from argosy.identity.principal import Principal
 from argosy.log import Entry
 from argosy.names import (
     DEADLINE_S_MAX,
@@ -89,13 +91,30 @@ class Admission:
     def __init__(self, settings: Settings, clock: Clock, partition_count: int) -> None:
         self._lane = settings.lane
         self._input_size_bytes_max = settings.payload_size_bytes_max
+        self._principal_size_bytes_max = settings.turn_principal_size_bytes_max
         self._clock = clock
         self._partition_count = partition_count
 
+    def created_by(self, principal: Principal) -> bytes:
+        """Return what is recorded of who posts. Raises Problem when that is too much."""
+        recorded = turn_principal.recorded(principal)
+        if len(recorded) > self._principal_size_bytes_max:
+            detail = f"what is recorded of the token and its limits has {len(recorded)} bytes"
+            raise Problem("payload_too_large", f"{detail}, the bound is {self._principal_size_bytes_max}")
+        return recorded
+
     def admit(
-        self, tenant: str, session: str, posted: TurnPosted, key: str | None, headers: tuple[tuple[str, bytes], ...]
+        self,
+        tenant: str,
+        session: str,
+        posted: TurnPosted,
+        key: str | None,
+        headers: tuple[tuple[str, bytes], ...],
+        created_by: bytes = b"",
     ) -> Admitted:
-        """Check a posted turn, mint its id and return it with its record. Raises Problem."""
+        """Check a posted turn, mint its id and return it with its record. created_by: of who posts it. Raises
+        Problem.
+        """
         session_id, bucket = _place_of(tenant, self._lane, session)
         raw = bytes(posted.input)
         value = json_value.check(raw, self._input_size_bytes_max, "input")
@@ -119,6 +138,7 @@ class Admission:
             _encoder.encode(posted.tags) if posted.tags else b"",
             key or "",
             digest,
+            created_by,
         )
         partition = ids.partition_of(bucket, self._partition_count)
         entry = Entry(partition, session_id.bytes, record.encode(turn), headers)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from argosy import ids
+from argosy.identity.turn_principal import principal_of_turn
 from argosy.json_text import is_sound
 from argosy.store.turn import EventRow, TurnListed, TurnShown
 from argosy.turn.events import STEP_EVENTS, STEP_STATUS_AFTER, Cancelling, Event, WireEvent
@@ -57,9 +58,17 @@ class Signals(msgspec.Struct, kw_only=True):
     late: int = 0
 
 
+class CreatedBy(msgspec.Struct, kw_only=True):
+    """Who posted a turn. kind: token, jwt, or local, when nobody was asked. id: as in the audit; no secret."""
+
+    kind: str
+    id: str
+
+
 class Turn(msgspec.Struct, kw_only=True):
     """A turn. requested_turn_id: the id in the address, when that is a duplicate of this turn. cancelling_until: until
-    when the code of a turn that was cancelled may clean up, while it still runs.
+    when the code of a turn that was cancelled may clean up, while it still runs. created_by: null until a worker has
+    accepted the turn, and when it is not known.
     """
 
     turn_id: uuid.UUID
@@ -83,6 +92,7 @@ class Turn(msgspec.Struct, kw_only=True):
     not_before: datetime | None = None
     deadline_s: float | None = None
     tags: msgspec.Raw = msgspec.field(default_factory=_empty)
+    created_by: CreatedBy | None = None
     accepted_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -100,6 +110,7 @@ class TurnSummary(msgspec.Struct, kw_only=True):
     attempt: int
     priority: int
     tags: msgspec.Raw
+    created_by: CreatedBy | None
     accepted_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -168,10 +179,17 @@ def turn(row: TurnShown, requested: uuid.UUID) -> Turn:
         not_before=row.not_before,
         deadline_s=row.deadline_s,
         tags=_stored(row.tags, b"[]"),
+        created_by=created_by(row.created_by),
         accepted_at=minted_at(row.turn_id),
         started_at=row.started_at,
         ended_at=row.ended_at,
     )
+
+
+def created_by(recorded: bytes | None) -> CreatedBy | None:
+    """Return as much of who posted a turn as clients are shown."""
+    who = principal_of_turn(recorded, "")
+    return None if who is None else CreatedBy(kind=who.kind, id=who.id)
 
 
 def cancelling_until(told: bytes | None) -> datetime | None:
@@ -190,6 +208,7 @@ def summary(row: TurnListed) -> TurnSummary:
         attempt=row.attempt,
         priority=row.priority,
         tags=_stored(row.tags, b"[]"),
+        created_by=created_by(row.created_by),
         accepted_at=minted_at(row.turn_id),
         started_at=row.started_at,
         ended_at=row.ended_at,

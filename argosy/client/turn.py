@@ -55,8 +55,17 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
 
 
+class CreatedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who posted a turn. kind: token, jwt, or local, when nobody was asked."""
+
+    kind: str
+    id: str
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn at one moment. A turn that is still only in the log has no more than turn_id, status and accepted_at."""
+    """A turn at one moment. A turn that is still only in the log has no more than turn_id, status and accepted_at.
+    created_by: None also when it is not known.
+    """
 
     turn_id: str
     status: str
@@ -75,6 +84,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     signals: Signals = Signals()
     priority: int = 0
     tags: tuple[str, ...] = ()
+    created_by: CreatedBy | None = None
     accepted_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -135,6 +135,10 @@ class Settings(
             raise ValueError(
                 "ALLOW_TENANT_HEADER=1 contradicts KG_AUTH_REQUIRED=1: a token says which tenant a request is for"
             )
+        if self.turn_rights_enforced and self.record_macs == "unsigned":
+            raise ValueError(
+                "TURN_RIGHTS_ENFORCED=1 contradicts LOG_RECORDS=unsigned: whose turn a record is cannot be told then"
+            )
         if self.argosy_admin_token and len(self.argosy_admin_token.strip()) < SECRET_LENGTH_MIN:
             raise ValueError(
                 f"ARGOSY_ADMIN_TOKEN has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one with "

@@ -41,6 +41,18 @@ class Identity(BaseModel):
         le=100_000,
         description="Tokens of one tenant that have not ended; then 409, as when ten times as many are kept in all.",
     )
+    turn_principal_size_bytes_max: int = Field(
+        default=16_384,
+        ge=1_024,
+        le=65_536,
+        description="What is recorded with a turn of who posted it, at most; a token whose limits to sessions and "
+        "workflows are longer posts no turns.",
+    )
+    turn_rights_enforced: bool = Field(
+        default=False,
+        description="At a worker: a turn may do with graphs and jobs what the token that posted it may, and no more. "
+        "Needs LOG_RECORDS=signing, and holds for all turns from LOG_RECORDS=signed on.",
+    )
     audit_retention_s: float = Field(
         default=34_560_000.0,
         ge=86_400,

@@ -37,11 +37,11 @@ class Principal(NamedTuple):
 
     def may_see(self, session: str) -> bool:
         """Whether a session is among those that the credential is limited to."""
-        return self.sessions is None or _matches(session, self.sessions)
+        return self.sessions is None or matches(session, self.sessions)
 
     def may_run(self, workflow: str) -> bool:
         """Whether a workflow is among those that the credential is limited to."""
-        return self.workflows is None or _matches(workflow, self.workflows)
+        return self.workflows is None or matches(workflow, self.workflows)
 
 
 def local(tenant: str, *, is_operator: bool) -> Principal:
@@ -72,5 +72,6 @@ def _named(scopes: frozenset[Scope]) -> str:
     return ", ".join(sorted(scopes))
 
 
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a name is one of these patterns, or begins with one that ends with a star."""
     return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns)

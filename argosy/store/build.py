@@ -103,7 +103,7 @@ class Loans:
         """Return at most `limit` turns that were lent to this worker and that it does not know yet."""
         arguments = (self._worker_id, self._lane, known, self._input_max, limit)
         rows = await self._pool.fetch(_SQL["load_borrowed"], *arguments)
-        return [Borrowed(Head(*row[:15]), *row[15:]) for row in rows]
+        return [Borrowed(Head(*row[:15])._replace(created_by=row[17]), *row[15:17]) for row in rows]
 
     async def due(
         self, turn_ids: Sequence[uuid.UUID], known: Sequence[uuid.UUID], rows_max: int, size_bytes_max: int

@@ -25,7 +25,8 @@ SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHER
        coalesce((
          SELECT p.epoch FROM lane_logs AS l
          JOIN partitions AS p ON p.lane = l.lane AND p.partition = t.bucket * l.partition_count / 1024
-         WHERE l.lane = t.lane), 0)
+         WHERE l.lane = t.lane), 0),
+       t.created_by
 FROM turns AS t
 WHERE t.lent_to = $1 AND t.lane = $2 AND t.turn_id <> ALL ($3::uuid[]) AND NOT has_ended(t.status)
 LIMIT $5

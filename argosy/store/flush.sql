@@ -4,7 +4,7 @@ SELECT lineage, at, held, applied, places, heads FROM accept(
   $1::uuid, $2::bigint, $3::text, $4::text, $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[],
   $10::integer[], $11::uuid[], $12::text[], $13::uuid[], $14::text[], $15::smallint[], $16::text[], $17::bytea[], $18::text[],
   $19::smallint[], $20::timestamptz[], $21::double precision[], $22::text[], $23::bytea[], $24::bytea[], $25::text[],
-  $26::integer[], $27::bigint[], $28::bytea[], $29::text[], $30::text[])
+  $26::bytea[], $27::integer[], $28::bigint[], $29::bytea[], $30::text[], $31::text[])
 
 -- name: flush
 -- What a worker's turns want written. See functions/flush.sql.

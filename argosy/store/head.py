@@ -23,7 +23,8 @@ class Head(NamedTuple):
     """A turn that has not ended.
 
     input: None when it is larger than the bound. has_rows: signals or step results wait for it. written_at_s: database
-    time of its last event, or of its acceptance; infinite where the query does not ask for it.
+    time of its last event, or of its acceptance; infinite where the query does not ask for it. created_by: who posted
+    it, as JSON; it is asked for wherever the input is, without which a turn is loaded before it runs.
     """
 
     turn_id: uuid.UUID
@@ -44,6 +45,7 @@ class Head(NamedTuple):
     lent_to: uuid.UUID | None = None
     lent_as: str | None = None
     written_at_s: float = math.inf
+    created_by: bytes | None = None
 
 
 EventRow = tuple[int, int, str, str, bytes]  # seq, attempt, type, key, data
@@ -57,7 +59,7 @@ class LoadedTurn(NamedTuple):
 
     signals: in the order in which they were sent. size_bytes: of its input, events, signals and results. When that was
     too much, input, events and results are None and signals have no payloads. written_at_s: database time of its last
-    event, or of its acceptance.
+    event, or of its acceptance. created_by: who posted it, as JSON.
     """
 
     turn_id: uuid.UUID
@@ -83,6 +85,7 @@ class LoadedTurn(NamedTuple):
     results: list[ResultRow] | None
     written_at_s: float = math.inf
     lent_to: uuid.UUID | None = None
+    created_by: bytes | None = None
 
 
 class DueRow(NamedTuple):

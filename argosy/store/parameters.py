@@ -22,7 +22,7 @@ PLACEMENTS: Final[Group] = ("partition", "turn")
 
 RECORDS: Final[Group] = (
     "partition", "turn", "tenant", "session", "name", "bucket", "workflow", "input", "on_busy", "priority",
-    "not_before", "deadline_s", "key", "digest", "tags", "trace",
+    "not_before", "deadline_s", "key", "digest", "tags", "trace", "created_by",
 )  # fmt: skip
 DEAD_LETTERS: Final[Group] = ("partition", "position", "value", "code", "reason")
 

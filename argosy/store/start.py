@@ -15,13 +15,16 @@ _SQL = load_queries("start")
 
 
 class StartRow(NamedTuple):
-    """A turn that another turn of its tenant started. record: as in the log (argosy/record.py)."""
+    """A turn that another turn of its tenant started. record: as in the log (argosy/record.py). created_by: who posted
+    the turn that started it, or None.
+    """
 
     turn_id: uuid.UUID
     bucket: int
     tenant: str
     session_id: uuid.UUID
     record: bytes
+    created_by: bytes | None = None
 
 
 class StartBounds(NamedTuple):

@@ -4,7 +4,7 @@
 -- records. $8: those that are left out, any number of them (a subquery, which is hashed: `<> ALL` compares each row with
 -- each of them). A loose index scan within each range: its cost is the number of buckets that have any, up to the last one
 -- that is read.
-SELECT turn_id, bucket, tenant, session_id, record
+SELECT turn_id, bucket, tenant, session_id, record, created_by
 FROM (
   SELECT d.*, sum(octet_length(d.record)) OVER (ORDER BY d.bucket, d.sent_at, d.turn_id) - octet_length(d.record) AS bytes_before
   FROM (
@@ -21,7 +21,7 @@ FROM (
           ORDER BY bucket LIMIT 1) AS following)
       SELECT bucket FROM found) AS filled
     CROSS JOIN LATERAL (
-      SELECT s.turn_id, s.bucket, s.tenant, s.session_id, s.record, s.sent_at FROM starts AS s
+      SELECT s.turn_id, s.bucket, s.tenant, s.session_id, s.record, s.created_by, s.sent_at FROM starts AS s
       WHERE s.lane = $1 AND s.bucket = filled.bucket AND s.turn_id NOT IN (SELECT unnest($8::uuid[]))
       ORDER BY s.sent_at LIMIT $5) AS first
     LIMIT $6) AS d) AS sized

@@ -30,8 +30,8 @@ class EventRow(NamedTuple):
 class TurnShown(NamedTuple):
     """A turn's row, and the first events of its steps.
 
-    tags, input, result, error, waits and cancelling are JSON bytes. cancelling: the data of turn.cancelling while the
-    turn's code cleans up, else None.
+    tags, created_by (who posted it), input, result, error, waits and cancelling are JSON bytes. cancelling: the data of
+    turn.cancelling while the turn's code cleans up, else None.
     """
 
     turn_id: uuid.UUID
@@ -54,6 +54,7 @@ class TurnShown(NamedTuple):
     started_at: datetime | None
     ended_at: datetime | None
     tags: bytes | None
+    created_by: bytes | None
     input: bytes | None
     result: bytes | None
     error: bytes | None
@@ -93,6 +94,7 @@ class TurnListed(NamedTuple):
     started_at: datetime | None
     ended_at: datetime | None
     tags: bytes | None
+    created_by: bytes | None
 
 
 class EndedTurn(NamedTuple):
@@ -188,10 +190,7 @@ async def get_turn(
     It has at most steps_max events of its steps, with at most size_bytes_max of data without the last event's.
     """
     row = await pool.fetchrow(_SQL["get_turn"], turn_id, tenant, lane, steps_max, size_bytes_max)
-    if row is None:
-        return None
-    *of_turn, events, has_more = row
-    return TurnShown._make((*of_turn, [EventRow(*event) for event in events or ()], has_more))
+    return None if row is None else TurnShown._make((*row[:-2], [EventRow(*each) for each in row[-2] or ()], row[-1]))
 
 
 async def find_turn(pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str) -> TurnHead | None:

@@ -3,7 +3,7 @@
 -- its steps, in order: $4 at the most, and none after $5 bytes of data; whether there are more.
 SELECT t.turn_id, t.session_id, s.name AS session, t.bucket, t.place, t.workflow, t.version, t.status, t.attempt,
        t.crashes, t.seq, t.priority, t.on_busy, t.not_before, t.deadline_s, t.duplicate_of, t.reason, t.started_at,
-       t.ended_at, t.tags, t.input, t.result, t.error, t.waits,
+       t.ended_at, t.tags, t.created_by, t.input, t.result, t.error, t.waits,
        CASE WHEN t.reason = 'cancelling' THEN (
          SELECT e.data FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.cancelling' ORDER BY e.seq DESC LIMIT 1) END,
        sent.unread, sent.late, told.steps,
@@ -130,7 +130,7 @@ SELECT coalesce((
 -- name: list_session_turns
 -- Turns of a session, newest first, after a place in that order. $4: a status or NULL; $5: a tag or NULL.
 SELECT turn_id, session_id, place, workflow, version, status, attempt, priority, duplicate_of, reason, accepted_at,
-       started_at, ended_at, tags
+       started_at, ended_at, tags, created_by
 FROM turns
 WHERE session_id = $1 AND tenant = $2 AND lane = $3
   AND ($4::text IS NULL OR status = $4)

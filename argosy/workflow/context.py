@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from argosy.errors import WorkflowError
+from argosy.identity.turn_principal import TurnPrincipal
 from argosy.turn.wait import WaitKind
 from argosy.workflow.declared_name import check_signal_name
 from argosy.workflow.definition import STEP, Step, step_of
@@ -49,6 +50,13 @@ class Context:
     @property
     def tenant(self) -> str:
         return self._journal.tenant
+
+    @property
+    def principal(self) -> TurnPrincipal | None:
+        """Who posted the turn, the same in every attempt; a turn that another turn started has that one's. None: it is
+        not known.
+        """
+        return self._journal.principal
 
     @property
     def attempt(self) -> int:

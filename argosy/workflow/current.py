@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import msgspec
 
 from argosy.errors import WorkflowError
+from argosy.identity.turn_principal import TurnPrincipal
 from argosy.workflow.channels import Channels
 from argosy.workflow.graphs import TurnGraphs
 from argosy.workflow.tail import Tail
@@ -17,13 +18,15 @@ class StepInfo(msgspec.Struct, frozen=True, gc=False):
 
     step_key: the step's name, then #n from its second call on; with the number of the task and a slash before it unless
     the workflow's first task calls the step (argosy/turn/keys.py). attempt: of the turn; every re-execution raises
-    it. try_number: of the step, from 1; every retry raises it.
+    it. try_number: of the step, from 1; every retry raises it. principal: who posted the turn; a turn that another turn
+    started has that one's. None: it is not known.
     """
 
     turn_id: uuid.UUID
     step_key: str
     attempt: int
     try_number: int
+    principal: TurnPrincipal | None = None
 
     @property
     def idempotency_key(self) -> str:

@@ -14,6 +14,7 @@ from argosy.graph.shapes import (
     recalled_shape,
     summary_shape,
 )
+from argosy.identity.scopes import Scope
 from argosy.workflow.graph_away import told_to_tenants
 from argosy.workflow.graphs import BoundGraph, TurnGraphs
 
@@ -22,8 +23,9 @@ async def read(graphs: TurnGraphs, graph: str | None, name: str, asked: dict[str
     """Return what a read answers. graph: its name; None: the session's own. name: one of READS; asked: its arguments.
 
     A session's own graph is made when it is first asked for. Raises GraphNotFoundError for another one that is not
-    there, and GraphAwayError when it cannot be asked now.
+    there, GraphAwayError when it cannot be asked now, and NoRightError.
     """
+    graphs.need(Scope.GRAPHS_READ, graph)
     ask = READS[name]
     with told_to_tenants():
         try:

@@ -25,6 +25,7 @@ from argosy.errors import EmbedderError, KeyMismatchError, PayloadTooLargeError
 from argosy.graph.embedding import Made, with_made
 from argosy.graph.facts import Source, WriteKey
 from argosy.graph.ops import decode_ops
+from argosy.identity.scopes import Scope
 from argosy.turn.events import Event
 from argosy.workflow import outcome, payload
 from argosy.workflow.graph_away import told_to_tenants
@@ -83,6 +84,7 @@ class GraphWrite:
         journal, encoded = self._journal, ops.encode()
         self._check_size(len(encoded), "")
         graphs = journal.graphs()
+        graphs.need(Scope.GRAPHS_WRITE, graph)
         made = None
         with told_to_tenants():
             incarnation = await graphs.create(graph)

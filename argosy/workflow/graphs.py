@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from argosy.errors import SettingError
+from argosy.errors import NoRightError, SettingError
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     Answer,
@@ -24,6 +24,8 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.ops import Op
+from argosy.identity.scopes import Scope
+from argosy.identity.turn_principal import TurnPrincipal, fault
 from argosy.workflow.ingests import Ingests
 
 
@@ -93,6 +95,7 @@ class Graphs(Protocol):
 class LaneGraphs(NamedTuple):
     """The graphs as the turns of one worker reach them. own_ttl_s: of a session's own graph; None: it goes with its
     session. loop: the worker's; fork_depth: of its process (fork.py). ingests: None: nothing is uploaded.
+    needs_rights: a turn may do what whoever posted it may ask a gateway for, and no more (TURN_RIGHTS_ENFORCED).
     """
 
     graphs: Graphs
@@ -101,15 +104,28 @@ class LaneGraphs(NamedTuple):
     loop: asyncio.AbstractEventLoop
     fork_depth: int
     ingests: Ingests | None = None
+    needs_rights: bool = False
 
 
 class TurnGraphs(NamedTuple):
-    """The graphs as one attempt of a turn reaches them. own: the name of its session's graph, for which None stands."""
+    """The graphs as one attempt of a turn reaches them. own: the name of its session's graph, for which None stands.
+    who: the turn's principal.
+    """
 
     lane: LaneGraphs
     tenant: str
     own: str
     token: FencingToken
+    session: str = ""
+    who: TurnPrincipal | None = None
+
+    def need(self, scope: Scope, name: str | None) -> None:
+        """Raise NoRightError when the turn's principal has no right to this, in the graph of this name."""
+        self._need(scope, self.session if name in (None, self.own) else None)
+
+    def _need(self, scope: Scope, session: str | None) -> None:
+        if self.lane.needs_rights and (why := fault(self.who, scope, session)) is not None:
+            raise NoRightError(why)
 
     def of(self, name: str | None, incarnation: uuid.UUID | None = None) -> BoundGraph:
         return self.lane.graphs.of(self.tenant, name or self.own, incarnation)
@@ -124,12 +140,14 @@ class TurnGraphs(NamedTuple):
 
     async def start_ingest(self, name: str | None, lines: bytes, key: str) -> uuid.UUID:
         """Upload lines to a graph, which is made if it is not there, once under a key. Returns the id of the job."""
+        self._need(Scope.JOBS_WRITE, None)  # a job is of no session
         incarnation = await self.create(name)
         split = lines.split(b"\n") if lines else []
         return await self._ingests.start(self.tenant, name or self.own, incarnation, split, key)
 
     async def look_at_ingest(self, job_id: uuid.UUID, turn_id: uuid.UUID) -> dict[str, Any]:
         """Return how a job is; its end is sent to the turn, if it has not ended (argosy/workflow/ingests.py)."""
+        self._need(Scope.JOBS_READ, None)
         return await self._ingests.look(self.tenant, job_id, turn_id, self.lane.lane)
 
     @property

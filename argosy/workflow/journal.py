@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import Protocol
 
+from argosy.identity.turn_principal import TurnPrincipal
 from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind
 from argosy.workflow.channel_bounds import ChannelBounds
@@ -69,6 +70,8 @@ class Journal(Protocol):
     def tenant(self) -> str: ...
     @property
     def session(self) -> str: ...
+    @property
+    def principal(self) -> TurnPrincipal | None: ...
     @property
     def attempt(self) -> int: ...
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from argosy.errors import WorkflowError
+from argosy.identity.turn_principal import TurnPrincipal
 from argosy.workflow.channel import text_member
 from argosy.workflow.channel_bounds import ChannelBounds
 from argosy.workflow.channels import Channels
@@ -29,6 +30,8 @@ class _Open(Protocol):
     @property
     def turn_id(self) -> uuid.UUID: ...
     @property
+    def principal(self) -> TurnPrincipal | None: ...
+    @property
     def attempt(self) -> int: ...
     @property
     def bounds(self) -> ChannelBounds: ...
@@ -43,6 +46,7 @@ class _Ended(msgspec.Struct, frozen=True):
     """Stands in for the journal once the followers have left."""
 
     turn_id: uuid.UUID
+    principal: TurnPrincipal | None
     attempt: int
     bounds: ChannelBounds
     is_new: bool = False
@@ -111,7 +115,8 @@ class OpenAttempt:
         return self._journal.graphs()
 
     def info(self, this: Try) -> StepInfo:
-        return StepInfo(self._journal.turn_id, this.step_key, self._journal.attempt, this.number)
+        journal = self._journal
+        return StepInfo(journal.turn_id, this.step_key, journal.attempt, this.number, journal.principal)
 
     def look(self) -> Channels | None:
         """Return the channels for a new follower. Called on the event loop.
@@ -123,7 +128,7 @@ class OpenAttempt:
     def leave(self) -> None:
         """Note that nothing follows the attempt any more; objects that still refer to it do not keep its turn alive."""
         journal = self._journal
-        self._journal = _Ended(journal.turn_id, journal.attempt, journal.bounds)
+        self._journal = _Ended(journal.turn_id, journal.principal, journal.attempt, journal.bounds)
         self.filled = None
 
     def reveal(self) -> Channels:

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
 from argosy.errors import WorkflowError
+from argosy.identity.turn_principal import TurnPrincipal
 from argosy.process import fork
 from argosy.workflow.context import Context
 from argosy.workflow.driver import Driver
@@ -64,6 +65,10 @@ class SyncContext:
     @property
     def tenant(self) -> str:
         return self._context.tenant
+
+    @property
+    def principal(self) -> TurnPrincipal | None:
+        return self._context.principal
 
     @property
     def attempt(self) -> int:

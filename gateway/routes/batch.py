@@ -5,7 +5,7 @@ client that writes everything before it reads cannot block itself.
 """
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from starlette.requests import Request
@@ -26,7 +26,13 @@ CHUNK_TURNS_MAX: Final = 1_000  # in one append: the first answers go out while 
 MEDIA_TYPE: Final = "application/x-ndjson"
 _MEDIA_TYPES: Final = (MEDIA_TYPE, "application/ndjson", "application/jsonl", "application/json")
 
-Headers = tuple[tuple[str, bytes], ...]
+
+class _OfAll(NamedTuple):
+    """What all turns of a batch have in common. created_by: what is recorded of the principal."""
+
+    principal: Principal
+    created_by: bytes
+    headers: tuple[tuple[str, bytes], ...]
 
 
 @needs(Scope.TURNS_WRITE, minds_limits=True)
@@ -44,17 +50,17 @@ async def post_batch(request: Request) -> Response:
         detail = f"the batch has {len(lines)} turns, the bound is {state.settings.batch_turns_max}"
         raise Problem("payload_too_large", detail)
     await state.enqueue.check_log()
-    answers = _answers(state, tenant, principal_of(request), lines, trace_headers(request))
+    principal = principal_of(request)
+    of_all = _OfAll(principal, state.admission.created_by(principal), trace_headers(request))
+    answers = _answers(state, tenant, of_all, lines)
     return StreamingResponse(answers, media_type=MEDIA_TYPE)
 
 
-async def _answers(
-    state: State, tenant: str, principal: Principal, lines: list[bytes], headers: Headers
-) -> AsyncIterator[bytes]:
+async def _answers(state: State, tenant: str, of_all: _OfAll, lines: list[bytes]) -> AsyncIterator[bytes]:
     asked_s = state.clock.monotonic_s()
     for begin in range(0, len(lines), CHUNK_TURNS_MAX):
         chunk = lines[begin : begin + CHUNK_TURNS_MAX]
-        checked = [await _admit(state, tenant, principal, line, headers, asked_s) for line in chunk]
+        checked = [await _admit(state, tenant, of_all, line, asked_s) for line in chunk]
         admitted = [one for one in checked if not isinstance(one, Problem)]
         granted = state.rate_limit.take(tenant, len(admitted))
         results = iter(await state.enqueue.enqueue(tenant, admitted[:granted]))
@@ -64,9 +70,7 @@ async def _answers(
         )
 
 
-async def _admit(
-    state: State, tenant: str, principal: Principal, line: bytes, headers: Headers, asked_s: float
-) -> Admitted | Problem:
+async def _admit(state: State, tenant: str, of_all: _OfAll, line: bytes, asked_s: float) -> Admitted | Problem:
     """Return the checked turn of a line, or a Problem.
 
     asked_s: when the batch came, by the clock. However many unknown workflows it names, one read looks for them.
@@ -75,10 +79,11 @@ async def _admit(
         if len(line) > state.settings.payload_size_bytes_max + ENVELOPE_SIZE_BYTES_MAX:
             return Problem("payload_too_large", f"the line has {len(line)} bytes")
         posted = json_value.decode(line, line_decoder, "the line")
-        problem = fault_of_names(principal, posted.session, posted.workflow)
+        problem = fault_of_names(of_all.principal, posted.session, posted.workflow)
         if problem is not None:
             return problem
-        turn = state.admission.admit(tenant, posted.session, posted, checked_key(posted.idempotency_key), headers)
+        key = checked_key(posted.idempotency_key)
+        turn = state.admission.admit(tenant, posted.session, posted, key, of_all.headers, of_all.created_by)
         await state.enqueue.check_workflow(posted.workflow, asked_s)
     except Problem as problem:
         return problem

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from argosy.gateway import body, json_value, names
-from argosy.gateway.access import needs, plain_route, tenant_of
+from argosy.gateway.access import needs, plain_route, principal_of, tenant_of
 from argosy.gateway.limits import check_names
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import read_turn, wait_for_end
@@ -41,6 +41,7 @@ async def post_turn(request: Request) -> Response:
         posted,
         checked_key(request.headers.get("idempotency-key")),
         trace_headers(request),
+        state.admission.created_by(principal_of(request)),
     )
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")

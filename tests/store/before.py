@@ -1,4 +1,4 @@
-"""The call of `flush` as the version before makes it, whose processes run beside this one's for a while."""
+"""The calls of `flush` and `accept` of the version before, whose processes run beside this one's for a while."""
 
 from typing import Any
 
@@ -14,13 +14,23 @@ SELECT lineage, at, held, applied, places, heads FROM flush(
   $38::integer[], $39::uuid[])
 """
 
-# Where the arguments of today have what those of then had not: the addresses and requests of rows.
+ACCEPT = """
+SELECT lineage, at, held, applied, places, heads FROM accept(
+  $1::uuid, $2::bigint, $3::text, $4::text, $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[],
+  $10::integer[], $11::uuid[], $12::text[], $13::uuid[], $14::text[], $15::smallint[], $16::text[], $17::bytea[],
+  $18::text[], $19::smallint[], $20::timestamptz[], $21::double precision[], $22::text[], $23::bytea[], $24::bytea[],
+  $25::text[],
+  $26::integer[], $27::bigint[], $28::bytea[], $29::text[], $30::text[])
+"""
+
+# Where the arguments of today have what those of then had not: the addresses and requests of rows, who posted a turn.
 _ADDED = (
     "i_lane",
     "i_bucket",
     "i_session",
     "i_turn",
     "i_request",
+    "t_created_by",
 )
 
 

@@ -34,6 +34,7 @@ class New:
     key: str = ""
     digest: bytes | None = None
     input: bytes = b"{}"
+    created_by: bytes | None = None
     turn_id: uuid.UUID = field(default_factory=lambda: uuid.UUID(bytes=os.urandom(16)))
 
     @property
@@ -190,7 +191,7 @@ def accept_arguments(
             RECORDS, partition=each.partition, turn=each.turn_id, tenant=TENANT, session=each.session_id,
             name=each.session, bucket=each.bucket, workflow="echo", input=each.input, on_busy=each.on_busy,
             priority=each.priority, not_before=each.not_before, deadline_s=each.deadline_s, key=each.key,
-            digest=each.digest,
+            digest=each.digest, created_by=each.created_by,
         )
         for each in turns
     ]  # fmt: skip

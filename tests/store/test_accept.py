@@ -234,10 +234,10 @@ async def test_a_stream_that_the_database_does_not_know_is_refused(hand: Hand) -
 
 
 async def test_accepted_through_never_goes_back(hand: Hand) -> None:
-    arguments = [hand.lane, LOG, [0], [hand.epochs[0]], [0], [0], [FUTURE], *([[]] * 21)]
+    arguments = [hand.lane, LOG, [0], [hand.epochs[0]], [0], [0], [FUTURE], *([[]] * 22)]
     await hand.call(1, *arguments)
-    await hand.call(1, *arguments[:6], [PAST], *([[]] * 21))
-    await hand.call(1, *arguments[:6], [None], *([[]] * 21))
+    await hand.call(1, *arguments[:6], [PAST], *([[]] * 22))
+    await hand.call(1, *arguments[:6], [None], *([[]] * 22))
 
     assert await hand.rows("SELECT accepted_through FROM positions WHERE partition = 0") == [(FUTURE,)]
 

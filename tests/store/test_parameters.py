@@ -11,6 +11,7 @@ import pytest
 
 from argosy import ids, record
 from argosy.errors import RecordError
+from argosy.identity.turn_principal import LOCAL
 from argosy.log import Record
 from argosy.record import TurnRequested
 from argosy.store import migrate as module
@@ -119,6 +120,7 @@ def a_request(session: str = "s") -> TurnRequested:
         turn_id=ids.TurnIdMint("acme", "lane").mint(bucket).bytes, tenant="acme", lane="lane", session=session,
         workflow="echo", input=b"{}", on_busy="reject", priority=3, deadline_s=4.5, tags=b'["tag"]',
         idempotency_key="key", digest=b"d" * 16, not_before_ms=round(DUE.timestamp() * 1000),
+        created_by=LOCAL,
     )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def test_an_accept_sends_each_value_under_the_name_of_its_parameter() -> None:
         "t_partition": [owned.partition], "t_turn": [turn.turn_id], "t_tenant": ["acme"], "t_session": [session_id],
         "t_name": ["s"], "t_bucket": [bucket], "t_workflow": ["echo"], "t_input": [b"{}"], "t_on_busy": ["reject"],
         "t_priority": [3], "t_not_before": [DUE], "t_deadline_s": [4.5],
-        "t_key": ["key"], "t_digest": [b"d" * 16], "t_tags": [b'["tag"]'], "t_trace": [trace],
+        "t_key": ["key"], "t_digest": [b"d" * 16], "t_tags": [b'["tag"]'], "t_trace": [trace], "t_created_by": [LOCAL],
         "d_partition": [owned.partition], "d_position": [18], "d_value": [b"value"], "d_code": ["undecodable_record"],
         "d_reason": ["reason"],
     }  # fmt: skip

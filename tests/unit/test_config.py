@@ -321,6 +321,7 @@ def test_an_endpoint_that_is_none_stops_the_start_and_is_named() -> None:
     ("given", "said"),
     [
         ({"KG_AUTH_REQUIRED": "1", "ALLOW_TENANT_HEADER": "1"}, "ALLOW_TENANT_HEADER=1 contradicts KG_AUTH_REQUIRED=1"),
+        ({"TURN_RIGHTS_ENFORCED": "1"}, "TURN_RIGHTS_ENFORCED=1 contradicts LOG_RECORDS=unsigned"),
         ({"TOKEN_LIFETIME_S": "601", "TOKEN_LIFETIME_S_MAX": "600"}, "must not be above TOKEN_LIFETIME_S_MAX"),
         ({"ARGOSY_ADMIN_TOKEN": SHORT + "   "}, "ARGOSY_ADMIN_TOKEN has less than 32 characters"),
     ],

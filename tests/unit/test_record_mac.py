@@ -25,7 +25,7 @@ def read(entry: Entry) -> Record:
 
 
 def code_of(record: Record, by: RecordMacs) -> str:
-    fault = by.fault(record)
+    fault = by.checked(record).fault
     return "taken" if fault is None else fault.code
 
 
@@ -75,13 +75,14 @@ def test_a_wrong_mac_is_refused_in_both_modes(mode: LogRecords) -> None:
         (("traceparent", TRACE[1][:-1] + b"0"), (name, mac)),
     ]
 
-    codes = [code_of(read(ENTRY._replace(headers=headers)), macs(mode)) for headers in forged]
+    checked = [macs(mode).checked(read(ENTRY._replace(headers=headers))) for headers in forged]
 
-    assert codes == ["forged_record"] * len(forged)
+    assert [each.fault and each.fault.code for each in checked] == ["forged_record"] * len(forged)
+    assert not any(each.is_proved for each in checked)
 
 
 def test_a_record_without_a_mac_is_taken_only_while_the_fleet_is_on_its_way_there() -> None:
-    assert code_of(read(ENTRY), macs(LogRecords.SIGNING)) == "taken"
+    assert macs(LogRecords.SIGNING).checked(read(ENTRY)) == read(ENTRY)
     assert code_of(read(ENTRY), macs(LogRecords.SIGNED)) == "unsigned_record"
 
 
@@ -116,6 +117,7 @@ def test_a_batch_is_handed_on_with_the_fault_of_each_record() -> None:
     checked(taken.append, None)(batch)
 
     assert [each.fault and each.fault.code for each in taken[0].records] == [None, "unsigned_record"]
+    assert [each.is_proved for each in taken[0].records] == [True, False]
     assert (taken[0].begin, taken[0].end, len(taken[0].records)) == (7, 9, 2)
     assert taken[1] is batch
     assert HEADER == "argosy-mac"  # of records that stay in the log

@@ -19,6 +19,7 @@ class Journal:
 
     bounds = BOUNDS
     turn_id = uuid.UUID(int=1)
+    principal = None
     attempt = 1
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from argosy.errors import SettingError
 from argosy.graph.facts import FencingToken
 from argosy.graph.names import own_graph_of
+from argosy.identity.turn_principal import TurnPrincipal
 from argosy.process import fork
 from argosy.turn.events import Event
 from argosy.turn.wait import WaitKind
@@ -39,6 +40,8 @@ class ListJournal:
         self.turn_id = TURN_ID
         self.tenant = "default"
         self.session = "customer-1"
+        self.principal: TurnPrincipal | None = None
+        self.needs_rights = False
         self.attempt = attempt
         self.passes_time = passes_time
         self.signals: dict[str, list[Any]] = {}
@@ -179,8 +182,9 @@ class ListJournal:
     def graphs(self) -> TurnGraphs:
         if self.shards is None:
             raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
-        lane = LaneGraphs(self.shards, "default", None, asyncio.get_running_loop(), fork.depth, self.ingests)
-        return TurnGraphs(lane, self.tenant, own_graph_of("default", self.session), self.token)
+        loop, own = asyncio.get_running_loop(), own_graph_of("default", self.session)
+        lane = LaneGraphs(self.shards, "default", None, loop, fork.depth, self.ingests, self.needs_rights)
+        return TurnGraphs(lane, self.tenant, own, self.token, self.session, self.principal)
 
     def database_time_s(self) -> float:
         return self.now_s

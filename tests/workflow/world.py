@@ -79,6 +79,7 @@ class WorldJournal:
         self.turn_id = TURN_ID
         self.tenant = "default"
         self.session = "customer-1"
+        self.principal = None
         self.attempt = attempt
         self.is_new = not self.rows
         self.bounds = ChannelBounds(1_000, 4_096, 8_192, 8)

@@ -39,6 +39,7 @@ class Turn(TurnRow):
         "cancel_id",
         "cancel_until_s",
         "channels",
+        "created_by",
         "emitter",
         "execution",
         "fired",
@@ -82,6 +83,7 @@ class Turn(TurnRow):
         crashes: int = 0,
         seq: int = 0,
         version: str | None = None,
+        created_by: bytes | None = None,
     ) -> None:
         super().__init__(status, attempt, crashes, seq, version)
         self.owned = owned
@@ -94,6 +96,7 @@ class Turn(TurnRow):
         self.workflow = workflow
         self.priority = priority
         self.input = input
+        self.created_by = created_by  # who posted it: identity/turn_principal.py
         self.needs_load = input is None or status is not Status.QUEUED
         # How many events it had when it came into memory, if it was running in Postgres then.
         self.found_running_seq = seq if status is Status.RUNNING else None
@@ -168,7 +171,7 @@ class Turn(TurnRow):
     def fill(self, row: LoadedTurn) -> None:
         """Take in all that Postgres has of it, beside what came meanwhile."""
         self.needs_load = False
-        self.input, self.trial = row.input, row.trial
+        self.input, self.trial, self.created_by = row.input, row.trial, row.created_by
         self.waits = self.written_waits = row.waits
         self.history = row.events or ()
         self.history_bytes = sum(len(event[4]) for event in self.history)

@@ -3,13 +3,14 @@
 -- is left out whole (held = false) and the others go on.
 -- Turns that other turns started have no position: what is moved is their row in `starts`, which goes as the turn comes.
 -- A partition whose p_to is NULL has such turns in this call, and no others. The fence alone is asked for it, and of its
--- turns those are left out (places NULL) that have no such row, or are here already: they were accepted before.
+-- turns those are left out (places NULL) that have no such row, or are here already: they were accepted before. Who posted
+-- such a turn that row says, which has it from the row of the turn that started it; t_created_by is of records alone.
 CREATE OR REPLACE FUNCTION accept(
   p_worker uuid, p_no bigint, p_lane text, p_log text,
   p_partitions integer[], p_epochs bigint[], p_from bigint[], p_to bigint[], p_through timestamptz[],
   t_partition integer[], t_turn uuid[], t_tenant text[], t_session uuid[], t_name text[], t_bucket smallint[],
   t_workflow text[], t_input bytea[], t_on_busy text[], t_priority smallint[], t_not_before timestamptz[],
-  t_deadline_s double precision[], t_key text[], t_digest bytea[], t_tags bytea[], t_trace text[],
+  t_deadline_s double precision[], t_key text[], t_digest bytea[], t_tags bytea[], t_trace text[], t_created_by bytea[],
   d_partition integer[], d_position bigint[], d_value bytea[], d_code text[], d_reason text[]
 ) RETURNS flush_answer LANGUAGE plpgsql VOLATILE
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -65,6 +66,10 @@ BEGIN
       SELECT u.turn FROM unnest(t_partition, t_turn) AS u (partition, turn)
       WHERE p_to[array_position(p_partitions, u.partition)] IS NULL
         AND (SELECT s.turn_id FROM starts AS s WHERE s.turn_id = u.turn) IS NULL);
+    t_created_by := ARRAY(
+      SELECT CASE WHEN p_to[array_position(p_partitions, u.partition)] IS NULL
+        THEN (SELECT s.created_by FROM starts AS s WHERE s.turn_id = u.turn) ELSE u.created_by END
+      FROM unnest(t_partition, t_turn, t_created_by) WITH ORDINALITY AS u (partition, turn, created_by, ord) ORDER BY u.ord);
   END IF;
 
   IF n > 0 AND cardinality(moved) > 0 THEN
@@ -98,13 +103,13 @@ BEGIN
       result.places := ARRAY(SELECT nextval('places') FROM generate_series(1, n));
       WITH done AS (
         INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, place, workflow, status, priority, on_busy,
-                           not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, input)
+                           not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, created_by, input)
         SELECT u.turn, u.tenant, p_lane, u.bucket, u.session, u.place, u.workflow, 'queued', u.priority, 'enqueue',
-               u.not_before, u.deadline_s, nullif(u.key, ''), u.digest, u.tags, u.trace, u.input
+               u.not_before, u.deadline_s, nullif(u.key, ''), u.digest, u.tags, u.trace, u.created_by, u.input
         FROM unnest(t_partition, t_turn, t_tenant, t_bucket, t_session, result.places, t_workflow, t_priority, t_not_before,
-                    t_deadline_s, t_key, t_digest, t_tags, t_trace, t_input)
+                    t_deadline_s, t_key, t_digest, t_tags, t_trace, t_created_by, t_input)
           AS u (partition, turn, tenant, bucket, session, place, workflow, priority, not_before,
-                deadline_s, key, digest, tags, trace, input)
+                deadline_s, key, digest, tags, trace, created_by, input)
         WHERE u.partition = ANY (moved) AND u.turn <> ALL (left_out)
         ON CONFLICT (turn_id) DO NOTHING
         RETURNING place)
@@ -125,16 +130,18 @@ BEGIN
           IF FOUND THEN
             PERFORM insert_ended(t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], t_workflow[i], t_on_busy[i], t_input[i],
               CASE WHEN earlier.request_digest IS NOT DISTINCT FROM t_digest[i] THEN earlier.turn_id END, 'idempotency_mismatch');
+            UPDATE turns SET created_by = t_created_by[i] WHERE turn_id = t_turn[i];
             CONTINUE;
           END IF;
         END IF;
         IF t_turn[i] = ANY (cancelled) THEN
           cancelled_place := CASE WHEN t_not_before[i] IS NULL OR t_not_before[i] <= now() THEN nextval('places') END;
           INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, place, workflow, status, seq, ended_at, priority, on_busy,
-                             not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, input)
+                             not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, created_by,
+                             input)
           VALUES (t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], cancelled_place, t_workflow[i], 'cancelled', 1, now(),
                   t_priority[i], t_on_busy[i], t_not_before[i], t_deadline_s[i], nullif(t_key[i], ''), t_digest[i], t_tags[i],
-                  t_trace[i], t_input[i]);
+                  t_trace[i], t_created_by[i], t_input[i]);
           INSERT INTO events (turn_id, seq, lineage, attempt, type, data)
           VALUES (t_turn[i], 1, lineage(), 0, 'turn.cancelled', convert_to('{}', 'UTF8'));
           CONTINUE;
@@ -144,6 +151,7 @@ BEGIN
             -- Its key is free again: a retry later is a new request.
             PERFORM insert_ended(t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], t_workflow[i], t_on_busy[i], t_input[i],
               NULL, 'busy');
+            UPDATE turns SET created_by = t_created_by[i] WHERE turn_id = t_turn[i];
             CONTINUE;
           END IF;
           result.places[i] := nextval('places');
@@ -152,10 +160,10 @@ BEGIN
           VALUES (gen_random_uuid(), p_lane, t_bucket[i], t_tenant[i], t_session[i], t_turn[i], 'timer', 'not_before', t_not_before[i]);
         END IF;
         INSERT INTO turns (turn_id, tenant, lane, bucket, session_id, place, workflow, status, priority, on_busy,
-                           not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, input)
+                           not_before, deadline_s, idempotency_key, request_digest, tags, traceparent, created_by, input)
         VALUES (t_turn[i], t_tenant[i], p_lane, t_bucket[i], t_session[i], result.places[i], t_workflow[i], 'queued',
                 t_priority[i], t_on_busy[i], t_not_before[i], t_deadline_s[i], nullif(t_key[i], ''), t_digest[i], t_tags[i],
-                t_trace[i], t_input[i]);
+                t_trace[i], t_created_by[i], t_input[i]);
       END LOOP;
     END IF;
 
@@ -194,6 +202,23 @@ BEGIN
   result.at := clock_timestamp();
   UPDATE flush_streams SET no = p_no, answer = result, at = now() WHERE worker_id = p_worker AND stream = 1 AND no = p_no - 1;
   RETURN result;
+END
+$$;
+
+-- As processes of the version before call it, who know nothing of who posted a turn. A migration of the next release drops it.
+CREATE OR REPLACE FUNCTION accept(
+  p_worker uuid, p_no bigint, p_lane text, p_log text,
+  p_partitions integer[], p_epochs bigint[], p_from bigint[], p_to bigint[], p_through timestamptz[],
+  t_partition integer[], t_turn uuid[], t_tenant text[], t_session uuid[], t_name text[], t_bucket smallint[],
+  t_workflow text[], t_input bytea[], t_on_busy text[], t_priority smallint[], t_not_before timestamptz[],
+  t_deadline_s double precision[], t_key text[], t_digest bytea[], t_tags bytea[], t_trace text[],
+  d_partition integer[], d_position bigint[], d_value bytea[], d_code text[], d_reason text[]
+) RETURNS flush_answer LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  RETURN accept(
+    p_worker, p_no, p_lane, p_log, p_partitions, p_epochs, p_from, p_to, p_through, t_partition, t_turn, t_tenant, t_session,
+    t_name, t_bucket, t_workflow, t_input, t_on_busy, t_priority, t_not_before, t_deadline_s, t_key, t_digest, t_tags,
+    t_trace, '{}'::bytea[], d_partition, d_position, d_value, d_code, d_reason);
 END
 $$;
 

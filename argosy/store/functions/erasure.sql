@@ -126,7 +126,7 @@ BEGIN
   END IF;
   left_sessions := ARRAY(SELECT DISTINCT t.session_id FROM turns AS t WHERE t.turn_id = ANY (erased) ORDER BY t.session_id);
   UPDATE turns SET tenant = '', session_id = '00000000-0000-0000-0000-000000000000', seq = 0, deadline_s = NULL,
-    idempotency_key = NULL, request_digest = NULL, tags = NULL, traceparent = NULL, input = NULL, result = NULL, error = NULL,
+    idempotency_key = NULL, request_digest = NULL, tags = NULL, traceparent = NULL, created_by = NULL, input = NULL, result = NULL, error = NULL,
     waits = NULL, reason = NULL, trial = NULL, lent_to = NULL, lent_as = NULL, erased_at = now()
   WHERE turn_id = ANY (erased);
   PERFORM count_erased(p_erasure, 'postgres', 'turns', cardinality(erased));

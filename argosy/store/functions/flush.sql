@@ -11,7 +11,8 @@
 --       there when the writer is applied, and only then. Whose it is has no fence here, as with every sender: its owner
 --       takes the row in under a fence of its own. i_request: one row per turn, kind, name and request, however often it is
 --       said. No signals, which are written under a lock of their turn (signal.sql).
---       Kind start: there is no such turn yet; i_payload is its record, and it waits in `starts` to be accepted.
+--       Kind start: there is no such turn yet; i_payload is its record, and it waits in `starts` to be accepted, as one of the
+--       writer's principal.
 --   x_: inbox rows that take effect here; x_to: consumed | buffered | late | deleted
 --   l_: delayed turns that fell due: each gets its place, or is rejected when busy
 -- u_index in e_, i_, x_: 1-based index into u_; 0 (x_ only): belongs to no turn of this flush.
@@ -119,8 +120,8 @@ BEGIN
     ON CONFLICT (turn_id, kind, name, request_id) WHERE request_id IS NOT NULL DO NOTHING;
     IF 'start' = ANY (i_kind) THEN
       -- Accepted in the order of sent_at: those that one flush writes stay in the order in which they were asked for.
-      INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record, sent_at)
-      SELECT i.turn, coalesce(i.lane, t.lane), i.bucket, t.tenant, i.session, i.payload, now() + i.ord * interval '1 microsecond'
+      INSERT INTO starts (turn_id, lane, bucket, tenant, session_id, record, created_by, sent_at)
+      SELECT i.turn, coalesce(i.lane, t.lane), i.bucket, t.tenant, i.session, i.payload, t.created_by, now() + i.ord * interval '1 microsecond'
       FROM unnest(i_index, i_lane, i_bucket, i_session, i_turn, i_kind, i_payload) WITH ORDINALITY
         AS i (index, lane, bucket, session, turn, kind, payload, ord)
       JOIN turns AS t ON t.turn_id = u_turn[i.index]

@@ -59,6 +59,7 @@ class Emits:
         self._turn = turn
         self._frame_publisher = frame_publisher
         self.turn_id, self.attempt = turn.turn_id, turn.attempt
+        self.principal = None
 
     @property
     def is_new(self) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from argosy import ids, json_text, names, record
 from argosy.errors import InvalidRecordError, RecordError
+from argosy.identity import turn_principal
 from argosy.log import Record
 from argosy.record import TurnRequested
 from argosy.store.columns import columns
@@ -41,6 +42,13 @@ def _session(tenant: str, lane: str, name: str) -> tuple[uuid.UUID, int]:
 
 def _trace(headers: tuple[tuple[str, bytes], ...]) -> bytes | None:
     return names.traceparent(next((value for name, value in headers if name == "traceparent"), None))
+
+
+def _created_by(claimed: bytes, *, is_proved: bool) -> bytes | None:
+    try:
+        return turn_principal.taken(claimed, is_proved=is_proved)
+    except ValueError as error:
+        raise InvalidRecordError(str(error)) from error
 
 
 class AcceptArrays:
@@ -76,7 +84,7 @@ class AcceptArrays:
             session_id, _ = _session(asked.tenant, asked.lane, asked.session)
             if (asked.turn_id, asked.tenant, session_id) != (row.turn_id.bytes, row.tenant, row.session_id):
                 raise InvalidRecordError("the record is not of the turn that was asked for")
-            turn = self._add(owned, asked, None, partition_count)
+            turn = self._add(owned, asked, None, row.created_by, partition_count)
         except RecordError:
             raise
         except Exception as error:  # whatever is wrong with one record must not stop the others
@@ -92,13 +100,17 @@ class AcceptArrays:
             if each.fault is not None:
                 raise each.fault
             trace = _trace(each.headers) if each.headers else None
-            return self._add(owned, record.decode(each.value), trace, partition_count)
+            asked = record.decode(each.value)
+            created_by = _created_by(asked.created_by, is_proved=each.is_proved)
+            return self._add(owned, asked, trace, created_by, partition_count)
         except RecordError:
             raise
         except Exception as error:  # whatever is wrong with one record must not stop the others
             raise RecordError(f"{error!r:.500}") from error
 
-    def _add(self, owned: Owned, asked: TurnRequested, trace: bytes | None, partition_count: int) -> Turn:
+    def _add(
+        self, owned: Owned, asked: TurnRequested, trace: bytes | None, created_by: bytes | None, partition_count: int
+    ) -> Turn:
         turn_id = row_uuid(asked.turn_id)
         check(asked, turn_id, self._lane)
         session_id, bucket = _session(asked.tenant, asked.lane, asked.session)
@@ -123,6 +135,7 @@ class AcceptArrays:
                 asked.digest or None,
                 asked.tags or None,
                 trace.decode() if trace else None,
+                created_by,
             )
         )
         return Turn(
@@ -136,6 +149,7 @@ class AcceptArrays:
             workflow=asked.workflow,
             priority=asked.priority,
             input=asked.input if len(asked.input) <= self._input_max else None,
+            created_by=created_by,
         )
 
     def add_dead_letter(self, owned: Owned, each: Record, error: RecordError) -> None:

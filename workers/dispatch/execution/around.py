@@ -7,6 +7,7 @@ from argosy.config import Settings
 from argosy.errors import SettingError
 from argosy.graph.facts import FencingToken
 from argosy.graph.names import own_graph_of
+from argosy.identity.turn_principal import principal_of_turn
 from argosy.process import fork
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executed import Followers
@@ -33,7 +34,8 @@ class Around(NamedTuple):
             raise SettingError("there are no shards for graphs: set GRAPH_SERVICE_ENDPOINTS for this worker")
         token = FencingToken(turn.session_id, turn.owned.graph_epoch, turn.place, turn.attempt)
         own = own_graph_of(self.lane, turn.session_name)
-        return TurnGraphs(self.lane_graphs, turn.tenant, own, token)
+        who = principal_of_turn(turn.created_by, turn.tenant)
+        return TurnGraphs(self.lane_graphs, turn.tenant, own, token, turn.session_name, who)
 
 
 def lane_graphs(graphs: Graphs | None, ingests: Ingests | None, settings: Settings) -> LaneGraphs | None:
@@ -41,4 +43,4 @@ def lane_graphs(graphs: Graphs | None, ingests: Ingests | None, settings: Settin
     if graphs is None:
         return None
     loop, own_ttl_s = asyncio.get_running_loop(), settings.graph_session_ttl_s or None
-    return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.depth, ingests)
+    return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.depth, ingests, settings.turn_rights_enforced)

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable
 
 from argosy.errors import OwnershipLostError, WorkflowError
+from argosy.identity.turn_principal import TurnPrincipal, principal_of_turn
 from argosy.turn.events import STEP_OUTCOMES, Event
 from argosy.turn.inbox import Fate
 from argosy.turn.keys import step_key
@@ -66,9 +67,8 @@ class TurnJournal:
         self.is_new = not (turn.history or turn.is_taken_over)
         self._on_handed_over = self._advance = _nothing
         self._hidden: set[str] | None = None  # keys of private steps
-        # Whether the turn was cancelled in this attempt; whether its code was told so.
-        self.is_cancelled = self.knows_of_cancel = False
-        self._is_closed = False
+        # Whether the turn was cancelled in this attempt; whether its code was told so; whether the attempt is over.
+        self.is_cancelled = self.knows_of_cancel = self._is_closed = False
         self.replay = Replay(turn.history) if turn.history else NEW
         self.active: set[str] = set()  # keys of steps that are in flight
         # After an awaited start or outcomes taken over, what was written so far must be durable before a step starts.
@@ -99,6 +99,10 @@ class TurnJournal:
     @property
     def session(self) -> str:
         return self._turn.session_name
+
+    @property
+    def principal(self) -> TurnPrincipal | None:
+        return principal_of_turn(self._turn.created_by, self._turn.tenant)
 
     @property
     def attempt(self) -> int:

@@ -51,6 +51,7 @@ def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
         crashes=row.crashes,
         seq=row.seq,
         version=row.version,
+        created_by=row.created_by,
     )
     turn.resume_as(owned.resume)
     turn.await_start(is_needed=awaits_start(row, owned))
