@@ -16,6 +16,7 @@ from argosy.errors import (
     GraphFileError,
     GraphMissingError,
     GraphTakenError,
+    InternalError,
     OutcomeUnknownError,
     UnavailableError,
 )
@@ -109,7 +110,7 @@ class TopicFeed:
                     fed = await self._graph.ingest(batch)
                 self._notes.waits(self.partition, WaitsFor.NOTHING)
                 return fed
-            except (GraphMissingError, GraphTakenError, GraphFileError):
+            except (GraphMissingError, GraphTakenError, GraphFileError, InternalError):  # its shard's log says what
                 self._notes.waits(self.partition, WaitsFor.OPERATOR)
             except (UnavailableError, GraphDeadlineError, OutcomeUnknownError):
                 self._notes.waits(self.partition, WaitsFor.SHARD)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from argosy.clock import Clock
-from argosy.errors import GraphDeadlineError, UnavailableError
+from argosy.errors import GraphDeadlineError, InternalError, UnavailableError
 from argosy.graph.bound import BoundGraph
 from argosy.graph.feeds import FEEDS_MAX, RefusedLine
 from argosy.ingest.chain import EMPTY
@@ -139,7 +139,7 @@ class TopicNotes:
         )
 
     async def _count(self) -> tuple[int, int] | None:
-        """Return how many lines of all partitions were applied and rejected; None when the shard does not answer."""
+        """Return how many lines of all partitions were applied and rejected; None when the shard does not say."""
         names = self._feeds
         try:
             found = [
@@ -148,7 +148,7 @@ class TopicNotes:
                 for each in await self._graph.feeds(names[begin : begin + FEEDS_MAX])
                 if each is not None
             ]
-        except (UnavailableError, GraphDeadlineError):
+        except (UnavailableError, GraphDeadlineError, InternalError):
             return None
         return sum(each.applied for each in found), sum(each.rejected for each in found)
 
