@@ -7,10 +7,14 @@
 | Bearer, and nothing                    | 401 unauthenticated          | 401 unauthenticated           |
 | Bearer, a token that is good           | the token's                  | the token's                   |
 | Bearer, anything else                  | 401 invalid_token            | 401 invalid_token             |
+| the cookie of a login that is good     | the login's                  | the login's                   |
+| the cookie, anything else              | 401 invalid_token            | 401 invalid_token             |
+| both                                   | 400 invalid_parameter        | 400 invalid_parameter         |
 
 So clients can send tokens first, and gateways ask for them later. A credential that fails never becomes a weaker one.
 All that is wrong with a token is one answer with one text; the audit has the reason. What has three parts and is no
-token of Argosy's own is an access token of an issuer, if the settings name one, and is judged as such alone.
+token of Argosy's own is an access token of an issuer, if the settings name one, and is judged as such alone. When a
+cookie counts: login_cookie.py.
 
 The tenant is the token's. X-Argosy-Tenant is for those who may act as any tenant, or names one of those that an access
 token is for; a local user's is believed with ALLOW_TENANT_HEADER alone.
@@ -32,7 +36,9 @@ from argosy.gateway import names
 from argosy.gateway.access_tokens import AccessTokens, KeysAwayError, KnownAccessToken
 from argosy.gateway.audited import Audited
 from argosy.gateway.identity_cache import IdentityCache, unavailable
+from argosy.gateway.known_login import KnownLogin
 from argosy.gateway.known_token import REVOKED, KnownToken
+from argosy.gateway.logins import AdminToken, LoginSessions
 from argosy.gateway.problems import Problem
 from argosy.identity import access_token, api_token, principal
 from argosy.identity.access_token import BadTokenError
@@ -75,10 +81,12 @@ class Authenticator:
         given = settings.argosy_admin_token.strip()
         self._admin_digest = api_token.digest(given) if given else None
         self._admin = Principal(PrincipalKind.TOKEN, "ARGOSY_ADMIN_TOKEN", None, SCOPES_OF[Role.ADMIN])
+        self.logins = LoginSessions(settings, cache, audited, AdminToken(self._admin_digest, self._admin), clock)
 
     def known(self, scope: AsgiScope) -> Principal | None:
         """Return who asks; None if only `look_up` can tell. Raises Problem."""
         authorization = tenant = None
+        has_cookie = False
         for name, value in scope["headers"]:
             if name == b"authorization":
                 if authorization is not None:
@@ -88,6 +96,11 @@ class Authenticator:
                 if tenant is not None:
                     raise Problem("invalid_parameter", "the field X-Argosy-Tenant may stand once only")
                 tenant = value
+            elif name == b"cookie":
+                has_cookie = True
+        if has_cookie and (secret := self._login_in(scope)) is not None:
+            login = self.logins.known(scope, secret)
+            return None if login is None else self._of_issuer(scope, login, _tenant_of(login, tenant))
         if authorization is None or self._is_private or authorization[:6].lower() != _BEARER:
             return self._without(scope, tenant, authorization)
         credential = authorization[7:]
@@ -105,7 +118,11 @@ class Authenticator:
     async def look_up(self, scope: AsgiScope) -> Principal:
         """Return who asks, where `known` could not tell. Raises Problem."""
         fields = dict(scope["headers"])
-        credential, tenant = fields[b"authorization"][7:].decode("latin-1"), fields.get(b"x-argosy-tenant")
+        tenant = fields.get(b"x-argosy-tenant")
+        if (secret := self._login_in(scope)) is not None:
+            login = await self.logins.look_up(scope, secret)
+            return await self._with_tenant(scope, login, _tenant_of(login, tenant))
+        credential = fields[b"authorization"][7:].decode("latin-1")
         digest = api_token.digest(credential)
         if self._is_admin(digest):
             found = self._admin
@@ -150,7 +167,10 @@ class Authenticator:
             raise self._bad(scope, "malformed")
         return None
 
-    # Access tokens of issuers
+    def _login_in(self, scope: AsgiScope) -> str | None:
+        return None if self._is_private else self.logins.cookies.secret_in(scope)
+
+    # Access tokens of issuers, and logins
 
     def _is_of_issuer(self, text: str) -> bool:
         return not self._access_tokens.is_empty and access_token.is_jwt(text)
@@ -164,6 +184,11 @@ class Authenticator:
                 raise self._bad(scope, error.code) from None
             except KeysAwayError:
                 raise unavailable("the issuer of the token has not been heard of for too long") from None
+        return await self._with_tenant(scope, token, tenant)
+
+    async def _with_tenant(
+        self, scope: AsgiScope, token: KnownAccessToken | KnownLogin, tenant: bytes | None
+    ) -> Principal:
         found = self._of_issuer(scope, token, tenant)
         if found is not None:
             return found
@@ -171,8 +196,10 @@ class Authenticator:
         state = None if named is None else await self._cache.look_up_tenant(named)
         return self._in_tenant(scope, token, named, state)
 
-    def _of_issuer(self, scope: AsgiScope, token: KnownAccessToken, tenant: bytes | None) -> Principal | None:
-        """Return the principal of a good access token; None if its tenant has to be looked up."""
+    def _of_issuer(
+        self, scope: AsgiScope, token: KnownAccessToken | KnownLogin, tenant: bytes | None
+    ) -> Principal | None:
+        """Return the principal of a good access token, or login; None if its tenant has to be looked up."""
         own = token.principal.tenant
         named = own if tenant is None else _named(tenant)
         if named is None:
@@ -186,7 +213,7 @@ class Authenticator:
         return None if state is None else self._in_tenant(scope, token, named, state)
 
     def _in_tenant(
-        self, scope: AsgiScope, token: KnownAccessToken, named: str | None, state: TenantState | None
+        self, scope: AsgiScope, token: KnownAccessToken | KnownLogin, named: str | None, state: TenantState | None
     ) -> Principal:
         found = token.principal
         if named is not None and named not in token.tenants:
@@ -243,10 +270,14 @@ class Authenticator:
         return found._replace(tenant=named, scopes=found.scopes | OF_TENANTS, acts_as=True)
 
 
-def token_of(scope: AsgiScope) -> KnownToken | KnownAccessToken | None:
-    """Return the token with which a request was let in; None for a local user and for ARGOSY_ADMIN_TOKEN."""
-    token: KnownToken | KnownAccessToken | None = scope.get(_TOKEN)
+def token_of(scope: AsgiScope) -> KnownToken | KnownAccessToken | KnownLogin | None:
+    """Return the token or login with which a request was let in; None for a local user and for ARGOSY_ADMIN_TOKEN."""
+    token: KnownToken | KnownAccessToken | KnownLogin | None = scope.get(_TOKEN)
     return token
+
+
+def _tenant_of(login: KnownLogin, tenant: bytes | None) -> bytes | None:
+    return login.tenant.encode() if tenant is None and login.tenant is not None else tenant
 
 
 def _named(tenant: bytes) -> str:

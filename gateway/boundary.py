@@ -38,7 +38,7 @@ IDENTITY_ERRORS: Final = (
 )
 # No cache between the gateway and a client may keep what a tenant is shown.
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
-_VARIES: Final = (b"vary", b"Authorization")
+_VARIES: Final = (b"vary", b"Authorization, Cookie")
 # No page of another origin may take an answer for a script, a style or an image (see browser_guard.py).
 _EVERYWHERE: Final = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
 

@@ -14,6 +14,7 @@ they show nothing of a tenant.
 
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -72,8 +73,10 @@ class BrowserGuard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._is_remote = settings.gateway_allow_remote
-        self._own_authorities = frozenset(host.lower() for host in settings.gateway_hosts)
-        self._own_names = frozenset(name_in(host) for host in (settings.host, *settings.gateway_hosts))
+        public = urlsplit(settings.gateway_public_url).netloc
+        hosts = (*settings.gateway_hosts, public) if public else settings.gateway_hosts
+        self._own_authorities = frozenset(host.lower() for host in hosts)
+        self._own_names = frozenset(name_in(host) for host in (settings.host, *hosts))
         self._hosts_known: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -70,6 +70,7 @@ class Identity:
     async def _write(self) -> None:
         await self.audited.write()
         await self.cache.write_uses()
+        await self.cache.logins.write_uses()
 
     async def _write_forever(self) -> None:
         while True:

@@ -18,14 +18,17 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
 from argosy.gateway.known_identities import KnownIdentities
+from argosy.gateway.known_login import KnownLogin
 from argosy.gateway.known_token import KnownToken
+from argosy.gateway.login_cache import LoginCache
 from argosy.gateway.lookups import LookupRefusedError, Lookups
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.identity.tenant import TenantState
 from argosy.rounds import Rounds
 from argosy.store.identity import Identities, TenantRow, TokenRow
+from argosy.store.logins import LoginRow
 
-Row = TypeVar("Row", TokenRow, KnownToken, TenantRow)
+Row = TypeVar("Row", TokenRow, KnownToken, TenantRow, LoginRow)
 Answer = TypeVar("Answer")
 
 _PAGE_ROWS: Final = 2_000  # of one read
@@ -36,7 +39,7 @@ _EXPIRING_MS: Final = 7 * 86_400_000
 
 
 class IdentityCache:
-    """Tokens by the hash of each, and tenants by name. Used from one event loop."""
+    """Tokens and logins by the hash of each, and tenants by name. Used from one event loop."""
 
     def __init__(self, settings: Settings, identities: Identities, read_timeout_s: float, clock: Clock) -> None:
         self._identities = identities
@@ -53,6 +56,7 @@ class IdentityCache:
         self._used: set[KnownToken] = set()
         self._tokens = Lookups(_Tokens(identities, self._known, read_timeout_s), clock)
         self._tenants = Lookups(_Tenants(identities, self._known, read_timeout_s), clock)
+        self.logins = LoginCache(settings, identities.logins, self._known, read_timeout_s, clock)
         self._reading: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -68,6 +72,7 @@ class IdentityCache:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._tokens.close()
         await self._tenants.close()
+        await self.logins.lookups.close()
 
     @property
     def age_s(self) -> float | None:
@@ -96,6 +101,10 @@ class IdentityCache:
     async def look_up(self, digest: bytes) -> KnownToken | None:
         """Return a token that was not known, or None if there is none. Raises Problem when that cannot be told."""
         return await self._looked_up(self._tokens, digest)
+
+    async def look_up_login(self, digest: bytes) -> KnownLogin | None:
+        """Return a login that was not known, or seems idle; None if there is none. Raises Problem as look_up does."""
+        return await self._looked_up(self.logins.lookups, digest)
 
     def tenant_state(self, name: str) -> TenantState | None:
         """Return the state of a tenant, if it is known."""
@@ -158,10 +167,13 @@ class IdentityCache:
                 if is_whole:
                     tokens = await self._rows(self._known_tokens_since, 0, self._tokens_max)
                     known.take_all(changes, tokens, await self._rows(self._identities.tenants_since, 0))
+                    self.logins.take_changes(None)
                 else:
                     rows = await self._rows(self._identities.tokens_since, known.changes.no)
                     tenants = await self._rows(self._identities.tenants_since, known.changes.no)
+                    logins = await self._rows(self._identities.logins.since, known.changes.no)
                     known.take_changes(changes, rows, tenants)
+                    self.logins.take_changes(logins)
         except Exception as error:
             self._rounds.say(error)  # what is known stands, and its age is shown
         else:

@@ -13,11 +13,13 @@ from argosy.clock import Clock
 from argosy.gateway.access_tokens import KnownAccessToken
 from argosy.gateway.authenticate import token_of
 from argosy.gateway.identity_cache import IdentityCache, unavailable
+from argosy.gateway.known_login import KnownLogin
 from argosy.gateway.known_token import KnownToken
 from argosy.gateway.problems import Problem
 from argosy.rounds import Rounds
 
 _CHECK_S: Final = 1.0
+_Token = KnownToken | KnownAccessToken | KnownLogin
 
 
 class OpenRequest:
@@ -42,7 +44,7 @@ class OpenRequests:
         self._cache = cache
         self._clock = clock
         self._rounds = Rounds("open-requests", clock)
-        self._open: dict[KnownToken | KnownAccessToken, set[OpenRequest]] = {}
+        self._open: dict[_Token, set[OpenRequest]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -68,12 +70,17 @@ class OpenRequests:
             return
         if (problem := self._why_over(token)) is not None:
             raise problem
-        token.holds += 1
+        held: list[_Token] = [token]
+        if isinstance(token, KnownLogin) and token.token is not None:
+            held.append(token.token)
+        for each in held:
+            each.holds += 1
         self._open.setdefault(token, set()).add(request)
         try:
             yield request
         finally:
-            token.holds -= 1
+            for each in held:
+                each.holds -= 1
             requests = self._open[token]
             requests.discard(request)
             if not requests:
@@ -88,16 +95,25 @@ class OpenRequests:
                 each.problem = problem
                 each.over.set_result(None)
 
-    def _why_over(self, token: KnownToken | KnownAccessToken) -> Problem | None:
+    def _why_over(self, token: _Token) -> Problem | None:
+        now_ms = self._clock.unix_ms()
         if isinstance(token, KnownAccessToken):
             is_over, is_doubtful = not token.has_key, token.is_key_stale
+        elif isinstance(token, KnownLogin):
+            is_over, is_doubtful = token.is_over(now_ms), self._is_doubtful(token, now_ms)
         else:
             is_over, is_doubtful = False, self._cache.find(token.hash) is not token
-        if is_over or token.ends_at_ms <= self._clock.unix_ms():
+        if is_over or token.ends_at_ms <= now_ms:
             return Problem("invalid_token", "the token with which this was asked for is good no more")
         if is_doubtful or self._cache.is_stale:
             return unavailable("whether the token is still good cannot be told")
         return None
+
+    def _is_doubtful(self, login: KnownLogin, now_ms: float) -> bool:
+        """Whether a login has to be looked up: another gateway may have seen that it is used, or that it is over."""
+        token = login.token
+        is_known = token is None or self._cache.find(token.hash) is token
+        return login.idle_at_ms <= now_ms or self._cache.logins.find(login.hash) is not login or not is_known
 
     async def _check_forever(self) -> None:
         while True:

@@ -62,6 +62,7 @@ _POSTED: Final = (
     "DeleteEdge",
     "DeleteNode",
     "GraphPosted",
+    "LoginPosted",
     "MergeProps",
     "NeighborsPosted",
     "QueryPosted",

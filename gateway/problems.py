@@ -35,6 +35,7 @@ KINDS: Final[dict[str, Kind]] = {
     "invalid_encoding": Kind(400, "What was sent is not UTF-8"),
     "unauthenticated": Kind(401, "A token is needed"),
     "invalid_token": Kind(401, "The token is not good"),
+    "login_refused": Kind(403, "Nobody signs in here, or not in this way"),
     "foreign_origin": Kind(403, "A web page of another origin may not ask this"),
     "insufficient_scope": Kind(403, "The credential has no right to this"),
     "tenant_required": Kind(403, "The request has to name the tenant that it is about"),

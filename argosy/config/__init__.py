@@ -38,6 +38,7 @@ from argosy.config.topic_sources import Topics
 from argosy.config.truth import Truth
 from argosy.config.worker import Worker
 from argosy.errors import SettingError
+from argosy.identity.issuer import is_origin
 from argosy.secret import SECRET_LENGTH_MIN
 from argosy.secret_files import InFile, read_secret
 
@@ -123,6 +124,8 @@ class Settings(
         for host in self.gateway_hosts:
             if not re.fullmatch(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", host):
                 raise ValueError(f"GATEWAY_HOSTS has names as in a URL, host or host:port: {host!r} is none")
+        if self.gateway_public_url and not is_origin(self.gateway_public_url):
+            raise ValueError("GATEWAY_PUBLIC_URL must be an https address (http on loopback alone) without a path")
         if self.graph_service_auth_secret and len(self.graph_service_auth_secret.strip()) < SECRET_LENGTH_MIN:
             raise ValueError(
                 f"GRAPH_SERVICE_AUTH_SECRET has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one "

@@ -42,6 +42,12 @@ class Gateway(BaseModel):
         default=(),
         description="Further names, host or host:port, under which browsers and clients reach the gateway.",
     )
+    gateway_public_url: str = Field(
+        default="",
+        max_length=500,
+        description="The https address at which browsers reach the console, `https://argosy.example`, through what "
+        "ends TLS; empty: people sign in at loopback only.",
+    )
     gateway_cache_s: float = Field(
         default=2.0, gt=0, le=60, description="Age at which the cache of workflows and owners is read again."
     )

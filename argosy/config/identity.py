@@ -53,6 +53,21 @@ class Identity(BaseModel):
         description="At a worker: a turn may do with graphs and jobs what the token that posted it may, and no more. "
         "Needs LOG_RECORDS=signing, and holds for all turns from LOG_RECORDS=signed on.",
     )
+    login_lifetime_s: float = Field(
+        default=43_200.0,
+        ge=60,
+        le=2_592_000,
+        description="A login of the console ends after this, and with the token with which it was made.",
+    )
+    login_idle_s: float = Field(
+        default=3_600.0,
+        ge=60,
+        le=2_592_000,
+        description="A login of the console that nobody uses ends after this, or up to six minutes sooner.",
+    )
+    logins_max: int = Field(
+        default=20, ge=1, le=10_000, description="Logins of one subject at once; one more ends the oldest."
+    )
     audit_retention_s: float = Field(
         default=34_560_000.0,
         ge=86_400,

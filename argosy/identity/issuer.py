@@ -1,5 +1,6 @@
 """An issuer: an OpenID provider whose access tokens Argosy takes, and what it asks of them."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -33,6 +34,11 @@ class Issuer(NamedTuple):
     skew_s: float = 30.0
     lifetime_s_max: float = 86_400.0
     may_administer: bool = False
+
+
+def is_origin(url: str) -> bool:
+    """Whether an address is one of a whole site, and safe."""
+    return is_safe(url) and re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", url) is not None
 
 
 def is_safe(url: str) -> bool:

@@ -12,11 +12,14 @@ PATTERNS_MAX: Final = 32  # of sessions, or of workflows, that one credential is
 
 
 class PrincipalKind(StrEnum):
-    """How a principal was recognized. local: nobody was asked (KG_AUTH_REQUIRED=0)."""
+    """How a principal was recognized. local: nobody was asked (KG_AUTH_REQUIRED=0). login: by the cookie of a login
+    session, whose subject has the id that a token of its own would have.
+    """
 
     LOCAL = "local"
     TOKEN = "token"  # noqa: S105 (a word)
     JWT = "jwt"
+    LOGIN = "login"
 
 
 class Principal(NamedTuple):

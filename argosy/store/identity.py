@@ -24,6 +24,7 @@ from argosy.identity.errors import (
 from argosy.identity.tenant import TenantState
 from argosy.store.audit import Act, arguments
 from argosy.store.leader import write_as
+from argosy.store.logins import Logins
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 
@@ -113,6 +114,7 @@ class Identities:
     """The rows of tenants and tokens. tokens_max: TENANT_TOKENS_MAX; by default its own bound, for who must get in."""
 
     def __init__(self, pool: Pool, tokens_max: int = 100_000) -> None:
+        self.logins = Logins(pool)
         self._pool = pool
         self._tokens_max = tokens_max
 

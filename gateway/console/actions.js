@@ -1,6 +1,7 @@
 // What can be done to a turn: cancel it, send it a signal, let a parked one run on, post another like it.
 
 import { cancel, freshKey, resume, signal } from "./api.js";
+import { needs } from "./credential.js";
 import { ask } from "./dialog.js";
 import { element } from "./dom.js";
 import { jsonField, textField } from "./fields.js";
@@ -12,11 +13,11 @@ import { ENDED } from "./status.js";
 export function openActions(turnId, { sent }) {
   let waits = [];
   const buttons = {
-    signal: element("button", { type: "button", click: askSignal }, "Signal…"),
-    resume: element("button", { type: "button", class: "primary", click: askResume }, "Resume…"),
-    cancel: element("button", { type: "button", click: askCancel }, "Cancel…"),
+    signal: needs("signals:write", element("button", { type: "button", click: askSignal }, "Signal…")),
+    resume: needs("turns:resume", element("button", { type: "button", class: "primary", click: askResume }, "Resume…")),
+    cancel: needs("turns:cancel", element("button", { type: "button", click: askCancel }, "Cancel…")),
   };
-  const again = element("a", { class: "button", href: hrefs.post({ like: turnId }) }, "Post again");
+  const again = needs("turns:write", element("a", { class: "button", href: hrefs.post({ like: turnId }) }, "Post again"));
   const node = element("div", { class: "row actions", role: "group", "aria-label": "Actions" }, Object.values(buttons), again);
 
   async function done(text) {

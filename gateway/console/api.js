@@ -1,7 +1,8 @@
 // The gateway's API: one function a request. Raises Refused (the gateway said no) and Away (nobody answered).
 
-import { current, door, headersOf, refused } from "./credential.js";
+import { current, door, refused } from "./credential.js";
 import { parse } from "./json.js";
+import { isTouched } from "./presence.js";
 
 const TIMEOUT_MS = 15_000;
 
@@ -39,18 +40,20 @@ export function now() {
 }
 
 /**
- * Any request; its Response, whatever the status. presented: whose it is; by default whoever is signed in. Raises Away, and
- * Refused while it is known that nobody is.
+ * Any request; its Response, whatever the status. isOpen: it is answered whoever asks. Raises Away, and Refused while it is
+ * known that nobody is signed in.
  */
-export async function request(method, path, { headers = {}, body, signal, presented = current() } = {}) {
-  if (door.isShut && presented === current()) throw new Refused(401, { title: "Nobody is signed in" });
+export async function request(method, path, { headers = {}, body, signal, isOpen = false } = {}) {
+  const asked = current();
+  if (door.isShut && !isOpen) throw new Refused(401, { title: "Nobody is signed in" });
   const sent = new Headers(headers);
-  for (const [name, value] of Object.entries(headersOf(presented))) if (!sent.has(name)) sent.set(name, value);
+  // The gateway takes what writes from its own scripts alone, which can set this, and asks it of nobody who only reads.
+  if (method !== "GET" || isTouched()) sent.set("x-argosy-console", "1");
   const options = { method, headers: sent, body, signal, mode: "same-origin", cache: "no-store", redirect: "error" };
   try {
     const answer = await fetch(path, options);
     reached(false, answer);
-    if (answer.status === 401) refused(presented);
+    if (answer.status === 401 && !isOpen) refused(asked);
     return answer;
   } catch (error) {
     if (signal?.aborted && signal.reason?.name !== "TimeoutError") throw error;
@@ -82,8 +85,16 @@ const json = (body, key) => ({
   headers: { "content-type": "application/json", ...(key ? { "idempotency-key": key } : {}) },
 });
 
-/** Who the gateway takes a credential for. */
-export const whoami = (presented) => call("GET", "/v1/whoami", { presented });
+/** Who the gateway takes this browser for. */
+export const whoami = () => call("GET", "/v1/whoami", { isOpen: true });
+/** How people sign in. */
+export const loginMethods = () => call("GET", "/v1/login", { isOpen: true });
+/** Hands a token in, for a cookie; who one is then. tenant: to act for, or empty. */
+export const logIn = (token, tenant) =>
+  call("POST", "/v1/login", { isOpen: true, ...json(JSON.stringify({ token, ...(tenant ? { tenant } : {}) })) });
+export const logOut = () => request("POST", "/v1/logout", { isOpen: true }).then(async (answer) => {
+  if (!answer.ok) throw new Refused(answer.status, await contentOf(answer));
+});
 
 export const listSessions = (cursor) => call("GET", `/v1/sessions${page(cursor)}`);
 export const getSession = (session) => call("GET", `/v1/sessions/${segment(session)}`);

@@ -9,7 +9,7 @@ import { hrefs, placeOf } from "./router.js";
 import { openSession } from "./session.js";
 import { openSessions } from "./sessions.js";
 import { openShards } from "./shards.js";
-import { offerSignOut, openSignIn } from "./signin.js";
+import { openSignIn, recognize, showWho } from "./signin.js";
 import { openTurn } from "./turn.js";
 
 // Each gives {node, title, close()}.
@@ -38,7 +38,7 @@ function show() {
   markSession(null);
   const view = door.isShut ? openSignIn() : VIEWS[place.name](place, shell);
   shown.close = view.close;
-  document.body.dataset.place = place.name;
+  document.body.dataset.place = door.isShut ? "signin" : place.name; // a narrow window shows one pane
   document.title = `${view.title} · Argosy`;
   main.replaceChildren(view.node);
   if (isFirst) return;
@@ -61,9 +61,10 @@ function showReach() {
 reach.addEventListener("change", showReach);
 addEventListener("hashchange", show);
 door.addEventListener("change", show);
-offerSignOut();
+showWho();
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-show();
+await recognize();
+if (!shown) show();

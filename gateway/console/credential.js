@@ -1,46 +1,63 @@
-// The token of this page. It is kept in this module's memory alone, in no storage, cookie, address or element: it is gone
-// with the page, and no other page can read it.
+// Whether somebody is signed in, and what they may do. The login itself is a cookie that no script can read: the page has no
+// token, and nothing to keep.
 
-const NONE = Object.freeze({ token: "", tenant: "" });
-let held = NONE;
+const NOBODY = Object.freeze({ kind: "", tenant: null, role: null, scopes: Object.freeze([]) });
 
-/** Tells `change` when the gateway wants to know who asks, and when it was told. */
-export const door = Object.assign(new EventTarget(), { isShut: false });
+// Until somebody is recognized nothing is hidden: what is forbidden is then refused, in words.
+let known = null;
 
-function set(isShut) {
-  if (door.isShut === isShut) return;
+/**
+ * Tells `change` when the gateway wants to know who asks, when it was told, and when it is somebody else. isShut: it wants
+ * to know. who: of /v1/whoami.
+ */
+export const door = Object.assign(new EventTarget(), { isShut: false, who: NOBODY });
+
+let epoch = Object.freeze({});
+
+function set(isShut, who) {
+  const isSame = door.isShut === isShut && JSON.stringify(door.who) === JSON.stringify(who);
+  known = isShut ? null : who;
   door.isShut = isShut;
-  door.dispatchEvent(new Event("change"));
+  door.who = who;
+  if (!isSame) door.dispatchEvent(new Event("change"));
 }
 
-/** What requests present now; give it to refused() when it is not taken. */
+/** As whom requests are sent now; give it to refused() when one is not let in. */
 export function current() {
-  return held;
+  return epoch;
 }
 
-/** The headers that present it. */
-export function headersOf({ token, tenant }) {
-  return { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(tenant ? { "x-argosy-tenant": tenant } : {}) };
+/** From now on requests are those of this principal. */
+export function enter(who) {
+  epoch = Object.freeze({});
+  set(false, who);
 }
 
-/** A credential. tenant: whom an administrator acts for; else empty. */
-export function credential(token, tenant) {
-  return Object.freeze({ token, tenant });
-}
-
-/** From now on requests present this one. */
-export function enter(found) {
-  held = found;
-  set(false);
-}
-
-/** Forgets the token. */
+/** Nobody is signed in. */
 export function leave() {
-  held = NONE;
-  set(true);
+  epoch = Object.freeze({});
+  set(true, NOBODY);
 }
 
-/** The gateway did not take this one. What was asked before another one was entered says nothing about that. */
-export function refused(presented) {
-  if (presented === held) leave();
+/** The gateway did not let this one in. What was asked before somebody else came says nothing about them. */
+export function refused(asked) {
+  if (asked === epoch) leave();
 }
+
+/** Whether whoever is signed in may do this. */
+export function may(scope) {
+  return known === null || known.scopes.includes(scope);
+}
+
+/** An element that is there only while whoever is signed in may do this. */
+export function needs(scope, node) {
+  node.dataset.needs = scope;
+  hide(node);
+  return node;
+}
+
+function hide(node) {
+  node.classList.toggle("forbidden", !may(node.dataset.needs));
+}
+
+door.addEventListener("change", () => document.querySelectorAll("[data-needs]").forEach(hide));

@@ -1,6 +1,7 @@
 // A session: its turns, newest first, and what it remembers.
 
 import { eventsOfSession, getSession, listTurns, now, Refused } from "./api.js";
+import { needs } from "./credential.js";
 import { element, setList, setText } from "./dom.js";
 import { openMemory } from "./memory.js";
 import { Pages } from "./pages.js";
@@ -30,11 +31,11 @@ export function openSession(name, { setSession }) {
         element("h1", { tabindex: "-1" }, element("bdi", {}, name)),
         about,
       ),
-      element("a", { class: "button", href: hrefs.post({ session: name }) }, "New turn here"),
+      needs("turns:write", element("a", { class: "button", href: hrefs.post({ session: name }) }, "New turn here")),
     ),
     list,
     older,
-    memory.node,
+    needs("graphs:read", memory.node),
   );
   setSession(name);
   const beat = every(REFRESH_MS, refresh);

@@ -1,7 +1,7 @@
 // The list of sessions, at the side of everything else: newest first.
 
 import { listSessions, now } from "./api.js";
-import { door } from "./credential.js";
+import { door, may } from "./credential.js";
 import { element, setList, setText } from "./dom.js";
 import { Pages } from "./pages.js";
 import { every } from "./timers.js";
@@ -29,6 +29,7 @@ export function openSessions(node) {
 
   node.append(element("h2", {}, "Sessions"), search, list, empty, older);
   const asking = every(REFRESH_MS, async () => {
+    if (!may("sessions:read")) return;
     await pages.refresh().catch(() => {}); // the head of the page says when the gateway is away
     isRead = !door.isShut;
     draw();

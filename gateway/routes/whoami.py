@@ -13,7 +13,7 @@ from argosy.gateway.access import GuardedRoute, needs_a_principal, principal_of
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import strict
 from argosy.gateway.routes.turns import json_response
-from argosy.identity.principal import PrincipalKind
+from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.scopes import SCOPES_OF, Role, Scope
 
 router: Final = APIRouter(prefix="/v1", tags=["identity"], dependencies=[strict], route_class=GuardedRoute)
@@ -41,18 +41,20 @@ class PrincipalView(msgspec.Struct, kw_only=True):
 @needs_a_principal
 async def whoami(request: Request) -> Response:
     """Whom the credential stands for, and what it has a right to."""
-    found = principal_of(request)
-    return json_response(
-        PrincipalView(
-            kind=found.kind,
-            id=found.id,
-            token_id=found.token_id,
-            tenant=found.tenant,
-            role=next((role for role, scopes in SCOPES_OF.items() if scopes == found.scopes), None),
-            scopes=sorted(found.scopes),
-            sessions=None if found.sessions is None else list(found.sessions),
-            workflows=None if found.workflows is None else list(found.workflows),
-            expires_at=None if found.expires_at_s is None else datetime.fromtimestamp(found.expires_at_s, UTC),
-            acts_as=found.acts_as,
-        )
+    return json_response(view_of(principal_of(request)))
+
+
+def view_of(found: Principal) -> PrincipalView:
+    """Return a principal as clients see it."""
+    return PrincipalView(
+        kind=found.kind,
+        id=found.id,
+        token_id=found.token_id,
+        tenant=found.tenant,
+        role=next((role for role, scopes in SCOPES_OF.items() if scopes == found.scopes), None),
+        scopes=sorted(found.scopes),
+        sessions=None if found.sessions is None else list(found.sessions),
+        workflows=None if found.workflows is None else list(found.workflows),
+        expires_at=None if found.expires_at_s is None else datetime.fromtimestamp(found.expires_at_s, UTC),
+        acts_as=found.acts_as,
     )

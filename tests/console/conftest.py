@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import fresh_database, open_folder
 from tests.console.browser import Browser, Console
+from tests.console.guarded import ADMIN, Guarded
 from tests.harness.fixtures import prepared
 from tests.harness.fleet import Fleet
 
@@ -61,3 +62,34 @@ def http(gateway_url: str) -> Iterator[httpx2.Client]:
 def session() -> str:
     """Nobody else's."""
     return f"s-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="package")
+def guarded(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A gateway that asks for tokens, and a worker."""
+    with (
+        fresh_database(postgres_dsn) as dsn,
+        prepared(
+            Fleet(tmp_path_factory.mktemp("signin"), dsn, "", 4, KG_AUTH_REQUIRED="1", ARGOSY_ADMIN_TOKEN=ADMIN)
+        ) as fleet,
+    ):
+        guarded = Guarded(fleet)
+        guarded.prepare()
+        fleet.start()
+        yield guarded
+
+
+@pytest.fixture
+def guarded_console(browser: Browser, guarded: Guarded) -> Iterator[Console]:
+    """What is refused, and what is not there, the browser says in its log; nothing else, and the page keeps to its
+    policy. The browser forgets who signed in.
+    """
+    browser.log()
+    browser.resize(1280, 900)
+    yield Console(browser, guarded.url)
+    violations = browser.violations()
+    browser.driver.delete_all_cookies()
+    browser.open("about:blank")  # before its gateway ends
+    assert violations == []
+    expected = ("status of 401", "status of 403", "status of 404", "Clear-Site-Data header")
+    assert [said for said in browser.log() if not any(each in said for each in expected)] == []

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from argosy.gateway.routes import console
+from argosy.identity.scopes import ALL
 
 TURN_ID = str(uuid.UUID(int=7))
 SESSION = "scripted"
@@ -86,6 +87,7 @@ class Scripted:
             return Act(503, JSON, '{"title": "Postgres cannot be asked", "detail": "it did not answer"}')
         shown: dict[str, Any] = {
             "/v1/sessions": {"sessions": [], "next": None},
+            "/v1/whoami": {"kind": "local", "id": "local", "tenant": "default", "role": None, "scopes": sorted(ALL)},
             f"/v1/turns/{TURN_ID}": self.turn,
             f"/v1/turns/{TURN_ID}/explain": {"status": "running", "code": "running", "why": "", "what_to_do": ""},
         }

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.console.browser import REBOUND_NAME, Console
+from tests.console.guarded import Guarded, sign_in
 from tests.console.test_console import post, status_of
 
 # What a page can try with the gateway at `given[0]`, a turn `given[1]` and a session `given[2]`.
@@ -126,3 +127,57 @@ def test_a_name_that_was_rebound_to_this_machine_is_refused(console: Console) ->
 
     assert shown["code"] == "unknown_host"
     assert read == 421
+
+
+# What a page of another port of this machine can try: it is of the same site, so the browser sends the cookie along.
+WITH_THE_COOKIE = """
+    const [gateway, turn, session] = given;
+    const text = (promise) => promise.then(async (answer) => `${answer.type}: ${await answer.text()}`, String);
+    const body = JSON.stringify({ workflow: "echo", input: 1 });
+    const url = `${gateway}/v1/sessions/${session}/turns`;
+    const sent = { credentials: "include" };
+    const leaving = { method: "POST", action: `${gateway}/v1/logout`, target: "f" };
+    const form = Object.assign(document.createElement("form"), leaving);
+    const frame = Object.assign(document.createElement("iframe"), { name: "f" });
+    document.body.append(frame, form);
+    const loaded = new Promise((done) => (frame.onload = done));
+    form.submit();
+    await loaded;
+    const events = new EventSource(`${gateway}/v1/turns/${turn}/events`, { withCredentials: true });
+    const heard = await new Promise((done) => {
+        events.onmessage = () => done("heard");
+        events.onopen = () => done("opened");
+        events.onerror = () => done("refused");
+    });
+    events.close();
+    return {
+        heard,
+        read: await text(fetch(`${gateway}/v1/sessions`, sent)),
+        marked: await text(fetch(url, { ...sent, method: "POST", headers: { "x-argosy-console": "1" }, body })),
+        blindly: await text(fetch(url, { ...sent, method: "POST", mode: "no-cors", body })),
+        beacon: String(navigator.sendBeacon(url, body)),
+        logout: await text(fetch(`${gateway}/v1/logout`, { ...sent, method: "POST", mode: "no-cors" })),
+        login: await text(fetch(`${gateway}/v1/login`, { ...sent, method: "POST", mode: "no-cors", body: "{}" })),
+    };
+"""
+
+
+def test_another_site_can_do_nothing_with_the_cookie_of_who_is_signed_in(
+    guarded_console: Console, guarded: Guarded, other_site: str, session: str
+) -> None:
+    console, browser = guarded_console, guarded_console.browser
+    turn_id = guarded.post(guarded.acme, session)
+    console.open_turn(turn_id)
+    sign_in(browser, guarded.acme)
+    console.status("completed")
+
+    browser.open(other_site)
+    came_of_it = browser.run(WITH_THE_COOKIE, console.url, turn_id, f"{session}-foreign")
+    browser.log()
+
+    assert came_of_it["heard"] == "refused"
+    assert came_of_it["read"] == came_of_it["marked"] == "TypeError: Failed to fetch"
+    assert guarded.status_of(guarded.acme, f"/v1/sessions/{session}-foreign") == 404
+    console.open_turn(turn_id)
+    browser.until_text("acme · tenant", "#who")  # nobody signed them out, or in as somebody else
+    browser.driver.delete_all_cookies()

@@ -72,6 +72,10 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "list_tokens": frozenset({"invalid_cursor"}),
     "get_audit": frozenset({"invalid_cursor"}),
     "whoami": frozenset(),
+    # A fuzzer is no browser: it says of no request that a page of the gateway sent it.
+    "log_in": frozenset({"foreign_origin"}),
+    "log_out": frozenset(),
+    "get_login_methods": frozenset(),
     "post_turn": frozenset({"idempotency_mismatch", "invalid_request", "invalid_session", "unknown_workflow"}),
 }
 

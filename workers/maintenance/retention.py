@@ -1,6 +1,6 @@
 """Role retention: deletes ended turns and their history after RETENTION_S, ended jobs of ingest with their rejects, old
 rows that belong to no turn, and receipts of erasures. It gives up uploads that are not whole after INGEST_UPLOAD_TTL_S.
-Rows of the audit go after AUDIT_RETENTION_S, and so do tokens that ended so long ago.
+Rows of the audit go after AUDIT_RETENTION_S, and so do tokens that ended so long ago; logins a day after their end.
 
 It deletes only turns and jobs whose records are gone from the log (role trim): a record that is read again must find
 its turn, or the turn would run twice. It looks at turns in the order of their ends and passes over those that may not
@@ -26,6 +26,7 @@ from argosy.workers.maintenance.role import Ticked
 
 _LOOKS_PER_BATCH: Final = 8  # turns to look at for each turn of a batch: they lie in many partitions
 
+_LOGIN_AGE_S: Final = 86_400.0  # logins go so long after they have ended: until then the audit's reason is told
 _MISSES_MAX: Final = 3  # per tick
 
 
@@ -78,7 +79,7 @@ class Retention:
             self._place = turns[-1].place if has_more else FIRST_PLACE
         waiting = f"; {kept} wait until the log has forgotten their record" if kept else ""
         of_jobs = f"; {jobs} jobs forgotten or given up" if jobs else ""
-        of_identity = f"; {identity} tokens or rows of the audit forgotten" if identity else ""
+        of_identity = f"; {identity} tokens, logins or rows of the audit forgotten" if identity else ""
         has_more |= max(strays, jobs, identity) >= self._batch_max
         return Ticked(f"{gone} turns and {strays} stray rows forgotten{of_jobs}{of_identity}{waiting}", has_more)
 
@@ -91,8 +92,10 @@ class Retention:
         return given_up + gone
 
     async def _purge_identity(self, term: int) -> int:
-        """Delete rows of the audit, and tokens that ended, whose time is over; how many."""
-        tokens = await Identities(self._pool).purge_tokens(self.name, term, self._audit_age_s, self._batch_max)
+        """Delete rows of the audit, and tokens and logins that ended, whose time is over; how many."""
+        identities = Identities(self._pool)
+        tokens = await identities.purge_tokens(self.name, term, self._audit_age_s, self._batch_max)
+        tokens += await identities.logins.purge(self.name, term, _LOGIN_AGE_S, self._batch_max)
         return tokens + await purge_audit(self._pool, self.name, term, self._audit_age_s, self._batch_max)
 
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:

@@ -148,12 +148,14 @@ END
 $$;
 
 -- Ends every token that is in force, of a database that has forgotten revocations; how many. The audit counts them in one row.
+-- Logins end with them.
 CREATE OR REPLACE FUNCTION revoke_all_tokens(p_act act) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   change bigint := next_change();
   moment timestamptz := clock_timestamp();
   due uuid[] := ARRAY(SELECT token_id FROM tokens WHERE revoked_at IS NULL AND coalesce(expires_at, 'infinity') > moment);
 BEGIN
+  PERFORM revoke_all_logins();
   IF cardinality(due) = 0 THEN
     RETURN 0;
   END IF;

@@ -428,5 +428,5 @@ def test_the_headers_of_identity_are_read_in_one_place() -> None:
         if read.search(line)
     }
 
-    assert found == {"authenticate.py", "http_head.py", "openapi_plain.py", "boundary.py"}
+    assert found == {"authenticate.py", "http_head.py", "login_cookie.py", "login_grant.py", "openapi_plain.py"}
     assert api_token.is_token(mint(TokenKind.ADMIN))

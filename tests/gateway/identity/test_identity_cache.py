@@ -16,10 +16,18 @@ from argosy.gateway.open_requests import OpenRequests
 from argosy.gateway.problems import Problem
 from argosy.identity.tenant import TenantState
 from argosy.store.identity import Changes, TenantRow, TokenRow
+from argosy.store.logins import LoginRow
 from tests.harness.hand_clock import HandClock, settled
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 TTL_S = 0.2
+
+
+class NoLogins:
+    """Nobody has signed in."""
+
+    async def since(self, no: int, limit: int) -> list[LoginRow]:
+        return []
 
 
 class Store:
@@ -34,6 +42,7 @@ class Store:
         self.touched: dict[uuid.UUID, datetime] = {}
         self.gate = asyncio.Event()
         self.gate.set()
+        self.logins = NoLogins()
 
     def _next(self) -> int:
         self.no += 1
