@@ -4,7 +4,8 @@ import asyncio
 import gzip
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -166,8 +167,15 @@ async def test_a_client_that_goes_before_it_sent_a_line_leaves_an_empty_job(clie
 async def test_more_uploads_than_may_be_are_refused(open_gateway: OpenGateway, tenant: str) -> None:
     client = await open_gateway(ingest_uploads_max=2, ingest_tenant_uploads_max=1, ingest_silent_s=30.0)
     other = {"x-argosy-tenant": f"{tenant}-2"}
-    first = asyncio.create_task(send(client, INGEST, [LINES[0], SILENT]))
-    await asyncio.sleep(0)
+    is_open = asyncio.Event()
+
+    def parts() -> Iterator[Any]:
+        yield LINES[0]
+        is_open.set()
+        yield SILENT
+
+    first = asyncio.create_task(send(client, INGEST, parts()))
+    await is_open.wait()
 
     mine = await client.post(INGEST, content=b"", headers=NDJSON)
     with client.state.uploads.opened("someone"):  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def ends_of(records: Sequence[IngestRecord]) -> list[EndRecord]:
     return [each for each in records if isinstance(each, EndRecord)]
 
 
-async def send(client: httpx2.AsyncClient, path: str, parts: Sequence[Any], **headers: str) -> httpx2.Response | None:
+async def send(client: httpx2.AsyncClient, path: str, parts: Iterable[Any], **headers: str) -> httpx2.Response | None:
     """Send a body part by part, as a server hands it to the app; None: the app did not answer."""
     sent = iter(parts)
 
