@@ -30,6 +30,7 @@ from argosy.identity.principal import Principal, PrincipalKind, matches
 from argosy.identity.scopes import OF_TENANTS, Scope
 
 SIZE_BYTES_MAX: Final = 65_536  # what a worker believes; TURN_PRINCIPAL_SIZE_BYTES_MAX is at most this
+_REMEMBERED: Final = 256  # of what was read, each of that size: turns have few principals, and each has many turns
 
 
 class TurnPrincipal(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +73,6 @@ def recorded(principal: Principal) -> bytes:
     return _encode(_Recorded(principal.kind, principal.id, scopes, principal.sessions, principal.workflows))
 
 
-@lru_cache(maxsize=1_024)
 def taken(claimed: bytes, *, is_proved: bool) -> bytes | None:
     """Return what of a record's claim becomes turns.created_by. is_proved: the record's MAC was checked, and is good.
 
@@ -88,7 +88,7 @@ def taken(claimed: bytes, *, is_proved: bool) -> bytes | None:
     return LOCAL if found is not None and found.kind == PrincipalKind.LOCAL else None
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=_REMEMBERED)
 def principal_of_turn(created_by: bytes | None, tenant: str) -> TurnPrincipal | None:
     """Return who posted a turn of this tenant; None when that is not known."""
     found = _read(created_by) if created_by else None
@@ -118,8 +118,11 @@ def fault(who: TurnPrincipal | None, scope: Scope, session: str | None, workflow
 
 
 def _read(created_by: bytes) -> _Recorded | None:
-    if len(created_by) > SIZE_BYTES_MAX:
-        return None
+    return _decoded(created_by) if len(created_by) <= SIZE_BYTES_MAX else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _decoded(created_by: bytes) -> _Recorded | None:
     try:
         return _decode(created_by)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -65,6 +65,11 @@ async def shouts(ctx: Context, text: str) -> str:
     return text.upper()
 
 
+@workflow
+async def says_whose(ctx: Context, _: None) -> Any:
+    return ctx.principal and [ctx.principal.kind, ctx.principal.id, ctx.principal.tenant]
+
+
 def run(script: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A script of a user, in a process of its own."""
     source = textwrap.dedent(script.format(folder=str(folder)))
@@ -165,8 +170,9 @@ async def test_it_is_no_part_of_the_fleet_that_the_environment_names_and_leaves_
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
 
     async def run_and_raise() -> None:
-        async with Argosy(workflows=[shouts], data_dir=folder) as here:
+        async with Argosy(workflows=[shouts, says_whose], data_dir=folder) as here:
             assert await here.run(shouts, "alone") == "ALONE"
+            assert await here.run(says_whose, None) == ["local", "local", "default"]
             raise LookupError
 
     with pytest.raises(LookupError):

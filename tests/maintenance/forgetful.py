@@ -9,6 +9,9 @@ from argosy import config
 from argosy.erasure import ErasureKind, erasure_id_of, target_digest
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
+from argosy.identity.principal import Principal, PrincipalKind
+from argosy.identity.scopes import OF_TENANTS
+from argosy.identity.turn_principal import recorded
 from argosy.ids import bucket_of, session_id_of
 from argosy.ingest.job import bucket_of_graph
 from argosy.log import Identity
@@ -108,7 +111,8 @@ async def forgetful(store_dsn: str, hand: Hand) -> AsyncIterator[Forgetful]:
 
 async def filled(forgetful: Forgetful, session: str = MARKER) -> list[New]:
     """Five turns of a session, ended, that left something wherever turns leave something."""
-    turns = [New(session, key=f"{MARKER}-{n}", input=f'"{MARKER}"'.encode()) for n in range(5)]
+    who = recorded(Principal(PrincipalKind.JWT, MARKER, TENANT, OF_TENANTS))
+    turns = [New(session, key=f"{MARKER}-{n}", input=f'"{MARKER}"'.encode(), created_by=who) for n in range(5)]
     await forgetful.accepted(*turns)
     for turn in turns:
         await forgetful.end(turn)
