@@ -18,7 +18,7 @@ REQUESTS = Counter("argosy_gateway_requests", "HTTP requests", ["route", "status
 REQUEST_S = Histogram("argosy_gateway_request_seconds", "Time until an answer begins", ["route"], buckets=_LATENCY_S)
 APPENDS = Counter("argosy_gateway_appends", "Turns handed to the log, by outcome", ["outcome"])
 RATE_LIMITED = Counter(
-    "argosy_gateway_rate_limited", "Turns, signals, cancels and resumes refused by the rate limit of a tenant"
+    "argosy_gateway_rate_limited", "Requests refused by a limit of their tenant, by what the limit is of", ["kind"]
 )
 CONNECTIONS_REFUSED = Counter(
     "argosy_gateway_connections_refused", "Connections that were closed, by the bound that they exceeded", ["why"]

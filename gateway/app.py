@@ -213,6 +213,7 @@ def _lifespan(
 async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
     try:
         await state.identity.open()
+        await state.limits.open()
         await state.catalog.open()
         await state.log_monitor.open()
         with on_stop(state.drain) if has_signals else nullcontext():
@@ -227,4 +228,5 @@ async def _running(state: State, has_signals: bool) -> AsyncIterator[None]:
         await state.connections.close()
         await state.poking.close()
         await state.catalog.close()
+        await state.limits.close()
         await state.identity.close()

@@ -24,6 +24,7 @@ from argosy.gateway.login_cache import LoginCache
 from argosy.gateway.lookups import LookupRefusedError, Lookups
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.identity.tenant import TenantState
+from argosy.identity.tenant_limits import TenantLimits
 from argosy.rounds import Rounds
 from argosy.store.identity import Identities, TenantRow, TokenRow
 from argosy.store.logins import LoginRow
@@ -88,6 +89,10 @@ class IdentityCache:
     def inactive(self) -> dict[str, TenantState]:
         """The state of each tenant that is not active."""
         return self._known.inactive
+
+    def limits_of(self, tenant: str) -> TenantLimits | None:
+        """Return a tenant's own limits, if it is known to have any."""
+        return self._known.limits.get(tenant)
 
     def find(self, digest: bytes) -> KnownToken | None:
         """Return the token with this hash, if it is known; it may have ended."""

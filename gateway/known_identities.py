@@ -10,6 +10,7 @@ from typing import Final
 from argosy import telemetry
 from argosy.gateway.known_token import KnownToken
 from argosy.identity.tenant import TenantState
+from argosy.identity.tenant_limits import NO_LIMITS_OF_ITS_OWN, TenantLimits
 from argosy.store.identity import Changes, TenantRow, TokenRow
 
 log = telemetry.logger()
@@ -19,11 +20,14 @@ _HELD_MAX: Final = 1_000  # of the oldest tokens that may not be forgotten: so m
 
 
 class KnownIdentities:
-    """changes: up to which everything is known. inactive: the state of each tenant that is not active."""
+    """changes: up to which everything is known. inactive: the state of each tenant that is not active. limits: of each
+    tenant that has its own.
+    """
 
     def __init__(self, tokens_max: int) -> None:
         self.changes = _BEGIN
         self.inactive: dict[str, TenantState] = {}
+        self.limits: dict[str, TenantLimits] = {}
         self._tokens_max = tokens_max
         self._is_partial = False
         self._tokens: dict[bytes, KnownToken] = {}
@@ -68,6 +72,9 @@ class KnownIdentities:
         if rows:
             self.inactive = {
                 name: row.state for name, row in self._tenants.items() if row.state is not TenantState.ACTIVE
+            }
+            self.limits = {
+                name: row.limits for name, row in self._tenants.items() if row.limits != NO_LIMITS_OF_ITS_OWN
             }
 
     def take_changes(self, changes: Changes, tokens: Sequence[TokenRow], tenants: Sequence[TenantRow]) -> None:

@@ -113,6 +113,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         self.detail = _shown(detail)
         self.retry_after_s = retry_after_s
         self.extra = extra
+        self.headers: dict[str, str] = {}  # further ones of the answer
 
     def body(self) -> dict[str, Any]:
         """Return the members of the problem object."""
@@ -130,7 +131,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
 
     def response(self, headers: dict[str, str] | None = None) -> Response:
         """Return the whole answer. headers: headers of the answer, beside Retry-After and Content-Type."""
-        headers = dict(headers or {})
+        headers = self.headers | (headers or {})
         if self.code in _CHALLENGES:
             headers["WWW-Authenticate"] = _challenge(self.code, self.extra.get("scope"))
         if self.retry_after_s is not None:

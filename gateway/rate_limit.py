@@ -1,10 +1,14 @@
-"""A token bucket per tenant, in this process alone.
+"""A token bucket per tenant, in this process alone: for new tokens. Limits of all gateways: gateway/tenant_limits/.
 
-Units: rate in requests (turns, or signals) per second, burst in requests. A rate of 0 means no limit.
+Units: rate in requests per second, burst in requests. A rate of 0 means no limit.
 """
+
+from typing import Final
 
 from argosy import telemetry
 from argosy.clock import Clock
+
+_REFUSED: Final = telemetry.RATE_LIMITED.labels(kind="tokens")
 
 
 class RateLimit:
@@ -27,7 +31,7 @@ class RateLimit:
         now_s = self._clock.monotonic_s()
         tokens = self._tokens(tenant, now_s)
         granted = min(count, int(tokens))
-        telemetry.RATE_LIMITED.inc(count - granted)
+        _REFUSED.inc(count - granted)
         if len(self._buckets) >= self._tenants_max and tenant not in self._buckets:
             self._forget_full(now_s)
         self._buckets[tenant] = (tokens - granted, now_s)

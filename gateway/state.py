@@ -21,6 +21,7 @@ from argosy.gateway.rate_limit import RateLimit
 from argosy.gateway.stream.connections import WorkerConnections
 from argosy.gateway.stream.history import MoreEvents, MovedTurns
 from argosy.gateway.stream.streams import Streams
+from argosy.gateway.tenant_limits.fleet_limits import FleetLimits
 from argosy.gateway.together import Together
 from argosy.gateway.turn_request import Admission
 from argosy.gateway.waiting import Waiting
@@ -61,8 +62,7 @@ class State:
     waiting: Waiting
     admission: Admission
     enqueue: Enqueue
-    rate_limit: RateLimit
-    signal_rate_limit: RateLimit
+    limits: FleetLimits
     token_rate_limit: RateLimit
     cursors: PageCursors
     places_key: bytes
@@ -95,6 +95,8 @@ def make_state(
     log_monitor = LogMonitor(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
     jobs = Jobs(pool, settings.heartbeat_ttl_s)
     connections = WorkerConnections(catalog, keys.calls, clock, settings.stream_credit_size_bytes, tls)
+    identity = Identity(settings, pool, read_timeout_s, clock, is_private=is_private)
+    limits = FleetLimits(settings, pool, identity.cache, read_timeout_s, clock)
     return State(
         settings=settings,
         clock=clock,
@@ -105,7 +107,7 @@ def make_state(
         poking=poking,
         connections=connections,
         more_events=Together(MovedTurns(pool)),
-        streams=Streams(settings.gateway_streams_max, settings.gateway_tenant_streams_max),
+        streams=Streams(settings.gateway_streams_max, limits),
         graphs=graphs,
         exports=Exports(settings.gateway_tenant_exports_max),
         jobs=jobs,
@@ -120,20 +122,12 @@ def make_state(
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),
-        rate_limit=RateLimit(
-            settings.gateway_rate_limit, settings.gateway_rate_burst, clock, tenants_max=settings.gateway_tenants_max
-        ),
-        signal_rate_limit=RateLimit(
-            settings.gateway_signal_rate_limit,
-            settings.gateway_signal_rate_burst,
-            clock,
-            tenants_max=settings.gateway_tenants_max,
-        ),
+        limits=limits,
         token_rate_limit=RateLimit(_TOKENS_RATE, _TOKENS_BURST, clock, tenants_max=settings.gateway_tenants_max),
         cursors=PageCursors(keys.cursors, keys.previous and keys.previous.cursors),
         places_key=keys.places,
         places_key_previous=keys.previous and keys.previous.places,
-        identity=Identity(settings, pool, read_timeout_s, clock, is_private=is_private),
+        identity=identity,
     )
 
 

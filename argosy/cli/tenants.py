@@ -9,6 +9,9 @@ import typer
 from argosy.cli.gateway_call import call, segment
 from argosy.cli.options import URL, Cursor, Limit, Url
 
+Rate = Annotated[float | None, typer.Option(min=0, help="Requests a second.")]
+Burst = Annotated[float | None, typer.Option(min=0, help="Requests at once.")]
+
 app = typer.Typer(help="Tenants, through a gateway; for administrators.", no_args_is_help=True)
 
 
@@ -39,5 +42,43 @@ def activate(name: str, url: Url = URL) -> None:
     _set(name, "active", url)
 
 
+@app.command()
+def limits(
+    name: str,
+    turns_per_s: Rate = None,
+    turns_burst: Burst = None,
+    signals_per_s: Rate = None,
+    signals_burst: Burst = None,
+    graph_calls_per_s: Rate = None,
+    graph_calls_burst: Burst = None,
+    streams: Annotated[int | None, typer.Option(min=1, help="Streams and waits open at once.")] = None,
+    default: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is to be as the settings of the gateways say again, as `turns_per_s`. May be repeated."
+        ),
+    ] = None,
+    url: Url = URL,
+) -> None:
+    """Give a tenant limits of its own, which hold for all gateways together; others stay as they are. A rate of 0 is no
+    limit, a burst of 0 twice the rate.
+    """
+    given = {
+        "turns_per_s": turns_per_s,
+        "turns_burst": turns_burst,
+        "signals_per_s": signals_per_s,
+        "signals_burst": signals_burst,
+        "graph_calls_per_s": graph_calls_per_s,
+        "graph_calls_burst": graph_calls_burst,
+        "streams": streams,
+    }
+    change = {name: value for name, value in given.items() if value is not None}
+    _change(name, {"limits": change | dict.fromkeys(default or ())}, url)
+
+
 def _set(name: str, state: str, url: str) -> None:
-    call("PATCH", url, f"/v1/tenants/{segment(name)}", content=json.dumps({"state": state}).encode())
+    _change(name, {"state": state}, url)
+
+
+def _change(name: str, change: dict[str, Any], url: str) -> None:
+    call("PATCH", url, f"/v1/tenants/{segment(name)}", content=json.dumps(change).encode())

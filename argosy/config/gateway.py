@@ -16,22 +16,44 @@ class Gateway(BaseModel):
         default=0.0,
         ge=0,
         le=1_000_000,
-        description="Turns per second of one tenant through one gateway process; 0: no limit.",
+        description="Turns per second of one tenant, at all gateways together; 0: no limit.",
     )
     gateway_rate_burst: float = Field(
-        default=0.0, ge=0, le=10_000_000, description="Turns at once above the rate; 0: twice the rate."
+        default=0.0,
+        ge=0,
+        le=10_000_000,
+        description="Turns of one tenant at once, at all gateways together, those of a second at the least; "
+        "0: twice the rate.",
     )
     gateway_signal_rate_limit: float = Field(
         default=0.0,
         ge=0,
         le=1_000_000,
-        description="Signals, cancels and resumes per second of one tenant through one gateway process; 0: no limit.",
+        description="Signals, cancels and resumes per second of one tenant, at all gateways together; 0: no limit.",
     )
     gateway_signal_rate_burst: float = Field(
         default=0.0,
         ge=0,
         le=10_000_000,
-        description="Signals, cancels and resumes at once above the rate; 0: twice the rate.",
+        description="Signals, cancels and resumes of one tenant at once, at all gateways together; 0: twice the rate.",
+    )
+    gateway_graph_rate_limit: float = Field(
+        default=0.0,
+        ge=0,
+        le=1_000_000,
+        description="Requests about graphs per second of one tenant, at all gateways together; 0: no limit.",
+    )
+    gateway_graph_rate_burst: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000_000,
+        description="Requests about graphs of one tenant at once, at all gateways together; 0: twice the rate.",
+    )
+    gateway_limits_interval_s: float = Field(
+        default=0.5,
+        ge=0.05,
+        le=1,
+        description="How often a gateway settles with the others what is left of tenants' limits.",
     )
     gateway_allow_remote: bool = Field(
         default=False,
@@ -144,7 +166,7 @@ class Gateway(BaseModel):
         default=10_000,
         ge=1,
         le=1_000_000,
-        description="Event streams of one tenant open at one gateway process; then 503.",
+        description="Event streams and waits of one tenant, at all gateways together; then 429.",
     )
     sse_heartbeat_s: float = Field(
         default=15.0, gt=0, le=20, description="An event stream that has nothing to tell says so this often."

@@ -22,6 +22,7 @@ from argosy.identity.errors import (
     TooManyTokensError,
 )
 from argosy.identity.tenant import TenantState
+from argosy.identity.tenant_limits import NO_LIMITS_OF_ITS_OWN, TenantLimits, read_limits
 from argosy.store.audit import Act, arguments
 from argosy.store.leader import write_as
 from argosy.store.logins import Logins
@@ -74,12 +75,13 @@ class TokenRow(NamedTuple):
 
 
 class TenantRow(NamedTuple):
-    """A tenant. change_no: of the last write to it."""
+    """A tenant. change_no: of the last write to it. limits: its own ones."""
 
     name: str
     state: TenantState
     created_at: datetime
     change_no: int
+    limits: TenantLimits = NO_LIMITS_OF_ITS_OWN
 
 
 class NewToken(NamedTuple):
@@ -200,6 +202,12 @@ class Identities:
         """Make a tenant active or suspended; nothing is written when it is. Raises TenantNotFoundError."""
         return _tenant(await self._write("set_tenant_state", name, state, *arguments(act)))
 
+    async def set_tenant_limits(self, name: str, change: str, act: Act) -> TenantRow:
+        """Give a tenant limits of its own: those that the change has, a JSON object; a null takes one away, and others
+        stay. Nothing is written when all are so. Raises TenantNotFoundError.
+        """
+        return _tenant(await self._write("set_tenant_limits", name, change, *arguments(act)))
+
     async def purge_tokens(self, role: str, term: int, age_s: float, limit: int) -> int:
         """Delete at most `limit` tokens that ended at least age_s ago; how many. Raises OwnershipLostError."""
         return int(await write_as(self._pool, _SQL["purge_tokens"], role, term, age_s, limit))
@@ -224,4 +232,4 @@ def _token(row: Sequence[Any]) -> TokenRow:
 
 def _tenant(row: Sequence[Any]) -> TenantRow:
     made = TenantRow(*row)
-    return made._replace(state=TenantState(made.state))
+    return made._replace(state=TenantState(made.state), limits=read_limits(row[-1]))

@@ -5,6 +5,7 @@ client that writes everything before it reads cannot block itself.
 """
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,7 +17,7 @@ from argosy.gateway.access import needs, plain_route, principal_of, tenant_of
 from argosy.gateway.enqueue import Accepted
 from argosy.gateway.limits import fault_of_names
 from argosy.gateway.problems import Problem
-from argosy.gateway.routes.enqueue import ENVELOPE_SIZE_BYTES_MAX, rate_limited, trace_headers
+from argosy.gateway.routes.enqueue import ENVELOPE_SIZE_BYTES_MAX, trace_headers
 from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import Admitted, checked_key, line_decoder
 from argosy.identity.principal import Principal
@@ -62,12 +63,10 @@ async def _answers(state: State, tenant: str, of_all: _OfAll, lines: list[bytes]
         chunk = lines[begin : begin + CHUNK_TURNS_MAX]
         checked = [await _admit(state, tenant, of_all, line, asked_s) for line in chunk]
         admitted = [one for one in checked if not isinstance(one, Problem)]
-        granted = state.rate_limit.take(tenant, len(admitted))
+        granted = state.limits.turns.take(tenant, len(admitted))
         results = iter(await state.enqueue.enqueue(tenant, admitted[:granted]))
-        yield b"".join(
-            _line(one if isinstance(one, Problem) else next(results, None) or rate_limited(state, tenant))
-            for one in checked
-        )
+        refused = partial(state.limits.refusal, state.limits.turns, tenant)
+        yield b"".join(_line(one if isinstance(one, Problem) else next(results, None) or refused()) for one in checked)
 
 
 async def _admit(state: State, tenant: str, of_all: _OfAll, line: bytes, asked_s: float) -> Admitted | Problem:

@@ -47,8 +47,7 @@ async def post_turn(request: Request) -> Response:
         raise Problem("invalid_parameter", "this address has no parameters")
     await state.enqueue.check_workflow(posted.workflow, state.clock.monotonic_s())
     await state.enqueue.check_log()
-    if not state.rate_limit.take(tenant):
-        raise rate_limited(state, tenant)
+    state.limits.check(state.limits.turns, tenant)
     (result,) = await state.enqueue.enqueue(tenant, [turn])
     if isinstance(result, Problem):
         raise result
@@ -65,12 +64,6 @@ def trace_headers(request: Request) -> tuple[tuple[str, bytes], ...]:
     given = request.headers.get("traceparent")
     trace = traceparent(given.encode("latin-1")) if given else None
     return (("traceparent", trace),) if trace else ()
-
-
-def rate_limited(state: State, tenant: str) -> Problem:
-    """Return the problem of a turn over the tenant's rate."""
-    detail = f"more than {state.settings.gateway_rate_limit:g} turns a second"
-    return Problem("rate_limited", detail, retry_after_s=state.rate_limit.retry_after_s(tenant))
 
 
 def _accepted(turn_id: str, session: str) -> Response:

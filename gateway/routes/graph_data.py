@@ -16,18 +16,21 @@ from argosy.gateway import graph_asked, graph_views, names
 from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.graph_problems import refused
 from argosy.gateway.openapi import answers
-from argosy.gateway.parameters import NO_NUL_PATTERN, Cursor, Limit, page_size, strict
+from argosy.gateway.parameters import NO_NUL_PATTERN, Cursor, Limit, page_size
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.graphs import ASKED, graph_of, name_of, posted
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import state_of
+from argosy.gateway.tenant_limits.graph_call import GRAPH_CALL
 from argosy.gateway.turn_request import checked_key
 from argosy.graph.facts import WriteKey
 from argosy.graph.ops import NAME_LENGTH_MAX, decode_ops
 from argosy.graph.recall import recall
 from argosy.identity.scopes import Scope
 
-router: Final = APIRouter(prefix="/v1/graphs/{graph}", tags=["graphs"], dependencies=[strict], route_class=GuardedRoute)
+router: Final = APIRouter(
+    prefix="/v1/graphs/{graph}", tags=["graphs"], dependencies=GRAPH_CALL, route_class=GuardedRoute
+)
 
 # A key of a client must never be that of a turn's step, which begins with the turn's id.
 _KEY_PREFIX: Final = "client/"

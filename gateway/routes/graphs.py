@@ -17,15 +17,16 @@ from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavaila
 from argosy.gateway import graph_asked, graph_views, names
 from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.openapi import answers, content, problems
-from argosy.gateway.parameters import Cursor, Limit, page_size, strict
+from argosy.gateway.parameters import Cursor, Limit, page_size
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
+from argosy.gateway.tenant_limits.graph_call import GRAPH_CALL
 from argosy.graph.bound import BoundGraph
 from argosy.graph.ops import NAME_LENGTH_MAX
 from argosy.identity.scopes import Scope
 
-router: Final = APIRouter(prefix="/v1/graphs", tags=["graphs"], dependencies=[strict], route_class=GuardedRoute)
+router: Final = APIRouter(prefix="/v1/graphs", tags=["graphs"], dependencies=GRAPH_CALL, route_class=GuardedRoute)
 
 # What an address about one graph may answer besides 404, when its shard is asked.
 ASKED: Final = (404, 422, 504)

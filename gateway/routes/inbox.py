@@ -117,9 +117,7 @@ async def post_resume(turn_id: str, request: Request) -> Response:
 
 def check_rate(state: State, tenant: str) -> None:
     """Take one request from the tenant's rate of signals, cancels and resumes. Raises Problem when it is used up."""
-    if not state.signal_rate_limit.take(tenant):
-        detail = f"more than {state.settings.gateway_signal_rate_limit:g} signals, cancels and resumes a second"
-        raise Problem("rate_limited", detail, retry_after_s=state.signal_rate_limit.retry_after_s(tenant))
+    state.limits.check(state.limits.signals, tenant)
 
 
 class _Said(NamedTuple):

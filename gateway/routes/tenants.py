@@ -22,6 +22,7 @@ from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import state_of
 from argosy.identity.scopes import Scope
 from argosy.identity.tenant import TenantState
+from argosy.identity.tenant_limits import LimitsChange, TenantLimits
 from argosy.names import TENANT_PATTERN, is_tenant
 from argosy.store.identity import TenantRow
 
@@ -31,11 +32,14 @@ _BODY_SIZE_BYTES_MAX: Final = 4_096
 
 
 class TenantView(msgspec.Struct, kw_only=True):
-    """A tenant. suspended: it can read, and what it has sent goes on."""
+    """A tenant. suspended: it can read, and what it has sent goes on. limits: its own ones, for all gateways together;
+    those that are not here are as the settings of the gateways say.
+    """
 
     name: str
     state: TenantState
     created_at: datetime
+    limits: TenantLimits
 
 
 class TenantPage(msgspec.Struct, kw_only=True):
@@ -52,9 +56,12 @@ class TenantPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class TenantChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a tenant is to be from now on."""
+    """What a tenant is to be from now on: its state, or its limits, of which a null takes one away, and those that are
+    not named stay. One of the two.
+    """
 
-    state: TenantState
+    state: TenantState | None = None
+    limits: LimitsChange | None = None
 
 
 _posted: Final = msgspec.json.Decoder(TenantPosted)
@@ -101,18 +108,27 @@ async def create_tenant(request: Request) -> Response:
 )
 @needs_anywhere(Scope.TENANTS_WRITE)
 async def change_tenant(tenant: str, request: Request) -> Response:
-    """Suspend a tenant, or let it go on."""
+    """Suspend a tenant, let it go on, or give it limits of its own."""
     state = state_of(request)
     raw = await body.read(request, _BODY_SIZE_BYTES_MAX, state.settings.gateway_body_timeout_s)
     change = json_value.decode(raw, _change, "the body")
     if not is_tenant(tenant):
         raise Problem("tenant_not_found", f"there is no tenant {tenant!r}")
-    action = "tenant.suspend" if change.state is TenantState.SUSPENDED else "tenant.activate"
-    act = act_of(request, principal_of(request), action, tenant=tenant, target=tenant)
-    row = await state.identity.stored.set_tenant_state(tenant, change.state, act)
+    if (change.state is None) == (change.limits is None):
+        raise Problem("invalid_request", "say either what state the tenant is to have, or which limits")
+    if change.state is None:
+        limits = msgspec.json.encode(change.limits).decode()
+        act = act_of(request, principal_of(request), "tenant.limits", tenant=tenant, target=tenant)._replace(
+            reason=limits
+        )
+        row = await state.identity.stored.set_tenant_limits(tenant, limits, act)
+    else:
+        action = "tenant.suspend" if change.state is TenantState.SUSPENDED else "tenant.activate"
+        act = act_of(request, principal_of(request), action, tenant=tenant, target=tenant)
+        row = await state.identity.stored.set_tenant_state(tenant, change.state, act)
     await state.identity.cache.refresh_after()
     return json_response(_shown(row))
 
 
 def _shown(row: TenantRow) -> TenantView:
-    return TenantView(name=row.name, state=row.state, created_at=row.created_at)
+    return TenantView(name=row.name, state=row.state, created_at=row.created_at, limits=row.limits)

@@ -108,12 +108,13 @@ async def wait_for_end(
 ) -> bool:
     """Wait for a turn to end, and return whether it has. False after timeout_s, and when the client is gone.
 
-    or_parked: a parked turn ends the wait, too. Raises Problem when the client's token ends; with is_accepted it
-    returns False then, because the turn that came with the token was taken all the same.
+    or_parked: a parked turn ends the wait, too. Raises Problem when the client's token ends, and when its tenant has as
+    many waits as it may; with is_accepted it returns False then, because the turn was taken all the same.
     """
+    await state.limits.ask_for_stream(tenant)
     gone = asyncio.ensure_future(until_gone(request.receive))
     try:
-        with state.identity.open_requests.opened(request.scope) as opened:
+        with state.limits.stream(tenant), state.identity.open_requests.opened(request.scope) as opened:
             opened.over.add_done_callback(lambda _: gone.cancel())
             has_ended = await state.waiting.wait(turn_id, tenant, timeout_s, gone, or_parked=or_parked) is not None
             opened.check()

@@ -43,6 +43,7 @@ class StreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = self._stream
+        await self._streams.ask(self._tenant)
         with self._streams.opened(stream, self._tenant), self._open_requests.opened(scope) as opened:
             opened.over.add_done_callback(lambda _: stream.stop())
             if not await stream.begin():

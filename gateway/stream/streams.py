@@ -1,7 +1,6 @@
 """The streams that clients have open at this process: how many there may be, and how they end when it drains."""
 
 import random
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 from argosy import telemetry
 from argosy.gateway.problems import Problem
 from argosy.gateway.stream.stream import Stream
+from argosy.gateway.tenant_limits.fleet_limits import FleetLimits
 
 # After how long the clients of a draining gateway connect to another one: at random, so not all at once.
 _RETRY_MS_MIN: Final = 100
@@ -17,13 +17,12 @@ _RETRY_AFTER_S_MAX: Final = 5.0
 
 
 class Streams:
-    """The open streams. Beyond streams_max, or tenant_streams_max of a tenant, a client is refused with Retry-After."""
+    """The open streams. Beyond streams_max, or what a tenant may have, a client is refused with Retry-After."""
 
-    def __init__(self, streams_max: int, tenant_streams_max: int) -> None:
+    def __init__(self, streams_max: int, limits: FleetLimits) -> None:
         self._streams_max = streams_max
-        self._tenant_streams_max = tenant_streams_max
+        self._limits = limits
         self._open: set[Stream] = set()
-        self._tenants: Counter[str] = Counter()
         self.is_draining = False
 
     @property
@@ -33,30 +32,29 @@ class Streams:
     @contextmanager
     def opened(self, stream: Stream, tenant: str) -> Iterator[None]:
         """Count a stream as open for as long as the block lasts. Raises Problem when there is no room for it."""
-        if why := self._why_not(tenant):
+        if why := self._why_not():
             telemetry.STREAMS_REFUSED.inc()
             retry_after_s = random.uniform(1.0, _RETRY_AFTER_S_MAX)
             raise Problem("too_many_streams", f"this gateway takes no more: {why}", retry_after_s=retry_after_s)
-        self._open.add(stream)
-        self._tenants[tenant] += 1
-        telemetry.STREAMS.set(len(self._open))
-        try:
-            yield
-        finally:
-            stream.stop()
-            self._open.discard(stream)
-            self._tenants[tenant] -= 1
-            if not self._tenants[tenant]:
-                del self._tenants[tenant]
+        with self._limits.stream(tenant):
+            self._open.add(stream)
             telemetry.STREAMS.set(len(self._open))
+            try:
+                yield
+            finally:
+                stream.stop()
+                self._open.discard(stream)
+                telemetry.STREAMS.set(len(self._open))
 
-    def _why_not(self, tenant: str) -> str:
+    async def ask(self, tenant: str) -> None:
+        """See FleetLimits.ask_for_stream."""
+        await self._limits.ask_for_stream(tenant)
+
+    def _why_not(self) -> str:
         if self.is_draining:
             return "it ends"
         if len(self._open) >= self._streams_max:
             return f"{len(self._open)} streams are open"
-        if (count := self._tenants[tenant]) >= self._tenant_streams_max:
-            return f"{count} streams of this tenant are open"
         return ""
 
     def drain(self) -> None:

@@ -93,6 +93,14 @@ async def open_gateway(settings: Settings, tenant: str) -> AsyncIterator[OpenGat
 
 
 @pytest.fixture
+async def alone(gateway_dsn: str) -> None:
+    """Gateways of tests before, which could not say that they ended, count no longer."""
+    connection = await asyncpg.connect(gateway_dsn, server_settings={"search_path": "argosy"})
+    await connection.execute("DELETE FROM limit_gateways; DELETE FROM limit_streams")
+    await connection.close()
+
+
+@pytest.fixture
 async def client(open_gateway: OpenGateway) -> httpx2.AsyncClient:
     return await open_gateway()
 

@@ -62,7 +62,7 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "search_graph": _OF_GRAPHS,
     "summarize_graph": _OF_GRAPHS,
     "create_tenant": frozenset({"insufficient_scope", "tenant_exists"}),
-    "change_tenant": frozenset({"insufficient_scope", "tenant_not_found"}),
+    "change_tenant": frozenset({"insufficient_scope", "invalid_request", "tenant_not_found"}),
     "list_tenants": frozenset({"insufficient_scope", "invalid_cursor"}),
     "create_token": frozenset(
         {"insufficient_scope", "invalid_request", "rate_limited", "tenant_not_found", "too_many_tokens"}
@@ -92,6 +92,9 @@ def map_case(context: Any, case: Any) -> Any:
             case.body["workflow"] = WORKFLOW
     if _operation_of(case) == "change_tenant" and isinstance(case.body, dict) and "state" in case.body:
         case.body["state"] = "active"  # a tenant that is suspended would be refused everything else
+        case.body.pop("limits", None)  # one of the two
+    if _operation_of(case) == "change_tenant" and isinstance(case.body, dict) and case.body.get("limits"):
+        case.body["limits"] = {"streams": 1_000_000}  # so would one whose rates are low
     return case
 
 
@@ -128,7 +131,7 @@ def _is_true(code: str, case: Any) -> bool:
         case "invalid_session" if "session" in path:  # its bound is in bytes
             return len(str(path["session"]).encode()) > 256
         case "invalid_request":  # so is that of a signal's name; not_before has a bound that moves
-            if _operation_of(case) in ("post_erasure", "create_token"):  # fields that need each other
+            if _operation_of(case) in ("post_erasure", "create_token", "change_tenant"):  # fields that need each other
                 return True
             if _operation_of(case) == "apply_ops":  # two keys
                 return "idempotency-key" in headers and "idempotency_key" in _body_of(case)

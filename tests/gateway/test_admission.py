@@ -11,6 +11,7 @@ from tests.gateway.rows import Rows
 from tests.gateway.stubborn_writer import ECHO
 
 
+@pytest.mark.usefixtures("alone")
 async def test_turns_over_the_rate_are_told_when_to_come_again(open_gateway: OpenGateway) -> None:
     client = await open_gateway(gateway_rate_limit=1.0, gateway_rate_burst=3.0)
 

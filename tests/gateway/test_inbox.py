@@ -206,6 +206,7 @@ async def test_signals_that_a_turn_did_not_take_are_shown(client: httpx2.AsyncCl
     assert fresh["signals"] == {"unread": 0, "late": 0}
 
 
+@pytest.mark.usefixtures("alone")
 async def test_signals_cancels_and_resumes_over_the_rate_of_their_tenant_are_told_when_to_come_again(
     open_gateway: OpenGateway, rows: Rows
 ) -> None:

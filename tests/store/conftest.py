@@ -51,7 +51,7 @@ async def emptied(dsn: str) -> str:
         *deletions,
         "UPDATE lineages SET restores = 0",
         "DELETE FROM tenants WHERE name <> 'default'",
-        "UPDATE tenants SET state = 'active'",
+        "UPDATE tenants SET state = 'active', limits = NULL",
     ]
     await connection.execute("; ".join(reset))
     await connection.close()

@@ -20,6 +20,7 @@ from argosy.identity.errors import (
     TooManyTokensError,
 )
 from argosy.identity.tenant import TenantState
+from argosy.identity.tenant_limits import TenantLimits
 from argosy.store.audit import REFUSALS_MAX, Act, Refusals, audit, list_audit, note_refusals, purge_audit
 from argosy.store.identity import Identities, NewSuccessor, NewToken, TokenRow
 from argosy.store.migrate import after_restore
@@ -603,3 +604,27 @@ async def test_no_read_goes_through_a_table(store: Store) -> None:
     assert {name: plan for name, plan in plans.items() if "Seq Scan" in plan or "Sort" in plan} == {}
     assert "tokens_of_tenant" in plans["list_tokens_of_tenant"]
     assert "audit_of_tenant" in plans["list_audit_of_tenant"]
+
+
+async def test_a_tenants_limits_are_set_and_taken_away_one_by_one_and_told(store: Store) -> None:
+    before = await store.identities.changes_no()
+    first = await store.identities.set_tenant_limits(TENANT, '{"turns_per_s": 5, "streams": 7}', act("tenant.limits"))
+    second = await store.identities.set_tenant_limits(TENANT, '{"turns_per_s": null}', act("tenant.limits"))
+    again = await store.identities.set_tenant_limits(TENANT, '{"streams": 7}', act("tenant.limits"))
+    copied = await store.identities.tenants_since(before.no, 10)
+
+    assert first.limits == TenantLimits(turns_per_s=5, streams=7)
+    assert second.limits == again.limits == copied[0].limits == TenantLimits(streams=7)
+    assert first.change_no < second.change_no == again.change_no
+    assert [action for action, _ in await store.told()] == ["tenant.limits"] * 2
+    with pytest.raises(TenantNotFoundError):
+        await store.identities.set_tenant_limits("nobody", "{}", act("tenant.limits"))
+
+
+async def test_limits_that_a_later_version_wrote_are_passed_over(store: Store) -> None:
+    await store.pool.execute("""UPDATE tenants SET limits = '{"streams": 7, "lunches_per_s": 1}'""")
+
+    row = await store.identities.get_tenant(TENANT)
+
+    assert row is not None
+    assert row.limits == TenantLimits(streams=7)

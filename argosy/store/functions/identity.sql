@@ -218,6 +218,29 @@ BEGIN
 END
 $$;
 
+-- Gives a tenant limits of its own: those of p_change, an object; a null in it takes one away, and others stay. One that has
+-- them stays as it is.
+CREATE OR REPLACE FUNCTION set_tenant_limits(p_name text, p_change text, p_act act) RETURNS tenants
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+DECLARE
+  change bigint := next_change();
+  made tenants;
+  wanted jsonb;
+BEGIN
+  SELECT * INTO made FROM tenants WHERE name = p_name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no tenant %', p_name USING ERRCODE = 'AR101';
+  END IF;
+  wanted := jsonb_strip_nulls(coalesce(made.limits, '{}') || p_change::jsonb);
+  IF wanted = coalesce(made.limits, '{}') THEN
+    RETURN made;
+  END IF;
+  UPDATE tenants SET limits = wanted, change_no = change WHERE name = p_name RETURNING * INTO made;
+  PERFORM add_audit(p_act, 1);
+  RETURN made;
+END
+$$;
+
 -- Forgets tokens that ended long ago; how many. One that somebody is writing to has its turn later.
 CREATE OR REPLACE FUNCTION purge_tokens(p_role text, p_term bigint, p_age_s double precision, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
