@@ -29,7 +29,7 @@ from argosy.graph.graphs import Graphs
 from argosy.log import LogWriter
 from argosy.rpc.tls import worker_tls
 from argosy.secret import Keys
-from argosy.store.inbox import UnreadBounds
+from argosy.store.inbox import EarlyBounds, UnreadBounds
 from argosy.store.ingest import Jobs
 from argosy.store.lane_log import LaneLogs
 from argosy.store.pool import Pool
@@ -73,6 +73,11 @@ class State:
     def unread_bounds(self) -> UnreadBounds:
         """The bounds of the signals that one turn has not taken yet."""
         return UnreadBounds(self.settings.signals_unread_max, self.settings.signals_unread_size_bytes_max)
+
+    @property
+    def early_bounds(self) -> EarlyBounds:
+        """The bounds of what a tenant sends to turns that are not accepted."""
+        return EarlyBounds(self.settings.signals_early_max, self.settings.signals_early_size_bytes_max)
 
     def drain(self) -> None:
         """End event streams, uploads and waiting requests, because this process is about to end. Returns at once.

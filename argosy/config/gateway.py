@@ -95,6 +95,15 @@ class Gateway(BaseModel):
         le=268_435_456,
         description="Bytes of the signals of one turn that it has not taken; then 429.",
     )
+    signals_early_max: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Signals and cancels of one tenant for turns that are not accepted; then 429.",
+    )
+    signals_early_size_bytes_max: int = Field(
+        default=67_108_864, ge=1_024, le=1_073_741_824, description="Bytes of those; then 429."
+    )
     batch_size_bytes_max: int = Field(
         default=33_554_432, ge=1_024, le=1_073_741_824, description="Bound of the body of one batch."
     )

@@ -41,14 +41,23 @@ class UnreadBounds(NamedTuple):
     size_bytes_max: int
 
 
+class EarlyBounds(NamedTuple):
+    """Bounds for what a tenant sent to turns that are not accepted."""
+
+    rows_max: int
+    size_bytes_max: int
+
+
 class EarlySent(NamedTuple):
     """What came of a request to a turn that is not accepted yet.
 
-    written: the row of this request, or of an earlier one with its key. is_full: there was no room for it.
+    written: the row of this request, or of an earlier one with its key. is_full: the turn had no room for it.
+    is_tenant_full: its tenant had none.
     """
 
     written: InboxWritten
     is_full: bool
+    is_tenant_full: bool
 
 
 class SignalSent(NamedTuple):
@@ -91,6 +100,7 @@ async def send_early(
     lane: str,
     partition: int,
     unread: UnreadBounds,
+    early: EarlyBounds,
 ) -> EarlySent | None:
     """Write a request to a turn that is not accepted yet, and return what came of it.
 
@@ -109,8 +119,9 @@ async def send_early(
         request.request_id,
         request.payload,
         *unread,
+        *early,
     )
-    return None if row is None else EarlySent(InboxWritten(row[0], row[1]), is_full=row[2])
+    return None if row is None else EarlySent(InboxWritten(row[0], row[1]), is_full=row[2], is_tenant_full=row[3])
 
 
 async def send_signal(

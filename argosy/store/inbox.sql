@@ -16,7 +16,8 @@ WHERE turn_id = $1 AND kind = $2 AND name = $3 AND request_id = $4 AND tenant = 
 -- name: send_early
 -- The row of a request to a turn that is not here yet, or whether there is no room for it; none when it is here. See
 -- functions/early.sql.
-SELECT sent_id, sent_payload, is_full FROM send_early($1, $2, $3, $4::smallint, $5, $6, $7, $8, $9, $10, $11, $12)
+SELECT sent_id, sent_payload, is_full, is_tenant_full
+FROM send_early($1, $2, $3, $4::smallint, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 
 -- name: send_signal
 -- The usual case in one statement: the row for a turn that is accepted, no duplicate, has not ended, and has room for it.

@@ -11,7 +11,8 @@ The rules of that row: docs/architecture.md, "The inbox". The answers:
 | other, ended  | 409 turn_ended | 409 turn_ended               | 409 turn_ended |
 
 A repeated request (the same key) gets the answer of the first, whatever state the turn is in by then. While a turn has
-SIGNALS_UNREAD_MAX signals (or SIGNALS_UNREAD_SIZE_BYTES_MAX of them) that it has not taken, further ones get 429.
+SIGNALS_UNREAD_MAX signals (or SIGNALS_UNREAD_SIZE_BYTES_MAX of them) that it has not taken, further ones get 429; so
+does what a tenant sends to turns that are not accepted, beyond SIGNALS_EARLY_MAX and SIGNALS_EARLY_SIZE_BYTES_MAX.
 """
 
 import uuid
@@ -152,9 +153,12 @@ async def _deliver(
     if head is None:
         written = _request(requested, None, said)
         partition = partition_of(state, requested)
-        unread = state.unread_bounds
-        early = await inbox.send_early(state.pool, written, inbox_id, tenant, state.settings.lane, partition, unread)
+        unread, bounds, lane = state.unread_bounds, state.early_bounds, state.settings.lane
+        early = await inbox.send_early(state.pool, written, inbox_id, tenant, lane, partition, unread, bounds)
         if early is not None:
+            if early.is_tenant_full:
+                detail = "too much waits for turns that are not accepted: send again when this one is"
+                raise Problem("too_many_signals", detail, retry_after_s=_FULL_RETRY_AFTER_S)
             if early.is_full:
                 raise _full(unread)
             return None, _same(early.written, written)

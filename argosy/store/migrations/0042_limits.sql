@@ -4,6 +4,9 @@
 -- What is not among them is as the settings of gateways say.
 ALTER TABLE tenants ADD COLUMN limits jsonb CHECK (octet_length(limits::text) <= 2000);
 
+-- How much a tenant sent to turns that are not here is counted (functions/early.sql).
+CREATE INDEX early_of_tenant ON early (tenant);
+
 -- What a crash of the server takes along is good for a burst: none of these is logged.
 CREATE UNLOGGED TABLE limit_gateways (
   gateway_id uuid PRIMARY KEY,
