@@ -103,6 +103,10 @@ class GraphNotFoundError(CallerError):
     code = "graph_not_found"
 
 
+class GraphForbiddenError(CallerError):
+    code = "graph_forbidden"
+
+
 class KeyMismatchError(CallerError):
     code = "idempotency_mismatch"
 

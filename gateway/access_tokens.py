@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from argosy.clock import Clock
 from argosy.gateway.issuer_keys import IssuerKeys
 from argosy.identity.access_token import BadTokenError, Parsed, expires_at_s, key_for, parse, verify
-from argosy.identity.claims import rights_in
+from argosy.identity.claims import rights_in, roles_in
 from argosy.identity.issuer import Issuer
 from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.signing_keys import SigningKey
@@ -114,6 +114,7 @@ class AccessTokens:
             tenants[0] if len(tenants) == 1 else None,
             scopes,
             expires_at_s=ends_at_s,
+            roles=tuple(roles_in(claims, trusted.issuer)),
         )
         known = KnownAccessToken(principal, tenants, ends_at_s * 1_000, trusted.keys, key.thumbprint)
         known.remembered_until_ms = min(known.ends_at_ms, now_ms + _REMEMBERED_MS)

@@ -84,16 +84,19 @@ class Audited:
         now_s = self._clock.monotonic_s()
         if now_s < self._acting.get(key, now_s):
             return
-        act = act_of(request, principal, "tenant.act_as", target=str(needed or ""))
-        try:
-            async with asyncio.timeout(_WRITE_S_MAX):
-                await audit(self._pool, act)
-        except (StoreUnavailableError, TimeoutError):
-            raise unavailable("acting as a tenant has to be written down, and Postgres did not answer") from None
+        await self.note(act_of(request, principal, "tenant.act_as", target=str(needed or "")))
         self._acting.pop(key, None)
         if len(self._acting) >= _ACTS_MAX:
             del self._acting[next(iter(self._acting))]
         self._acting[key] = now_s + _ACTS_S
+
+    async def note(self, act: Act) -> None:
+        """Write down an act before it is done. Raises Problem when that cannot be."""
+        try:
+            async with asyncio.timeout(_WRITE_S_MAX):
+                await audit(self._pool, act)
+        except (StoreUnavailableError, TimeoutError):
+            raise unavailable("this has to be written down, and Postgres did not answer") from None
 
     async def write(self) -> None:
         """Write what was refused since the last time. Raises StoreUnavailableError; then it is written next time."""

@@ -12,6 +12,7 @@ from argosy.errors import (
     EmbedderAwayError,
     EmbedderError,
     GraphDeadlineError,
+    GraphForbiddenError,
     GraphInputError,
     GraphNotFoundError,
     KeyExpiredError,
@@ -29,6 +30,7 @@ from argosy.graph.words import words_for_tenants
 GRAPH_ERRORS: Final = (
     GraphInputError,
     GraphNotFoundError,
+    GraphForbiddenError,
     KeyMismatchError,
     KeyExpiredError,
     OutcomeUnknownError,

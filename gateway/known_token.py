@@ -23,6 +23,7 @@ class _Grant(NamedTuple):
     scopes: frozenset[Scope]
     sessions: tuple[str, ...] | None
     workflows: tuple[str, ...] | None
+    roles: tuple[str, ...]
 
 
 class KnownToken:
@@ -104,6 +105,7 @@ class KnownToken:
             expires_at_s=expires_at_s,
             sessions=self._grant.sessions,
             workflows=self._grant.workflows,
+            roles=self._grant.roles,
         )
         return made
 
@@ -112,4 +114,4 @@ class KnownToken:
 def _grant_of(
     role: str | None, scopes: tuple[str, ...], sessions: tuple[str, ...] | None, workflows: tuple[str, ...] | None
 ) -> _Grant:
-    return _Grant(expand(role, scopes), sessions, workflows)
+    return _Grant(expand(role, scopes), sessions, workflows, () if role is None else (role,))

@@ -57,6 +57,7 @@ _WORDS: Final[dict[tuple[str, str], Sequence[str]]] = {
 }
 # Shapes that clients send.
 _POSTED: Final = (
+    "AclPosted",
     "BatchLine",
     "BatchPosted",
     "DeleteEdge",

@@ -41,6 +41,7 @@ KINDS: Final[dict[str, Kind]] = {
     "tenant_required": Kind(403, "The request has to name the tenant that it is about"),
     "tenant_unknown": Kind(403, "The token names a tenant that does not exist"),
     "tenant_suspended": Kind(403, "The tenant is suspended: it can only read"),
+    "graph_forbidden": Kind(403, "An access control list keeps this part of the graph from the credential"),
     "not_found": Kind(404, "There is nothing at this address"),
     "turn_not_found": Kind(404, "There is no such turn"),
     "session_not_found": Kind(404, "There is no such session"),

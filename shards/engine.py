@@ -14,6 +14,8 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_eng
 - Lines of a feed are done once, in their order, by the rule of argosy/graph/feeds.py. Feeds are forgotten as keys are,
   and a line is refused alone, with its reason: those around it are done.
 - Reads see every batch that was applied before they began.
+- Of an asker in `ref`, the lists of nodes hold for `apply` and for `neighbors`, which finds nothing through a node that
+  they do not see. Every other read shows all, and seen.py takes out what its asker does not see.
 - Operations are what `check_ops` accepts: whoever takes them from outside has asked it.
 
 Every method may be called from any thread; those that write run one at a time per graph. Nothing here knows asyncio,
@@ -24,6 +26,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from argosy.graph.acl import GraphAcl
 from argosy.graph.copies import CopyPart, CopySums, Received
 from argosy.graph.facts import (
     LIST_MAX,
@@ -72,6 +75,12 @@ class Graph(Protocol):
 
     def apply_many(self, batches: Sequence["Batch"], now_ms: int) -> list["Applied | Exception"]:
         """Apply several batches in one commit: each as by `apply`, in order, independent of what others came to."""
+
+    def acl(self, ref: GraphRef) -> GraphAcl | None:
+        """The graph's access control list. Waits for nothing."""
+
+    def set_acl(self, ref: GraphRef, acl: GraphAcl | None, *, is_first: bool = False) -> None:
+        """Set the list durably, or remove it. is_first: only while there is none, and nothing was written."""
 
     def get_nodes(self, ref: GraphRef, ids: Sequence[str], size_bytes_max: int | None = None) -> list[Node | None]:
         """Return nodes, None for those that are not there. size_bytes_max: of the props of several; None:

@@ -7,6 +7,7 @@ from argosy.shards.bounds import ShardBounds
 from argosy.shards.engine import Engine
 from argosy.shards.engines.connections import OpenBounds
 from argosy.shards.engines.sqlite import SqliteEngine
+from argosy.shards.guarded import GuardedShard
 from argosy.shards.shard import Shard
 from argosy.shards.views.kglite import KgliteViews, ViewLimits
 
@@ -34,4 +35,7 @@ def open_shard(settings: Settings, engine: Engine, clock: Clock) -> Shard:
         queries_max=settings.shard_view_queries_max,
         answer_size_bytes_max=settings.graph_answer_size_bytes_max,
     )
-    return Shard(engine, KgliteViews(limits), ShardBounds.of(settings), clock)
+    views, bounds = KgliteViews(limits), ShardBounds.of(settings)
+    if settings.kg_brain_enforce:
+        return GuardedShard(engine, views, bounds, clock, is_open=settings.kg_acl_default_allow)
+    return Shard(engine, views, bounds, clock)

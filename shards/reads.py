@@ -7,21 +7,26 @@ Rules:
 - Everything else is done in threads: a few at once, and a bounded number that waits.
 - A read stops at its deadline, and when its caller has gone.
 - What an answer may have is bounded, in rows and in bytes.
+- Where `ref` has an asker, nodes that they may not read are not there (seen.py).
 """
 
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from argosy.errors import GraphDeadlineError, GraphTooLargeError
+from argosy.graph.acl import GraphAcl
+from argosy.graph.asker import Asker
 from argosy.graph.facts import Direction, Edge, GraphRef, Hit, Neighborhood, Node, Stats, Summary
 from argosy.graph.feeds import FeedState
 from argosy.graph.fusion import fuse_hits
 from argosy.shards.deadline import Deadline
 from argosy.shards.engine import Engine, Graph, Interrupt
 from argosy.shards.limits import Limits, size_in_answer
+from argosy.shards.seen import SeenGraph
 from argosy.shards.threads import Threads
 
 T = TypeVar("T")
+Seen = Graph | SeenGraph
 
 _INLINE_S: Final = 0.005  # for which a read may keep others from the loop
 # What asks for more is begun in a thread at once: it would hardly be over within _INLINE_S.
@@ -48,7 +53,7 @@ class Reads:
         if len(ids) > _INLINE_IDS_MAX or (graph := self._engine.graph_at_hand(ref)) is None:
             return None
         try:
-            found = graph.get_nodes(ref, ids, _INLINE_SIZE_BYTES_MAX)
+            found = _seen(graph, ref).get_nodes(ref, ids, _INLINE_SIZE_BYTES_MAX)
         except GraphTooLargeError:  # for this loop
             return None
         self._limits.check_size(found)
@@ -56,7 +61,7 @@ class Reads:
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], deadline: Deadline) -> list[Node | None]:
         """Return the nodes, read in a thread."""
-        return await self._in_thread(ref, lambda graph, stop: self._get_nodes(graph, ref, ids, stop), deadline)
+        return await self._seen_in_thread(ref, lambda graph, stop: self._get_nodes(graph, ref, ids, stop), deadline)
 
     async def neighbors(
         self,
@@ -68,17 +73,17 @@ class Reads:
         limit: int,
         deadline: Deadline,
     ) -> Neighborhood:
-        def read(graph: Graph, stop: Interrupt) -> Neighborhood:
+        def read(graph: Seen, stop: Interrupt) -> Neighborhood:
             return graph.neighbors(ref, ids, types=types, direction=direction, depth=depth, limit=limit, interrupt=stop)
 
         is_small = len(ids) <= _INLINE_IDS_MAX and depth <= _INLINE_DEPTH_MAX and limit <= _INLINE_ROWS_MAX
         found = self._inline(ref, read, deadline) if is_small else None
         if found is None:
-            found = await self._in_thread(ref, read, deadline)
+            found = await self._seen_in_thread(ref, read, deadline)
         return self._cut(found)
 
     async def scan(self, ref: GraphRef, label: str, after: str, limit: int, deadline: Deadline) -> list[Node]:
-        def read(graph: Graph, stop: Interrupt) -> list[Node]:
+        def read(graph: Seen, stop: Interrupt) -> list[Node]:
             found: list[Node] = []
             size_bytes = 0
             while len(found) < limit:
@@ -90,12 +95,12 @@ class Reads:
                     break
             return found
 
-        return await self._in_thread(ref, read, deadline)
+        return await self._seen_in_thread(ref, read, deadline)
 
     async def scan_edges(
         self, ref: GraphRef, after: tuple[str, str, str], limit: int, deadline: Deadline
     ) -> list[Edge]:
-        def read(graph: Graph, stop: Interrupt) -> list[Edge]:
+        def read(graph: Seen, stop: Interrupt) -> list[Edge]:
             found: list[Edge] = []
             size_bytes = 0
             while len(found) < limit:
@@ -107,12 +112,12 @@ class Reads:
                     break
             return found
 
-        return await self._in_thread(ref, read, deadline)
+        return await self._seen_in_thread(ref, read, deadline)
 
     async def search(
         self, ref: GraphRef, text: str, vector: tuple[str, Sequence[float]] | None, limit: int, deadline: Deadline
     ) -> list[Hit]:
-        def read(graph: Graph, stop: Interrupt) -> list[Hit]:
+        def read(graph: Seen, stop: Interrupt) -> list[Hit]:
             if vector is None:
                 return graph.search(ref, text, limit, stop)
             if not text.strip():
@@ -120,12 +125,24 @@ class Reads:
             ranked = max(limit, _RANKED_MIN)
             return fuse_hits([graph.search(ref, text, ranked, stop), graph.nearest(ref, *vector, ranked, stop)], limit)
 
-        found = await self._in_thread(ref, read, deadline)
+        found = await self._seen_in_thread(ref, read, deadline)
         self._limits.check_size([hit.node for hit in found])
         return found
 
     async def summary(self, ref: GraphRef, deadline: Deadline) -> Summary:
-        return await self._in_thread(ref, lambda graph, stop: graph.summary(ref, stop), deadline)
+        return await self._seen_in_thread(ref, lambda graph, stop: graph.summary(ref, stop), deadline)
+
+    async def acl(self, ref: GraphRef, deadline: Deadline) -> GraphAcl | None:
+        """Return the graph's access control list: at once, if its file is open."""
+        if (graph := self._engine.graph_at_hand(ref)) is not None:
+            return graph.acl(ref)
+        return await self._in_thread(ref, lambda graph, _: graph.acl(ref), deadline)
+
+    async def of_asker(
+        self, ref: GraphRef, asker: Asker, read: Callable[[SeenGraph, Interrupt], T], deadline: Deadline
+    ) -> T:
+        """Return what is read, in a thread, of the graph as an asker sees it."""
+        return await self._in_thread(ref, lambda graph, stop: read(SeenGraph(graph, asker), stop), deadline)
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], deadline: Deadline) -> list[FeedState | None]:
         return await self._in_thread(ref, lambda graph, _: graph.feeds(ref, names), deadline)
@@ -133,7 +150,7 @@ class Reads:
     async def stats(self, ref: GraphRef, deadline: Deadline) -> Stats:
         return await self._in_thread(ref, lambda graph, _: graph.stats(), deadline)
 
-    def _get_nodes(self, graph: Graph, ref: GraphRef, ids: Sequence[str], stop: Interrupt) -> list[Node | None]:
+    def _get_nodes(self, graph: Seen, ref: GraphRef, ids: Sequence[str], stop: Interrupt) -> list[Node | None]:
         found: list[Node | None] = []
         size_bytes = 0
         for start in range(0, len(ids), _IDS_AT_ONCE):
@@ -144,18 +161,21 @@ class Reads:
             found += some
         return found
 
-    def _inline(self, ref: GraphRef, read: Callable[[Graph, Interrupt], T], deadline: Deadline) -> T | None:
+    def _inline(self, ref: GraphRef, read: Callable[[Seen, Interrupt], T], deadline: Deadline) -> T | None:
         """Return what is read on the loop within _INLINE_S; None: it takes longer."""
         graph = self._engine.graph_at_hand(ref)
         if graph is None:
             return None
         try:
-            return read(graph, deadline.within(_INLINE_S))
+            return read(_seen(graph, ref), deadline.within(_INLINE_S))
         except GraphDeadlineError:
             return None
 
     async def _in_thread(self, ref: GraphRef, read: Callable[[Graph, Interrupt], T], deadline: Deadline) -> T:
         return await self._threads.run(ref.tenant, lambda stop: read(self._engine.graph(ref), stop), deadline)
+
+    async def _seen_in_thread(self, ref: GraphRef, read: Callable[[Seen, Interrupt], T], deadline: Deadline) -> T:
+        return await self._in_thread(ref, lambda graph, stop: read(_seen(graph, ref), stop), deadline)
 
     def _cut(self, found: Neighborhood) -> Neighborhood:
         """Return a neighbourhood without the farthest nodes that are too much, and without their edges."""
@@ -175,3 +195,9 @@ class Reads:
                 left -= size_in_answer(edge)
                 edges.append(edge)
         return Neighborhood(nodes, edges, is_cut=True)
+
+
+def _seen(graph: Graph, ref: GraphRef) -> Seen:
+    """Return a graph as whoever asks sees it."""
+    asker = ref.limited
+    return graph if asker is None else SeenGraph(graph, asker)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from argosy.errors import GraphInputError
 from argosy.graph import chunks, feed_messages, messages, op_messages
+from argosy.graph.acl import decode_acl
 from argosy.graph.facts import LIST_MAX, Direction, GraphName
 from argosy.graph.forgetting import ForgetFeed, ForgetTurns
 from argosy.graph.ops import Op
@@ -173,6 +174,15 @@ class ShardService(CopyService):
     async def Feeds(self, request: pb.FeedsRequest, context: Any) -> pb.FeedsResponse:  # noqa: N802
         ref = messages.graph_of_pb(request.graph)
         return feed_messages.states_to_pb(await self._shard.feeds(ref, request.feeds[:], deadline_s=left_s_of(context)))
+
+    async def GetAcl(self, request: pb.GetAclRequest, context: Any) -> pb.GetAclResponse:  # noqa: N802
+        ref = messages.graph_of_pb(request.graph)
+        return messages.access_to_pb(await self._shard.get_acl(ref, deadline_s=left_s_of(context)))
+
+    async def SetAcl(self, request: pb.SetAclRequest, context: Any) -> pb.Done:  # noqa: N802
+        ref, acl = messages.graph_of_pb(request.graph), decode_acl(request.acl) if request.acl else None
+        await self._shard.set_acl(ref, acl, deadline_s=left_s_of(context))
+        return pb.Done()
 
     async def Forget(self, request: pb.ForgetRequest, context: Any) -> pb.Forgotten:  # noqa: N802
         feeds = [ForgetFeed(each.feed, each.made_at_ms) for each in request.feeds]

@@ -13,6 +13,7 @@ from typing import Any, Final
 from argosy import crash_points, telemetry
 from argosy.clock import Clock
 from argosy.errors import ViewLostError
+from argosy.graph.acl import ALL, GraphAccess, GraphAcl
 from argosy.graph.facts import (
     LIST_MAX,
     Answer,
@@ -225,6 +226,17 @@ class Shard:
         deadline = self._deadline(ref, deadline_s)
         check_forget(turns)
         return await self._forgetting.forget(ref, turns, deadline)
+
+    async def get_acl(self, ref: GraphRef, *, deadline_s: float) -> GraphAccess:
+        return GraphAccess(await self._reads.acl(ref, self._deadline(ref, deadline_s)), ALL)
+
+    async def set_acl(self, ref: GraphRef, acl: GraphAcl | None, *, deadline_s: float) -> None:
+        await self._set_acl(ref, acl, self._deadline(ref, deadline_s))
+
+    async def _set_acl(
+        self, ref: GraphRef, acl: GraphAcl | None, deadline: Deadline, *, is_first: bool = False
+    ) -> None:
+        await self._writes.alone(ref, lambda: self._engine.graph(ref).set_acl(ref, acl, is_first=is_first), deadline)
 
     async def drain(self, bound_s: float) -> None:
         """Take no more writes, and commit those that wait, in bounded time."""

@@ -57,7 +57,7 @@ class Unbuilt:
         failed = self._failed.get(_name_of(ref))
         if failed is None:
             return
-        if failed.ref == ref and (now_s < failed.until_s or not failed.may_fit):
+        if failed.ref.life == ref.life and (now_s < failed.until_s or not failed.may_fit):
             raise copy.copy(failed.fault)
         self.forget(ref)
 

@@ -2,8 +2,8 @@
 a command sends.
 
 The file is this user's alone (0600): one that others can read is refused, and so is not used by mistake. The token of
-the setting ARGOSY_TOKEN comes before it. No command takes a token as an option: everybody on a machine sees the command
-lines of its processes.
+the setting ARGOSY_TOKEN, or KG_AUTH_TOKEN, comes before it. No command takes a token as an option: everybody on a
+machine sees the command lines of its processes.
 """
 
 import json
@@ -22,7 +22,7 @@ from argosy.errors import SettingError
 
 _FILE_NAME: Final = "credentials.json"
 _SIZE_BYTES_MAX: Final = 1_048_576
-_SETTINGS: Final = frozenset({"argosy_token", "argosy_token_allow_http"})
+_SETTINGS: Final = frozenset({"argosy_token", "kg_auth_token", "argosy_token_allow_http"})
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -111,7 +111,7 @@ def open_client(*urls: str, retry_s: float, headers: dict[str, str] | None = Non
     several are named, and not the same one is stored for each.
     """
     settings = config.load(used=_SETTINGS)
-    token = settings.argosy_token.strip() or _stored_for(urls)
+    token = settings.argosy_token.strip() or settings.kg_auth_token.strip() or _stored_for(urls)
     return Client(
         *urls, token=token or None, allow_http=settings.argosy_token_allow_http, retry_s=retry_s, headers=headers
     )

@@ -10,10 +10,14 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
+
+import msgspec
 
 from argosy.clock import SystemClock
 from argosy.config import Settings
+from argosy.graph.acl import decode_acl
+from argosy.graph.asker import FLEET
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
 from argosy.graph.seed import Listed, Seed
@@ -21,10 +25,12 @@ from argosy.graph.snapshot import Snapshot, is_snapshot
 from argosy.graph.transports.connect import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import live_server
+from argosy.store.audit import Act, audit
 from argosy.store.graph import Directory, GraphRow
 from argosy.store.pool import Pool, open_pool
 
 T = TypeVar("T")
+ACL_SET: Final = "graph.acl"
 Shown = dict[str, Any]
 
 
@@ -63,7 +69,7 @@ async def graphs(opened: Opened, tenant: str, after: str, limit: int) -> list[Sh
 
 async def stats(opened: Opened, tenant: str, graph: str) -> Shown:
     row = await opened.graphs.find(tenant, graph)
-    found = await opened.graphs.of(tenant, graph).stats()
+    found = await opened.graphs.of(tenant, graph, asker=FLEET).stats()
     return _shown(row) | {
         "nodes": found.node_count,
         "edges": found.edge_count,
@@ -71,6 +77,34 @@ async def stats(opened: Opened, tenant: str, graph: str) -> Shown:
         "size_bytes": found.size_bytes,
         "wal_size_bytes": found.wal_size_bytes,
     }
+
+
+async def query(opened: Opened, tenant: str, graph: str, asked: "Query") -> Shown:
+    found = opened.graphs.of(tenant, graph, asker=FLEET)
+    answer = await found.query(asked.cypher, asked.params, row_limit=asked.limit, deadline_s=asked.timeout_s)
+    return {"columns": answer.columns, "rows": answer.rows, "is_cut": answer.is_cut}
+
+
+async def show_acl(opened: Opened, tenant: str, graph: str) -> Shown | None:
+    """Return the graph's access control list."""
+    found = (await opened.graphs.of(tenant, graph, asker=FLEET).get_acl()).acl
+    return None if found is None else msgspec.to_builtins(found)
+
+
+async def set_acl(opened: Opened, tenant: str, graph: str, acl: str) -> Shown | None:
+    """Set the graph's access control list, JSON; empty: remove it."""
+    made = decode_acl(acl.encode()) if acl else None
+    found = opened.graphs.of(tenant, graph, asker=FLEET)
+    await found.set_acl(made)
+    await audit(opened.pool, Act("local", "argosy graph", None, tenant, ACL_SET, f"{graph}: {acl or None}"))
+    return await show_acl(opened, tenant, graph)
+
+
+class Query(NamedTuple):
+    cypher: str
+    params: Shown
+    limit: int
+    timeout_s: float
 
 
 class Wanted(NamedTuple):
@@ -104,7 +138,7 @@ async def _write(opened: Opened, wanted: Wanted, file: BinaryIO) -> None:
     if is_native:
         await opened.graphs.snapshot(tenant, graph, file, deadline_s=timeout_s)
         return
-    async for line in opened.graphs.of(tenant, graph).export(deadline_s=timeout_s):
+    async for line in opened.graphs.of(tenant, graph, asker=FLEET).export(deadline_s=timeout_s):
         file.write(line)
 
 

@@ -53,11 +53,31 @@ def query(
     if not isinstance(given, dict):
         raise SettingError("--params is a JSON object")
 
-    async def ask(opened: Any) -> dict[str, Any]:
-        answer = await opened.graphs.of(tenant, graph).query(cypher, given, row_limit=limit, deadline_s=timeout)
-        return {"columns": answer.columns, "rows": answer.rows, "is_cut": answer.is_cut}
+    from argosy.cli import graph_calls
 
-    show(_run(ask))
+    asked = graph_calls.Query(cypher, given, limit, timeout)
+    show(_run(lambda opened: graph_calls.query(opened, tenant, graph, asked)))
+
+
+@app.command()
+def acl(
+    graph: str,
+    to: Annotated[
+        str | None,
+        typer.Option("--set", help='A list, as JSON: {"read": ["*"], "write": ["role:staff"]}.'),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the list.")] = False,
+    tenant: Tenant = TENANT,
+) -> None:
+    """Show who may read, write and administer a graph, or say who may. It is enforced with KG_BRAIN_ENFORCE=1."""
+    from argosy.cli import graph_calls
+
+    if to is not None and clear:
+        raise SettingError("--set and --clear contradict each other")
+    if to is None and not clear:
+        show(_run(lambda opened: graph_calls.show_acl(opened, tenant, graph)))
+        return
+    show(_run(lambda opened: graph_calls.set_acl(opened, tenant, graph, to or "")))
 
 
 @app.command()

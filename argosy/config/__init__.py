@@ -142,6 +142,12 @@ class Settings(
             raise ValueError(
                 "TURN_RIGHTS_ENFORCED=1 contradicts LOG_RECORDS=unsigned: whose turn a record is cannot be told then"
             )
+        if self.kg_brain_enforce and not self.kg_auth_required:
+            raise ValueError(
+                "KG_BRAIN_ENFORCE=1 needs KG_AUTH_REQUIRED=1: where nobody is asked who they are, nobody can be denied"
+            )
+        if self.argosy_token and self.kg_auth_token and self.argosy_token.strip() != self.kg_auth_token.strip():
+            raise ValueError("ARGOSY_TOKEN contradicts KG_AUTH_TOKEN: both are what commands send; unset one of them")
         if self.argosy_admin_token and len(self.argosy_admin_token.strip()) < SECRET_LENGTH_MIN:
             raise ValueError(
                 f"ARGOSY_ADMIN_TOKEN has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one with "

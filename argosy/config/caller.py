@@ -12,6 +12,9 @@ class Caller(BaseModel):
         default="",
         description="The token that commands send to gateways; without one they send what `argosy login` stored.",
     )
+    kg_auth_token: Secret = Field(
+        default="", description="The same as ARGOSY_TOKEN: a token, or an access token of an issuer (JWT)."
+    )
     argosy_token_allow_http: bool = Field(
         default=False, description="Commands send a token over http beyond this machine, too: in clear text."
     )

@@ -13,6 +13,16 @@ class Identity(BaseModel):
         description="Requests need a token; without this, one that has none is taken as a local user's, and one that "
         "has a bad token is refused all the same.",
     )
+    kg_brain_enforce: bool = Field(
+        default=False,
+        description="Graphs and nodes have access control lists, and shards deny what these do not allow. Set it for "
+        "all processes; it needs KG_AUTH_REQUIRED.",
+    )
+    kg_acl_default_allow: bool = Field(
+        default=False,
+        description="Where lists are enforced, a graph without one is open to all of its tenant for reading and "
+        "writing, instead of to administrators alone.",
+    )
     argosy_admin_token: Secret = Field(
         default="",
         description="A token with the rights of an administrator that stands in no table: at least 32 characters.",

@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import GraphFileError, GraphMissingError, GraphMovingError, ShardUnavailableError, WrongOwnerError
+from argosy.graph.asker import Asker
 from argosy.graph.facts import GraphName, GraphRef
 from argosy.graph.line import Again
 from argosy.graph.lookup import Lookup
@@ -69,13 +70,14 @@ class Asking:
             except WrongOwnerError as error:
                 row, was_settled = await self._next(row, error, until_s, incarnation, was_settled=was_settled)
 
-    async def export(self, name: GraphName, until_s: float) -> AsyncGenerator[bytes, None]:
+    async def export(self, name: GraphName, until_s: float, asker: Asker | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph. What was begun is not begun again."""
         row, was_settled, has_begun = await self._lookup.read(name, until_s), False, False
         while True:
             line = await self._members.line(row.shard)
             try:
-                async for each in line.transport.export(row.ref, deadline_s=until_s - self._clock.monotonic_s()):
+                ref = row.ref if asker is None else row.ref._replace(asker=asker)
+                async for each in line.transport.export(ref, deadline_s=until_s - self._clock.monotonic_s()):
                     has_begun = True
                     yield each
                 return

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from argosy.graph.acl import GraphAccess, GraphAcl
+from argosy.graph.asker import Asker
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     NO_SOURCE,
@@ -51,20 +53,23 @@ class Asked(Protocol):
         is_quick: bool = False,
     ) -> T: ...
 
-    def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]: ...
+    def export(self, name: GraphName, deadline_s: float, asker: Asker | None = None) -> AsyncGenerator[bytes, None]: ...
 
 
 class BoundGraph:
     """A graph of a tenant. Every call raises GraphNotFoundError, beside what the transport's raises.
 
-    incarnation: the only one that is meant; None: whichever has the name.
+    incarnation: the only one that is meant; None: whichever has the name. asker: who asks; None: nobody says.
     """
 
-    __slots__ = ("_graphs", "_incarnation", "name")
+    __slots__ = ("_asker", "_graphs", "_incarnation", "name")
 
-    def __init__(self, graphs: Asked, name: GraphName, incarnation: uuid.UUID | None = None) -> None:
+    def __init__(
+        self, graphs: Asked, name: GraphName, incarnation: uuid.UUID | None = None, asker: Asker | None = None
+    ) -> None:
         self._graphs = graphs
         self._incarnation = incarnation
+        self._asker = asker
         self.name = name
 
     async def apply(
@@ -77,12 +82,10 @@ class BoundGraph:
         deadline_s: float | None = None,
     ) -> Applied:
         """Apply a batch. Without a key it is not sent again once it may have been applied: OutcomeUnknownError."""
-        return await self._graphs.ask(
-            self.name,
+        return await self._ask(
             lambda shard, ref, left_s: shard.apply(ref, ops, key=key, token=token, source=source, deadline_s=left_s),
             Again.UNCHANGED if key is None else Again.ALWAYS,
             deadline_s,
-            self._incarnation,
             is_quick=True,
         )
 
@@ -162,24 +165,30 @@ class BoundGraph:
         source: Source = NO_SOURCE,
         deadline_s: float | None = None,
     ) -> Applied:
-        return await self._graphs.ask(
-            self.name,
+        return await self._ask(
             lambda shard, ref, left_s: shard.bulk_load(ref, batches, source=source, deadline_s=left_s),
             Again.NEVER,
             deadline_s,
-            self._incarnation,
         )
+
+    async def get_acl(self, *, deadline_s: float | None = None) -> GraphAccess:
+        """Return the graph's access control list, and what whoever asks may do."""
+        return await self._read(
+            lambda shard, ref, left_s: shard.get_acl(ref, deadline_s=left_s), deadline_s, is_quick=True
+        )
+
+    async def set_acl(self, acl: GraphAcl | None, *, deadline_s: float | None = None) -> None:
+        """Set the list, or remove it. Done again, it changes nothing."""
+        await self._ask(lambda shard, ref, left_s: shard.set_acl(ref, acl, deadline_s=left_s), Again.ALWAYS, deadline_s)
 
     async def ingest(self, batch: FeedBatch, *, deadline_s: float | None = None) -> Fed:
         """Do the lines of a feed that are next, or the first of them. Sent again after any failure, it does nothing
         twice.
         """
-        return await self._graphs.ask(
-            self.name,
+        return await self._ask(
             lambda shard, ref, left_s: shard.ingest(ref, batch, deadline_s=left_s),
             Again.ALWAYS,
             deadline_s,
-            self._incarnation,
         )
 
     async def feeds(self, names: Sequence[str], *, deadline_s: float | None = None) -> list[FeedState | None]:
@@ -189,17 +198,16 @@ class BoundGraph:
 
     async def forget(self, turns: ForgetTurns, *, deadline_s: float | None = None) -> Forgotten:
         """Delete what turns wrote last; sent again after any failure, it goes on, and counts what is left."""
-        return await self._graphs.ask(
-            self.name,
+        return await self._ask(
             lambda shard, ref, left_s: shard.forget(ref, turns, deadline_s=left_s),
             Again.ALWAYS,
             deadline_s,
-            self._incarnation,
         )
 
     def export(self, *, deadline_s: float | None = None) -> AsyncGenerator[bytes, None]:
         """Yield a consistent copy, as lines with their line ends."""
-        return self._graphs.export(self.name, self._graphs.timeout_s if deadline_s is None else deadline_s)
+        deadline_s = self._graphs.timeout_s if deadline_s is None else deadline_s
+        return self._graphs.export(self.name, deadline_s, self._asker)
 
     async def _read(
         self,
@@ -208,4 +216,16 @@ class BoundGraph:
         *,
         is_quick: bool = False,
     ) -> T:
-        return await self._graphs.ask(self.name, work, Again.ALWAYS, deadline_s, self._incarnation, is_quick=is_quick)
+        return await self._ask(work, Again.ALWAYS, deadline_s, is_quick=is_quick)
+
+    async def _ask(
+        self,
+        work: Callable[[Transport, GraphRef, float], Awaitable[T]],
+        again: Again,
+        deadline_s: float | None,
+        *,
+        is_quick: bool = False,
+    ) -> T:
+        asker = self._asker
+        asked = work if asker is None else lambda shard, ref, left_s: work(shard, ref._replace(asker=asker), left_s)
+        return await self._graphs.ask(self.name, asked, again, deadline_s, self._incarnation, is_quick=is_quick)

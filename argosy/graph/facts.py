@@ -4,6 +4,8 @@ import uuid
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from argosy.graph.asker import Asker
+
 NOBODY: Final = uuid.UUID(int=0)
 DEPTH_MAX: Final = 8  # of a neighbourhood: beyond that it is most of a graph
 LIST_MAX: Final = 500  # graphs of one page of a shard's list: with the longest names that may be, a mebibyte
@@ -31,12 +33,26 @@ class GraphState(StrEnum):
 
 
 class GraphRef(NamedTuple):
-    """The graph that a call means. generation: how often it was moved."""
+    """The graph that a call means. generation: how often it was moved. asker: who asks; None: nobody says.
+
+    A shard that enforces access control lists (argosy/graph/acl.py) lets nobody in who says not who asks.
+    """
 
     tenant: str
     graph: str
     incarnation: uuid.UUID
     generation: int
+    asker: Asker | None = None
+
+    @property
+    def limited(self) -> Asker | None:
+        """Who asks, if lists of nodes hold for them."""
+        return None if self.asker is None or self.asker.is_admin else self.asker
+
+    @property
+    def life(self) -> tuple[str, str, uuid.UUID, int]:
+        """The graph in this generation, whoever asks."""
+        return self[:4]
 
 
 class FencingToken(NamedTuple):

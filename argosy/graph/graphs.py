@@ -25,6 +25,7 @@ from argosy.errors import (
     ShardUnavailableError,
     UnavailableError,
 )
+from argosy.graph.asker import FLEET, Asker
 from argosy.graph.asking import Asking
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
@@ -72,6 +73,7 @@ class Graphs:
         self._asking = Asking(self._lookup, members, Unusable(settings.graph_cache_max, clock), clock)
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
+        self.are_guarded: Final = settings.kg_brain_enforce
 
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
         """Call this with each shard that answers after it did not, or for the first time."""
@@ -93,12 +95,13 @@ class Graphs:
         session_id: uuid.UUID | None = None,
         ttl_s: float | None = None,
         incarnation: uuid.UUID | None = None,
+        asker: Asker | None = None,
     ) -> GraphRow:
         """Return the graph of this name, which is made unless it is there. Raises GraphNameError.
 
         session_id: of the session whose own graph it is, and with which it goes. ttl_s: how long a new one lives when
         nobody asks for it in this way any more; it begins anew, within a tenth, whenever somebody does. None: as long
-        as it is not dropped. incarnation: of a new one, when it is a life that was there before.
+        as it is not dropped. incarnation: of a new one, when it is a life that was there before. asker: who makes it.
         """
         name = checked_new(tenant, graph)
         if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
@@ -117,7 +120,7 @@ class Graphs:
                 await self._lives.end(row, until_s)
                 continue
             if row.state is GraphRowState.CREATING:
-                row = await self._lives.begin(row, until_s)
+                row = await self._lives.begin(row, until_s, self._told(asker))
             if row is not None:
                 return self._lookup.keep(await self._extended_row(row, session_id, ttl_s))
         raise UnavailableError(f"graph {graph!r} is being created and dropped by others")
@@ -195,12 +198,18 @@ class Graphs:
             raise GraphInputError(f"graph {graph!r} was dropped while a copy was restored to it")
         return self._lookup.keep(active)
 
-    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
+    def of(
+        self, tenant: str, graph: str, incarnation: uuid.UUID | None = None, *, asker: Asker | None = None
+    ) -> BoundGraph:
         """Return the graph of this name, to be asked. It is looked up with each call.
 
-        incarnation: then only while it is that one: for one that was made later, calls raise GraphNotFoundError.
+        incarnation: then only while it is that one: for one that was made later, calls raise GraphNotFoundError. asker:
+        who asks; None: nobody says, which a shard that enforces access control lists refuses.
         """
-        return BoundGraph(self, GraphName(tenant, graph), incarnation)
+        return BoundGraph(self, GraphName(tenant, graph), incarnation, self._told(asker))
+
+    def _told(self, asker: Asker | None) -> Asker | None:
+        return asker if self.are_guarded or asker is FLEET else None  # the fleet says it always
 
     async def ask(
         self,
@@ -219,9 +228,9 @@ class Graphs:
         until_s = self._clock.monotonic_s() + (self.timeout_s if deadline_s is None else deadline_s)
         return await self._asking.ask(name, work, again, until_s, incarnation, is_quick=is_quick)
 
-    def export(self, name: GraphName, deadline_s: float) -> AsyncGenerator[bytes, None]:
+    def export(self, name: GraphName, deadline_s: float, asker: Asker | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""
-        return self._asking.export(name, self._clock.monotonic_s() + deadline_s)
+        return self._asking.export(name, self._clock.monotonic_s() + deadline_s, asker)
 
     async def _add(
         self,

@@ -10,6 +10,7 @@ nobody ever asks for that file: it is in the way of the next life of the name al
 """
 
 from argosy.errors import GraphDroppedError, GraphTakenError, WrongOwnerError
+from argosy.graph.asker import Asker
 from argosy.graph.facts import GraphRef
 from argosy.graph.line import Again, Line
 from argosy.graph.members import Members
@@ -23,16 +24,18 @@ class Lives:
         self._directory = directory
         self._members = members
 
-    async def begin(self, row: GraphRow, until_s: float) -> GraphRow | None:
-        """Take the steps that a row in state creating lacks; None when it is being dropped, or was."""
-        line = await self._members.line(row.shard)
+    async def begin(self, row: GraphRow, until_s: float, asker: Asker | None = None) -> GraphRow | None:
+        """Take the steps that a row in state creating lacks; None when it is being dropped, or was. asker: who makes
+        the graph, for its access control list.
+        """
+        line, ref = await self._members.line(row.shard), row.ref._replace(asker=asker)
         try:
             try:
-                await _create(line, row.ref, until_s)
+                await _create(line, ref, until_s)
             except WrongOwnerError:
                 if not await self.make_room(row, until_s):
                     raise
-                await _create(line, row.ref, until_s)
+                await _create(line, ref, until_s)
         except WrongOwnerError as error:
             if await self._is_over(row):
                 return None

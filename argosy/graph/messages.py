@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from argosy.errors import GraphInputError
+from argosy.graph.acl import GraphAccess, Right, decode_acl, encode_acl
+from argosy.graph.asker import Asker
 from argosy.graph.facts import (
     NO_SOURCE,
     Applied,
@@ -31,16 +33,41 @@ _UUID_SIZE_BYTES: Final = 16
 
 
 def graph_to_pb(ref: GraphRef) -> pb.Graph:
-    return pb.Graph(tenant=ref.tenant, graph=ref.graph, incarnation=ref.incarnation.bytes, generation=ref.generation)
+    tenant, graph, incarnation, generation, asker = ref
+    made = pb.Graph(tenant=tenant, graph=graph, incarnation=incarnation.bytes, generation=generation)
+    if asker is not None:
+        made.asker.SetInParent()  # one without labels is one all the same
+        made.asker.labels.extend(sorted(asker.labels))
+        made.asker.is_admin = asker.is_admin
+    return made
 
 
 def graph_of_pb(graph: pb.Graph) -> GraphRef:
-    return _ref(graph.tenant, graph.graph, graph.incarnation, graph.generation)
+    ref = _ref(graph.tenant, graph.graph, graph.incarnation, graph.generation)
+    if not graph.HasField("asker"):
+        return ref
+    return ref._replace(asker=_asker(tuple(graph.asker.labels), is_admin=graph.asker.is_admin))
 
 
 @lru_cache(1_024)  # the same graphs are asked again and again, and a UUID takes as long to make as a node to read
 def _ref(tenant: str, graph: str, incarnation: bytes, generation: int) -> GraphRef:
     return GraphRef(tenant, graph, uuid_of_pb(incarnation, "incarnation"), generation)
+
+
+@lru_cache(1_024)
+def _asker(labels: tuple[str, ...], *, is_admin: bool) -> Asker:
+    return Asker(frozenset(labels), is_admin)
+
+
+def access_to_pb(access: GraphAccess) -> pb.GetAclResponse:
+    acl = b"" if access.acl is None else encode_acl(access.acl)
+    return pb.GetAclResponse(acl=acl, rights=sorted(access.rights))
+
+
+def access_of_pb(message: pb.GetAclResponse) -> GraphAccess:
+    known = set(Right)
+    rights = frozenset(Right(each) for each in message.rights if each in known)
+    return GraphAccess(decode_acl(message.acl) if message.acl else None, rights)
 
 
 def token_to_pb(token: FencingToken) -> pb.Token:

@@ -62,7 +62,7 @@ async def write_snapshot(
     finally:
         with contextlib.suppress(ArgosyError):  # it ends by itself
             await copies.release_copy(ref, copy_id, deadline_s=_RELEASE_S)
-    end = SnapshotEnd(*ref, base.size_bytes, base.sha256.hex(), tail.size_bytes, tail.sha256.hex())
+    end = SnapshotEnd(*ref.life, base.size_bytes, base.sha256.hex(), tail.size_bytes, tail.sha256.hex())
     text = msgspec.json.encode(end)
     file.write(text + len(text).to_bytes(_LENGTH_SIZE_BYTES, "big"))
     return end

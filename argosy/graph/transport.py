@@ -4,7 +4,8 @@ Rules, which one conformance suite holds every adapter to (tests/shards/test_tra
 - A call ends at its deadline, with GraphDeadlineError. One that writes may then have taken effect. A shard behind a
   connection says so itself, a little before; ShardSilentError says that it said nothing.
 - Errors are those of argosy/errors.py, whatever lies between. Besides those of the methods every call raises
-  WrongOwnerError, ShardUnavailableError and GraphInputError, and GraphTooLargeError when an answer is over its bound.
+  WrongOwnerError, ShardUnavailableError and GraphInputError, and GraphTooLargeError when an answer is over its bound. A
+  shard that enforces access control lists raises GraphForbiddenError for who may not.
 - A transport is of one member (facts.Member). Every call but `identify` and `list` says which folder it is meant for,
   and a shard with another folder refuses it with WrongOwnerError: an empty disk under a known endpoint stays empty.
 - A call that writes and was cut off raises OutcomeUnknownError: it may have taken effect. ShardUnavailableError says
@@ -17,6 +18,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
+from argosy.graph.acl import GraphAccess, GraphAcl
 from argosy.graph.copies import Copies
 from argosy.graph.facts import (
     LIST_MAX,
@@ -132,6 +134,12 @@ class Transport(Protocol):
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         """Return feeds as they are; None for those of which nothing was done, or is known any more."""
+
+    async def get_acl(self, ref: GraphRef, *, deadline_s: float) -> GraphAccess:
+        """Return the graph's access control list, and what whoever asks may do: argosy/graph/acl.py."""
+
+    async def set_acl(self, ref: GraphRef, acl: GraphAcl | None, *, deadline_s: float) -> None:
+        """Set the list durably, or remove it."""
 
     async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
         """Delete what these turns wrote last, as much as there is time for; done again, it goes on."""

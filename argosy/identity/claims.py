@@ -44,12 +44,13 @@ def scopes_in(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[Scope]:
     here. Words that mean nothing here are ignored. Raises BadTokenError when one of the claims has a form that nobody
     can read with certainty.
     """
-    of_roles = [SCOPES_OF[issuer.role_map[role]] for role in _roles(claims, issuer) if role in issuer.role_map]
+    of_roles = [SCOPES_OF[issuer.role_map[role]] for role in roles_in(claims, issuer) if role in issuer.role_map]
     found = frozenset[Scope]().union(*of_roles, known(_own_words(claims)))
     return found if issuer.may_administer else found & OF_TENANTS
 
 
-def _roles(claims: Mapping[str, Any], issuer: Issuer) -> list[str]:
+def roles_in(claims: Mapping[str, Any], issuer: Issuer) -> list[str]:
+    """Return the roles that the issuer says, in its own words. Raises BadTokenError."""
     given = claims.get(issuer.roles_claim, [])
     roles = [given] if isinstance(given, str) else given
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):

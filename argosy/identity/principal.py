@@ -25,7 +25,8 @@ class PrincipalKind(StrEnum):
 class Principal(NamedTuple):
     """Who asks. id: of the audit log; no secret. tenant: whom the request is for; None: an operator who named none.
     sessions, workflows: patterns that limit the credential to some; None: to none. expires_at_s: in Unix time; None:
-    never. acts_as: the tenant is one that an operator named in X-Argosy-Tenant.
+    never. acts_as: the tenant is one that an operator named in X-Argosy-Tenant. roles: of the credential, in the words
+    of whoever gave it out, for access control lists of graphs; they are no rights here.
     """
 
     kind: PrincipalKind
@@ -37,6 +38,7 @@ class Principal(NamedTuple):
     sessions: tuple[str, ...] | None = None
     workflows: tuple[str, ...] | None = None
     acts_as: bool = False
+    roles: tuple[str, ...] = ()
 
     def may_see(self, session: str) -> bool:
         """Whether a session is among those that the credential is limited to."""

@@ -24,6 +24,7 @@ class Scope(StrEnum):
     WORKFLOWS_READ = "workflows:read"
     GRAPHS_READ = "graphs:read"
     GRAPHS_WRITE = "graphs:write"
+    GRAPHS_ADMIN = "graphs:admin"
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     ERASURES_READ = "erasures:read"
@@ -57,6 +58,8 @@ _TENANT: Final = _USER | {
     Scope.TURNS_RESUME,
     Scope.GRAPHS_READ,
     Scope.GRAPHS_WRITE,
+    # Every graph of the tenant, whatever access control lists say, and these lists.
+    Scope.GRAPHS_ADMIN,
     Scope.JOBS_READ,
     Scope.JOBS_WRITE,
     Scope.ERASURES_READ,

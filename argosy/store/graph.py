@@ -116,7 +116,9 @@ class Directory:
         """Return those of these graphs, which a shard has, that nobody asks for there, each with the shard that has it
         in a later generation; None: no row has this incarnation, whatever its state.
         """
-        tenants, graphs, lives, generations = zip(*refs, strict=True) if refs else ((), (), (), ())
+        tenants, graphs, lives, generations = (
+            zip(*(ref.life for ref in refs), strict=True) if refs else ((), (), (), ())
+        )
         rows = await self._pool.fetch(_SQL["list_orphaned"], tenants, graphs, lives, generations, shard)
         return [(refs[number - 1], moved_to) for number, moved_to in rows]
 

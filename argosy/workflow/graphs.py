@@ -9,7 +9,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from argosy.errors import NoRightError, SettingError
+from argosy.errors import GraphForbiddenError, NoRightError, SettingError
+from argosy.graph.acl import GraphAccess, Right
+from argosy.graph.asker import Asker
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     Answer,
@@ -62,6 +64,8 @@ class BoundGraph(Protocol):
 
     async def summary(self) -> Summary: ...
 
+    async def get_acl(self) -> GraphAccess: ...
+
 
 class GraphRow(Protocol):
     """What the directory has of a graph. incarnation: its life, from its creation to its end."""
@@ -76,20 +80,34 @@ class Graphs(Protocol):
     @property
     def embedder(self) -> Embedder | None: ...
 
+    @property
+    def are_guarded(self) -> bool:
+        """Whether access control lists are enforced (KG_BRAIN_ENFORCE)."""
+
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
         """Call this with each shard that answers after it did not, or for the first time. An error that is for want of
         a shard's answer says which one it is (ArgosyError.shard).
         """
 
     async def create(
-        self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
+        self,
+        tenant: str,
+        graph: str,
+        *,
+        session_id: uuid.UUID | None = None,
+        ttl_s: float | None = None,
+        asker: Asker | None = None,
     ) -> GraphRow:
         """Make a graph, or return the one that is there. session_id: of the session with which it goes; ttl_s: after
         which it goes, from when it was last asked for so.
         """
 
-    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
-        """Return a graph; with an incarnation that graph alone, never one of the same name that was made later."""
+    def of(
+        self, tenant: str, graph: str, incarnation: uuid.UUID | None = None, *, asker: Asker | None = None
+    ) -> BoundGraph:
+        """Return a graph; with an incarnation that graph alone, never one of the same name that was made later. asker:
+        who asks it.
+        """
 
 
 class LaneGraphs(NamedTuple):
@@ -109,7 +127,7 @@ class LaneGraphs(NamedTuple):
 
 class TurnGraphs(NamedTuple):
     """The graphs as one attempt of a turn reaches them. own: the name of its session's graph, for which None stands.
-    who: the turn's principal.
+    who: the turn's principal. asker: the turn, as access control lists know it.
     """
 
     lane: LaneGraphs
@@ -118,6 +136,7 @@ class TurnGraphs(NamedTuple):
     token: FencingToken
     session: str = ""
     who: TurnPrincipal | None = None
+    asker: Asker | None = None
 
     def need(self, scope: Scope, name: str | None) -> None:
         """Raise NoRightError when the turn's principal has no right to this, in the graph of this name."""
@@ -128,20 +147,25 @@ class TurnGraphs(NamedTuple):
             raise NoRightError(why)
 
     def of(self, name: str | None, incarnation: uuid.UUID | None = None) -> BoundGraph:
-        return self.lane.graphs.of(self.tenant, name or self.own, incarnation)
+        return self.lane.graphs.of(self.tenant, name or self.own, incarnation, asker=self.asker)
 
     async def create(self, name: str | None) -> uuid.UUID:
         """Return the incarnation of a graph, which is made if it is not there; of another session, it is only found."""
         graphs = self.lane.graphs
         if name not in (None, self.own):
-            return (await graphs.create(self.tenant, name)).incarnation
+            return (await graphs.create(self.tenant, name, asker=self.asker)).incarnation
         session_id, ttl_s = self.token.session_id, self.lane.own_ttl_s
         return (await graphs.create(self.tenant, self.own, session_id=session_id, ttl_s=ttl_s)).incarnation
 
     async def start_ingest(self, name: str | None, lines: bytes, key: str) -> uuid.UUID:
-        """Upload lines to a graph, which is made if it is not there, once under a key. Returns the id of the job."""
+        """Upload lines to a graph, which is made if it is not there, once under a key. Returns the id of the job.
+
+        The lines are applied by the fleet, so that no list of a node is asked: the turn has to be an administrator.
+        """
         self._need(Scope.JOBS_WRITE, None)  # a job is of no session
         incarnation = await self.create(name)
+        if self.lane.graphs.are_guarded and Right.ADMIN not in (await self.of(name, incarnation).get_acl()).rights:
+            raise GraphForbiddenError(f"to upload to graph {name!r} a turn needs the right 'admin' to it")
         split = lines.split(b"\n") if lines else []
         return await self._ingests.start(self.tenant, name or self.own, incarnation, split, key)
 

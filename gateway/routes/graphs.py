@@ -16,12 +16,14 @@ from starlette.responses import Response, StreamingResponse
 from argosy.errors import GraphDeadlineError, OutcomeUnknownError, ShardUnavailableError, WrongOwnerError
 from argosy.gateway import graph_asked, graph_views, names
 from argosy.gateway.access import GuardedRoute, needs, tenant_of
+from argosy.gateway.graph_asker import asker_of, bound_graph, check_existing, check_right, readable
 from argosy.gateway.openapi import answers, content, problems
 from argosy.gateway.parameters import Cursor, Limit, page_size
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
 from argosy.gateway.tenant_limits.graph_call import GRAPH_CALL
+from argosy.graph.acl import Right
 from argosy.graph.bound import BoundGraph
 from argosy.graph.ops import NAME_LENGTH_MAX
 from argosy.identity.scopes import Scope
@@ -52,8 +54,7 @@ def posted(shape: str) -> dict[str, Any]:
 
 def graph_of(request: Request) -> BoundGraph:
     """Return the graph that the address names, to be asked. Raises Problem when no graph can have that name."""
-    state = state_of(request)
-    return state.graphs.of(tenant_of(request), name_of(request))
+    return bound_graph(request, tenant_of(request), name_of(request))
 
 
 def name_of(request: Request) -> str:
@@ -64,7 +65,9 @@ def name_of(request: Request) -> str:
 @router.get("", responses=answers("GraphPage"))
 @needs(Scope.GRAPHS_READ)
 async def list_graphs(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
-    """Graphs, in the order of their names."""
+    """Graphs, in the order of their names. Where access control lists are enforced, a page has those alone that whoever
+    asks may read.
+    """
     state = state_of(request)
     tenant = tenant_of(request)
     list_name = ("graphs", tenant)
@@ -73,7 +76,7 @@ async def list_graphs(request: Request, limit: Limit = None, cursor: Cursor = No
     rows = await state.graphs.list(tenant, after, size + 1)
     return json_response(
         graph_views.GraphPage(
-            graphs=[graph_views.graph(row) for row in rows[:size]],
+            graphs=[graph_views.graph(row) for row in await readable(request, rows[:size])],
             next=state.cursors.encode(list_name, (rows[size - 1].graph,)) if len(rows) > size else None,
         )
     )
@@ -86,7 +89,9 @@ async def create_graph(request: Request) -> Response:
     state = state_of(request)
     tenant = tenant_of(request)
     asked = await graph_asked.question(request, state.settings, _decoder)
-    row = await state.graphs.create(tenant, names.graph_name(asked.graph), ttl_s=asked.ttl_s)
+    name, asker = names.graph_name(asked.graph), asker_of(request)
+    await check_existing(request, tenant, name, Right.WRITE)  # whose life might begin anew
+    row = await state.graphs.create(tenant, name, ttl_s=asked.ttl_s, asker=asker)
     return json_response(graph_views.graph(row))
 
 
@@ -96,7 +101,7 @@ async def get_graph(graph: str, request: Request) -> Response:
     """A graph: where it is, and what it has."""
     state = state_of(request)
     tenant, name = tenant_of(request), name_of(request)
-    stats = await state.graphs.of(tenant, name).stats()
+    stats = await graph_of(request).stats()
     return json_response(graph_views.detail(await state.graphs.find(tenant, name), stats))
 
 
@@ -112,6 +117,7 @@ async def delete_graph(
     tenant, name = tenant_of(request), name_of(request)
     if confirm != name:
         raise Problem("unconfirmed", "?confirm= is not the name of the graph, which would be lost for good")
+    await check_right(request, tenant, name, Right.ADMIN)
     try:
         await state.graphs.drop(tenant, name)
     except _LATER:

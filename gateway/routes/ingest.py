@@ -15,7 +15,9 @@ from starlette.responses import Response, StreamingResponse
 from argosy.errors import UploadError
 from argosy.gateway import names
 from argosy.gateway.access import GuardedRoute, needs, tenant_of
+from argosy.gateway.graph_asker import check_right, created_for_upload
 from argosy.gateway.ingest import views
+from argosy.gateway.ingest.asked_job import asked_job
 from argosy.gateway.ingest.blocks import is_gzip
 from argosy.gateway.ingest.job_source import JobSource, not_found
 from argosy.gateway.ingest.lines import Shape, lines, shape_of
@@ -42,6 +44,7 @@ from argosy.gateway.stream.sse import format_of
 from argosy.gateway.stream.stream import Stream
 from argosy.gateway.stream.stream_response import StreamResponse
 from argosy.gateway.turn_request import checked_key
+from argosy.graph.acl import Right
 from argosy.graph.ops import NAME_LENGTH_MAX
 from argosy.identity.scopes import Scope
 from argosy.ingest.chain import EMPTY
@@ -113,7 +116,7 @@ async def ingest(
     with state.uploads.opened(tenant), open_requests.opened(request.scope) as upload:
         async with aclosing(all_lines), aclosing(await _readable(shape, all_lines)) as sent:
             opened = await state.ingest_log.opened()
-            row = await state.graphs.create(tenant, name)
+            row = await created_for_upload(request, tenant, name)
             key = key or uuid.uuid4().hex
             job_id = job_id_of(tenant, name, row.incarnation, key)
             bucket = bucket_of_graph(tenant, name)
@@ -142,6 +145,7 @@ async def list_jobs(
     """The jobs of a graph, newest first; also those of graphs that had its name before."""
     state = state_of(request)
     tenant, name = tenant_of(request), name_of(request)
+    await check_right(request, tenant, name, Right.READ)
     if key is not None:
         found = await _of_key(state, tenant, name, key)
         return json_response(views.JobPage(jobs=[views.job(row) for row in found], next=None))
@@ -165,7 +169,7 @@ async def list_jobs(
 @needs(Scope.JOBS_READ)
 async def get_job(job_id: str, request: Request) -> Response:
     """A job: what the log has of it, and what the graph. `done`: what was applied can be read."""
-    return json_response(views.job(await _job(request, job_id)))
+    return json_response(views.job(await asked_job(request, job_id)))
 
 
 @router.get("/ingest/{job_id}/rejects", responses=_REJECTS | problems(404))
@@ -182,7 +186,7 @@ async def get_rejects(
     ] = None,
 ) -> Response:
     """The lines that were refused so far, each with the reason. At most INGEST_REJECTS_MAX are kept of a job."""
-    row = await _job(request, job_id)
+    row = await asked_job(request, job_id, Right.ADMIN)  # it shows of lines what nodes' lists would keep back
     begin = partition, -1 if after is None else after
     pages = _rejects(state_of(request), row, begin, limit or INTEGER_MAX)
     first = await anext(pages, b"")
@@ -198,7 +202,7 @@ async def get_job_events(
     events and the job's progress, and ends with the job. 204: the job has ended, and the client has all its events.
     """
     state = state_of(request)
-    row = await _job(request, job_id)
+    row = await asked_job(request, job_id)
     shape = format_of(request.headers.get("accept", ""))
     if shape is None:
         if begin is not None or request.headers.get("last-event-id"):
@@ -219,6 +223,7 @@ async def cancel_job(job_id: str, request: Request) -> Response:
     """End a job. What was applied stays. 200 also when it was cancelled before; 409 when it has ended otherwise."""
     state = state_of(request)
     tenant, found = tenant_of(request), names.job_id(job_id)
+    await asked_job(request, job_id, Right.ADMIN)
     row = await state.jobs.cancel(found, tenant)
     if row is None:
         raise not_found(found)
@@ -261,16 +266,6 @@ def _moved(job: JobRow, begin: Place) -> Problem:
     detail = f"the log has {job.received_line} lines of it, and this part begins behind line {begin.line}"
     job_id, received_chain = str(job.job_id), job.received_chain.hex()
     return Problem("upload_moved", detail, job_id=job_id, received_lines=job.received_line, chain=received_chain)
-
-
-async def _job(request: Request, text: str) -> JobRow:
-    """Return the job that the address names. Raises Problem."""
-    state = state_of(request)
-    job_id = names.job_id(text)
-    row = await state.jobs.find(job_id, tenant_of(request))
-    if row is None:
-        raise not_found(job_id)
-    return row
 
 
 async def _of_key(state: State, tenant: str, name: str, key: str) -> list[JobRow]:

@@ -21,6 +21,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from argosy.graph.acl import GraphAcl
+
 FORMAT: Final = 2
 FORMAT_WITHOUT_FEEDS: Final = 1
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -32,7 +34,9 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 
 class GraphLine(_Line, frozen=True, omit_defaults=True, tag="graph"):
-    """The graph itself. version: of the last batch. forgotten_ms: see `Meta`; feeds_forgotten_ms: the same of feeds."""
+    """The graph itself. version: of the last batch. forgotten_ms: see `Meta`; feeds_forgotten_ms: the same of feeds.
+    acl: the graph's list: versions that know none refuse the copy, and so open it to nobody.
+    """
 
     format: int
     tenant: str
@@ -42,6 +46,7 @@ class GraphLine(_Line, frozen=True, omit_defaults=True, tag="graph"):
     version: _Count
     forgotten_ms: _Count
     feeds_forgotten_ms: _Count = 0
+    acl: GraphAcl | None = None
 
 
 class NodeLine(_Line, frozen=True, omit_defaults=True, tag="node"):

@@ -24,6 +24,7 @@ from argosy.shards.engines.exchange import (
     encode_line,
 )
 from argosy.shards.engines.feeds import forgotten_ms, has_feeds
+from argosy.shards.engines.kept_acl import read_acl
 from argosy.shards.engines.meta import Meta
 from argosy.statements import load_statements
 
@@ -58,6 +59,7 @@ def _lines(connection: apsw.Connection) -> Iterator[ExportLine]:
         meta.version,
         meta.forgotten_ms,
         forgotten_ms(connection) if is_fed else 0,
+        read_acl(connection),
     )
     for number, *node in connection.execute(_SQL["all_nodes"]):
         yield _node(node, dict(connection.execute(_SQL["vectors_of"], (number,))))

@@ -6,9 +6,11 @@ from typing import Final
 import apsw
 
 from argosy.errors import GraphDeadlineError
+from argosy.graph.acl import sees
+from argosy.graph.asker import Asker
 from argosy.graph.facts import Direction, Edge, Neighborhood, Node
 from argosy.shards.engine import Interrupt
-from argosy.shards.engines.reader import SIZE_BYTES_MAX, SQL, edge_of, json_of, node_of, nodes_in
+from argosy.shards.engines.reader import SIZE_BYTES_MAX, SQL, edge_of, get_nodes, json_of, node_of, nodes_in
 
 # Edges that are given for each node that may be: nodes may be joined by many edges of many types.
 _EDGES_PER_NODE: Final = 16
@@ -23,12 +25,21 @@ class Walk:
     """One search. It ends at `limit` nodes, or when it holds SIZE_BYTES_MAX, and is cut then.
 
     Edges are those that it went along: of the nodes that are nearer than the depth, and between nodes that are given.
+    asker: who sees not all nodes; None: they do.
     """
 
     def __init__(
-        self, connection: apsw.Connection, types: Sequence[str], direction: Direction, limit: int, interrupt: Interrupt
+        self,
+        connection: apsw.Connection,
+        types: Sequence[str],
+        direction: Direction,
+        limit: int,
+        interrupt: Interrupt,
+        asker: Asker | None = None,
     ) -> None:
         self._connection = connection
+        self._asker = asker
+        self._seen: dict[str, bool] = {}  # whether the asker sees a node; of nodes that they do not count anywhere
         self._interrupt = interrupt
         self._look_at_bytes = _LOOK_SIZE_BYTES
         self._types = (json_of(list(dict.fromkeys(types))),) if types else ()
@@ -58,6 +69,8 @@ class Walk:
         taken: list[str] = []
         for start in range(0, len(ids), _NODES_AT_ONCE):
             for node in map(node_of, nodes_in(self._connection, ids[start : start + _NODES_AT_ONCE])):
+                if self._asker is not None and not sees(self._asker, node.props):
+                    continue
                 if len(self._nodes) == self._limit or not self._has_room(node):
                     self._is_cut = True
                     return taken
@@ -71,6 +84,8 @@ class Walk:
         found: dict[str, None] = {}
         for edge, far in self._edges_of(frontier):
             if far not in self._nodes:
+                if not self._is_seen(far):
+                    continue
                 found[far] = None
             is_full = len(found) > room or len(self._edges) >= self._limit * _EDGES_PER_NODE
             if is_full or not self._has_room(edge):
@@ -78,6 +93,15 @@ class Walk:
                 break
             self._edges[edge[:3]] = edge
         return list(found)
+
+    def _is_seen(self, node_id: str) -> bool:
+        """Whether a node is there for whoever asks: what lies behind one that is not, is not found through it."""
+        if self._asker is None:
+            return True
+        if (known := self._seen.get(node_id)) is None:
+            (node,) = get_nodes(self._connection, [node_id])
+            known = self._seen[node_id] = node is not None and sees(self._asker, node.props)
+        return known
 
     def _has_room(self, fact: Node | Edge) -> bool:
         self._size_bytes += len(fact.props)

@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from argosy.errors import GraphInputError
+from argosy.graph.acl import check_labels
 from argosy.graph.feeds import FIRST_LINE, REASON_LENGTH_MAX
 from argosy.graph.ops import Op, Props, UpsertEdge, UpsertNode, check_ops, fault_of_name
 from argosy.ingest.chain import SIZE_BYTES
@@ -30,6 +31,7 @@ from argosy.shards.engines.exchange import (
     TokenLine,
     decode_line,
 )
+from argosy.shards.engines.kept_acl import write_acl
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "exchange")
@@ -89,6 +91,9 @@ class Restore:
                 if line.format == FORMAT:
                     self._connection.execute(_FEEDS["make_feeds"])
                     self._connection.execute(_FEEDS["set_forgotten"], (line.feeds_forgotten_ms,))
+                if line.acl is not None:
+                    check_labels(line.acl)
+                    write_acl(self._connection, line.acl)
                 self._graph = line
                 return
             case NodeLine():

@@ -83,3 +83,21 @@ UPDATE meta SET state = ?, generation = ?;
 -- name: rename
 -- A copy is another graph than it was made of, or one of another generation.
 UPDATE meta SET tenant = ?, graph = ?, incarnation = ?, generation = ?, state = ?
+
+
+-- name: has_acl
+SELECT 1 FROM sqlite_schema WHERE name = 'acl'
+
+-- name: make_acl
+-- The graph's access control list: one row, JSON (argosy/graph/acl.py). Made when a graph gets one, so that the file of a
+-- graph without is what it was.
+CREATE TABLE acl (acl BLOB NOT NULL);
+
+-- name: read_acl
+SELECT acl FROM acl
+
+-- name: delete_acl
+DELETE FROM acl;
+
+-- name: insert_acl
+INSERT INTO acl VALUES (?);

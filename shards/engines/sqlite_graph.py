@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from argosy.graph.acl import GraphAcl
 from argosy.graph.facts import (
     Applied,
     Direction,
@@ -30,6 +31,7 @@ from argosy.shards.engines.export import export
 from argosy.shards.engines.feeds import find_feeds
 from argosy.shards.engines.finder import Finder
 from argosy.shards.engines.folder import Folder
+from argosy.shards.engines.kept_acl import read_acl, write_acl
 from argosy.shards.engines.meta import Meta, stats_of
 from argosy.shards.engines.neighborhood import Walk
 from argosy.shards.engines.writer import Writer
@@ -49,6 +51,7 @@ class SqliteGraph:
         self._rejects_max = rejects_max
         with connections.reading() as connection:
             self._meta = Meta.read(connection)  # replaced as a whole, by whoever writes
+            self._acl = read_acl(connection)  # likewise
 
     @property
     def meta(self) -> Meta:
@@ -57,6 +60,18 @@ class SqliteGraph:
     @property
     def connections(self) -> Connections:
         return self._connections
+
+    def acl(self, ref: GraphRef) -> GraphAcl | None:
+        self._meta.check_read(ref)
+        return self._acl
+
+    def set_acl(self, ref: GraphRef, acl: GraphAcl | None, *, is_first: bool = False) -> None:
+        with self._connections.writing() as connection, transaction(connection):
+            meta = Meta.read(connection)
+            meta.check_write(ref)
+            if not is_first or (meta.version == 0 and self._acl is None):
+                write_acl(connection, acl)
+            self._acl = read_acl(connection)
 
     def apply(
         self,
@@ -137,7 +152,7 @@ class SqliteGraph:
             reader.interruptible(connection, interrupt),
             snapshot(connection),
         ):
-            return Walk(connection, types, direction, limit, interrupt).go(ids, depth)
+            return Walk(connection, types, direction, limit, interrupt, ref.limited).go(ids, depth)
 
     def scan(self, ref: GraphRef, label: str, after: str, limit: int, interrupt: Interrupt) -> list[Node]:
         self._meta.check_read(ref)

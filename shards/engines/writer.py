@@ -25,6 +25,7 @@ from argosy.shards.engines.changes import Changes, RefusedError, named_edge
 from argosy.shards.engines.derived import Derived
 from argosy.shards.engines.feeds import Feeding
 from argosy.shards.engines.meta import Meta
+from argosy.shards.engines.permits import Permits
 from argosy.statements import load_statements
 
 _SQL: Final = load_statements("argosy.shards.engines", "batch")
@@ -118,10 +119,14 @@ class Writer:
     def _do(self, batch: Batch) -> Applied:
         version = self.meta.version + 1
         changes = Changes(self._connection, version, batch.source, self._derived)
+        asker = batch.ref.limited
+        permits = None if asker is None else Permits(self._connection, asker)
         index = 0
         self._connection.execute("SAVEPOINT batch")
         try:
             for index, op in enumerate(batch.ops):  # noqa: B007 (used when an operation is refused)
+                if permits is not None:
+                    permits.check(op)
                 changes.do(op)
             changes.tell()
         except RefusedError as error:

@@ -32,6 +32,8 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     ),
     "get_fleet": frozenset({"invalid_cursor", "insufficient_scope"}),
     "get_graph": _OF_GRAPHS,
+    "get_graph_acl": _OF_GRAPHS,
+    "set_graph_acl": _OF_GRAPHS,
     "get_healthz": frozenset(),
     "get_job": frozenset({"job_not_found"}),
     "get_job_events": frozenset({"invalid_event_id", "invalid_parameter", "job_not_found"}),

@@ -18,6 +18,7 @@ from tests.harness.tcp_proxy import PostgresProxy
 
 NODE = {"op": "upsert_node", "id": "ada", "label": "Person"}
 BODIES = {
+    "acl": {"acl": {"read": ["*"]}},
     "apply": {"ops": [NODE]},
     "query": {"cypher": "MATCH (n) RETURN n.id"},
     "neighbors": {"ids": ["ada"]},
@@ -69,7 +70,7 @@ async def test_another_tenants_graph_is_nobodys_in_every_route(
         listed = await client.get("/v1/graphs", headers={"x-argosy-tenant": stranger})
         assert listed.json() == {"graphs": [], "next": None}
 
-    assert len(asked) == 11
+    assert len(asked) == 13
     assert (await client.get("/v1/graphs/people")).json()["version"] == 1
 
 

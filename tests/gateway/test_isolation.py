@@ -83,6 +83,8 @@ OPERATIONS: Final[dict[tuple[str, str], Op]] = {
     ("GET", "/v1/graphs"): Op(Scope.GRAPHS_READ),
     ("POST", "/v1/graphs"): Op(Scope.GRAPHS_WRITE, body={"graph": "another"}),
     ("GET", "/v1/graphs/{graph}"): Op(Scope.GRAPHS_READ, GRAPH),
+    ("GET", "/v1/graphs/{graph}/acl"): Op(Scope.GRAPHS_READ, GRAPH),
+    ("PUT", "/v1/graphs/{graph}/acl"): Op(Scope.GRAPHS_WRITE, GRAPH, {"acl": {"read": ["*"]}}),
     ("POST", "/v1/graphs/{graph}/apply"): Op(Scope.GRAPHS_WRITE, GRAPH, {"ops": [NODE]}),
     ("GET", "/v1/graphs/{graph}/export"): Op(Scope.GRAPHS_READ, GRAPH),
     ("POST", "/v1/graphs/{graph}/neighbors"): Op(Scope.GRAPHS_READ, GRAPH, {"ids": ["ada"]}),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -16,9 +17,11 @@ from argosy.errors import SettingError
 from argosy.gateway.app import create_app
 from argosy.identity.errors import TenantExistsError
 from argosy.identity.scopes import SCOPES_OF, Role, Scope
+from argosy.secret import SECRET_FILE_NAME
 from argosy.store.audit import Act
 from argosy.store.identity import Identities
 from argosy.store.pool import open_pool
+from tests.gateway.graph_shard import shard_served
 from tests.harness.hand_clock import AheadClock
 from tests.identity.openid_provider import OpenIdProvider
 
@@ -185,3 +188,28 @@ async def restarted(issuer: OpenIdProvider, *, add: str, drop: str | None = None
     if drop is not None:
         issuer.drop_key(drop)
     await asyncio.to_thread(issuer.start)
+
+
+async def test_the_secured_rung_of_the_ladder_verifies_as_it_says(
+    opened: Opened, trusting: Settings, issuer: OpenIdProvider, tmp_path: Path
+) -> None:
+    """Health stays open; without a token 401; with one of the issuer 200; the secret is this user's alone."""
+    enforced = trusting.model_copy(update={"kg_brain_enforce": True})
+    query = {"cypher": "MATCH (n) RETURN count(n) AS n"}
+    async with shard_served(enforced, tmp_path / "shard"), opened(kg_brain_enforce=True) as client:
+        every = "graphs:read graphs:write graphs:admin"
+        boss = bearing(await asyncio.to_thread(issuer.token, "agent-of-acme", scope=every))
+        reader = bearing(await asyncio.to_thread(issuer.token, "agent-of-acme", scope="graphs:read"))
+        await client.post("/v1/graphs", json={"graph": "kg"}, headers=boss)
+
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.post("/v1/graphs/kg/query", json=query)).status_code == 401
+        answer = await client.post("/v1/graphs/kg/query", json=query, headers=boss)
+        assert (answer.status_code, answer.json()["rows"]) == (200, [[0]])
+        denied = await client.post("/v1/graphs/kg/query", json=query, headers=reader)
+        assert (denied.status_code, denied.json()["code"]) == (403, "graph_forbidden")
+        acl = {"acl": {"read": [f"user:{issuer.issuer}|agent-of-acme"]}}
+        assert (await client.put("/v1/graphs/kg/acl", json=acl, headers=boss)).status_code == 200
+        assert (await client.post("/v1/graphs/kg/query", json=query, headers=reader)).status_code == 200
+
+    assert stat.S_IMODE((trusting.argosy_data_dir / SECRET_FILE_NAME).stat().st_mode) == 0o600

@@ -20,6 +20,7 @@ from argosy.errors import (
     ShardUnavailableError,
     WrongOwnerError,
 )
+from argosy.graph.acl import ALL, GraphAccess, GraphAcl
 from argosy.graph.copies import Copies
 from argosy.graph.facts import (
     LIST_MAX,
@@ -65,7 +66,7 @@ class File:
 
     @property
     def stats(self) -> Stats:
-        return Stats(*self.ref[2:], self.state, len(self.nodes), 0, self.version, 0, 0)
+        return Stats(*self.ref[2:4], self.state, len(self.nodes), 0, self.version, 0, 0)
 
     def ingest(self, batch: FeedBatch) -> Fed:
         lines = numbered_lines(batch)
@@ -275,6 +276,12 @@ class MemoryShard(Transport):
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         return await self.call("feeds", lambda: [self.file(ref).feeds.get(each) for each in names], is_write=False)
+
+    async def get_acl(self, ref: GraphRef, *, deadline_s: float) -> GraphAccess:
+        return GraphAccess(None, ALL)
+
+    async def set_acl(self, ref: GraphRef, acl: GraphAcl | None, *, deadline_s: float) -> None:
+        raise NotImplementedError
 
     async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
         def effect() -> Forgotten:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import pytest
 
 from argosy import config
@@ -128,6 +129,23 @@ async def test_a_graph_is_copied_dropped_and_restored(fleet: Fleet, tmp_path: Pa
         (ada,) = await fleet.graphs.of("default", graph).get_nodes(["ada"])
         assert ada is not None
         assert json.loads(ada.props) == {"big": BIG}
+
+
+async def test_a_graph_s_list_is_shown_set_audited_and_copied(fleet: Fleet, graph_dsn: str, tmp_path: Path) -> None:
+    copy, wanted = tmp_path / "crm.jsonl", {"read": ["*"], "write": [], "admin": ["user:ada"]}
+    assert await fleet.argosy("graph", "acl", "crm") is None
+    assert await fleet.argosy("graph", "acl", "crm", "--set", json.dumps(wanted)) == wanted
+
+    await fleet.argosy("graph", "export", "crm", "--output", str(copy))
+    await fleet.argosy("graph", "import", "other", str(copy))
+
+    assert await fleet.argosy("graph", "acl", "other") == wanted
+    assert await fleet.argosy("graph", "acl", "other", "--clear") is None
+    assert "acl" in await fleet.argosy("graph", "acl", "crm", "--set", '{"read": "ada"}', code=1)
+    connection = await asyncpg.connect(graph_dsn, server_settings={"search_path": "argosy"})
+    acts = await connection.fetch("SELECT target FROM audit WHERE action = 'graph.acl' ORDER BY no")
+    await connection.close()
+    assert [row["target"].partition(":")[0] for row in acts] == ["crm", "other"]
 
 
 async def test_what_the_database_has_lost_is_shown_and_goes_when_it_is_told_to(

@@ -14,6 +14,8 @@ from argosy.errors import (
     KeyMismatchError,
     ShardUnavailableError,
 )
+from argosy.graph.acl import ALL, GraphAccess
+from argosy.graph.asker import Asker
 from argosy.graph.embedder import Embedder
 from argosy.graph.facts import (
     Answer,
@@ -147,24 +149,37 @@ class MemoryGraphs:
         if self.fails_with is not None:
             raise self.fails_with
 
+    are_guarded = False
+
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None: ...
 
     def drop(self, tenant: str, graph: str) -> None:
         del self.graphs[tenant, graph]
 
     async def create(
-        self, tenant: str, graph: str, *, session_id: uuid.UUID | None = None, ttl_s: float | None = None
+        self,
+        tenant: str,
+        graph: str,
+        *,
+        session_id: uuid.UUID | None = None,
+        ttl_s: float | None = None,
+        asker: Asker | None = None,
     ) -> Row:
         if (tenant, graph) not in self.graphs:
             await self.reach()
             self.graphs[tenant, graph] = MemoryGraph(session_id)
         return Row(self.graphs[tenant, graph].incarnation)
 
-    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
+    def of(
+        self, tenant: str, graph: str, incarnation: uuid.UUID | None = None, *, asker: Asker | None = None
+    ) -> BoundGraph:
         return _Bound(self, tenant, graph, incarnation)
 
 
 class _Bound:
+    async def get_acl(self) -> GraphAccess:
+        return GraphAccess(None, ALL)
+
     def __init__(self, graphs: MemoryGraphs, tenant: str, graph: str, incarnation: uuid.UUID | None) -> None:
         self._graphs, self._name, self._incarnation = graphs, (tenant, graph), incarnation
 

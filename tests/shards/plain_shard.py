@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from argosy.clock import SystemClock
+from argosy.graph.acl import ALL, GraphAccess, GraphAcl
 from argosy.graph.copies import Copies
 from argosy.graph.facts import (
     LIST_MAX,
@@ -150,6 +151,12 @@ class PlainShard:
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> list[FeedState | None]:
         return self._engine.graph(ref).feeds(ref, names)
+
+    async def get_acl(self, ref: GraphRef, *, deadline_s: float) -> GraphAccess:
+        return GraphAccess(self._engine.graph(ref).acl(ref), ALL)
+
+    async def set_acl(self, ref: GraphRef, acl: GraphAcl | None, *, deadline_s: float) -> None:
+        self._engine.graph(ref).set_acl(ref, acl)
 
     async def forget(self, ref: GraphRef, turns: ForgetTurns, *, deadline_s: float) -> Forgotten:
         raise NotImplementedError

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from argosy import telemetry
 from argosy.clock import SystemClock
+from argosy.graph.asker import Asker
 from argosy.graph.bound import BoundGraph
 from argosy.graph.graphs import Graphs
 from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
@@ -248,8 +249,10 @@ class GraphsWhileTheDatabaseGoesBack(Graphs):
             await after_restore(self._world.settings.state_db_uri, 0.0)
         return found
 
-    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> BoundGraph:
-        return self._world.graphs.of(tenant, graph, incarnation)
+    def of(
+        self, tenant: str, graph: str, incarnation: uuid.UUID | None = None, *, asker: Asker | None = None
+    ) -> BoundGraph:
+        return self._world.graphs.of(tenant, graph, incarnation, asker=asker)
 
 
 async def test_what_was_known_of_a_graph_before_the_database_went_back_is_not_read_into(world: World) -> None:

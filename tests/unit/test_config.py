@@ -184,6 +184,7 @@ SECRETS = {
     "GRAPH_SERVICE_AUTH_SECRET_PREVIOUS": "p4ssword from before, which is a long one",
     "ARGOSY_ADMIN_TOKEN": "p4ssword of an administrator, a long one",
     "ARGOSY_TOKEN": "argosy_t_p4ssword",
+    "KG_AUTH_TOKEN": "argosy_t_p4ssword",
 }
 SHORT = "hunter2" * 4
 
@@ -323,6 +324,8 @@ def test_an_endpoint_that_is_none_stops_the_start_and_is_named() -> None:
         ({"KG_AUTH_REQUIRED": "1", "ALLOW_TENANT_HEADER": "1"}, "ALLOW_TENANT_HEADER=1 contradicts KG_AUTH_REQUIRED=1"),
         ({"TURN_RIGHTS_ENFORCED": "1"}, "TURN_RIGHTS_ENFORCED=1 contradicts LOG_RECORDS=unsigned"),
         ({"TOKEN_LIFETIME_S": "601", "TOKEN_LIFETIME_S_MAX": "600"}, "must not be above TOKEN_LIFETIME_S_MAX"),
+        ({"KG_BRAIN_ENFORCE": "1"}, "KG_BRAIN_ENFORCE=1 needs KG_AUTH_REQUIRED=1"),
+        ({"KG_AUTH_TOKEN": SHORT, "ARGOSY_TOKEN": "another"}, "ARGOSY_TOKEN contradicts KG_AUTH_TOKEN"),
         ({"ARGOSY_ADMIN_TOKEN": SHORT + "   "}, "ARGOSY_ADMIN_TOKEN has less than 32 characters"),
     ],
 )
@@ -334,6 +337,24 @@ def test_settings_of_identity_that_make_no_sense_stop_the_start_in_one_line(
 
     assert "\n" not in str(refused.value)
     assert SHORT not in str(refused.value)
+
+
+def test_names_of_the_ladder_s_secured_rung_have_a_use(environ: dict[str, str]) -> None:
+    """As the rung's `.env` has them."""
+    given = environ | {
+        "KG_AUTH_REQUIRED": "1",
+        "AUTH_JWT_JWKS_URI": "https://keycloak.example.internal/realms/agents/protocol/openid-connect/certs",
+        "AUTH_JWT_ISSUER": "https://keycloak.example.internal/realms/agents",
+        "AUTH_JWT_AUDIENCE": "agent-utilities",
+        "KG_AUTH_TOKEN": "eyJhbGciOi...",
+        "KG_BRAIN_ENFORCE": "1",
+        "KG_ACL_DEFAULT_ALLOW": "0",
+    }
+    settings = config.load(given)
+
+    assert (settings.kg_brain_enforce, settings.kg_acl_default_allow) == (True, False)
+    assert settings.kg_auth_token == "eyJhbGciOi..."
+    assert config.names_without_use(given) == []
 
 
 def test_whoever_must_have_a_token_is_not_believed_a_header(environ: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ from argosy.clock import Clock
 from argosy.errors import (
     ArgosyError,
     GraphFileError,
+    GraphForbiddenError,
     GraphMissingError,
     GraphNotFoundError,
     GraphTakenError,
@@ -45,6 +46,8 @@ from argosy.workers.ingest.progress import Progress
 
 log = structlog.get_logger()
 
+# What waits for them is lost by no want of theirs: an operator can mend it.
+_NEED_OPERATOR: Final = (GraphFileError, GraphMissingError, GraphTakenError, GraphForbiddenError, InternalError)
 _WAIT_S_MIN: Final = 0.05
 _LINES: Final = {each: telemetry.INGEST_LINES.labels(outcome=each) for each in ("applied", "rejected", "known")}
 _FATES: Final = {each: telemetry.INGEST_RECORDS.labels(fate=each.value) for each in Fate}
@@ -212,7 +215,8 @@ class GraphFeeds:
             if life is Life.GONE:
                 return self._fail(feed, JobFailure.GRAPH_DROPPED, "its graph was dropped")
             return self._pause(error)
-        if error.retryable or isinstance(error, InternalError):  # what its shard cannot do now it may do once mended
+        # What its shard cannot do now it may do once mended.
+        if error.retryable or isinstance(error, InternalError | GraphForbiddenError):
             return self._pause(error)
         return self._fail(feed, error.code, str(error))
 
@@ -226,7 +230,7 @@ class GraphFeeds:
         self._wait_s = min(max(_WAIT_S_MIN, self._wait_s * 2), self._wait_s_max)
         self.delay_s = random.uniform(0.5, 1.0) * self._wait_s
         if not isinstance(error, StoreUnavailableError):  # while Postgres is away, nothing can be said of jobs either
-            is_broken = isinstance(error, GraphFileError | GraphMissingError | GraphTakenError | InternalError)
+            is_broken = isinstance(error, _NEED_OPERATOR)
             self._waits(WaitsFor.OPERATOR if is_broken else WaitsFor.SHARD, error)
         return Next.PAUSE
 

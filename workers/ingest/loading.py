@@ -17,6 +17,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import ArgosyError
+from argosy.graph.asker import FLEET
 from argosy.graph.graphs import Graphs
 from argosy.ingest.record import IngestRecord
 from argosy.log import Record
@@ -68,7 +69,7 @@ class Loading:
         key = (record.tenant, record.graph, record.incarnation)
         queue = self._queues.get(key)
         if queue is None:
-            graph = self._graphs.of(record.tenant, record.graph, uuid.UUID(bytes=record.incarnation))
+            graph = self._graphs.of(record.tenant, record.graph, uuid.UUID(bytes=record.incarnation), asker=FLEET)
             queue = self._queues[key] = GraphFeeds(
                 graph, self._jobs, self._lives, self._progress, self._clock, wait_s_max=self._wait_s_max
             )

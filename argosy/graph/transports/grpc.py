@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from argosy.graph import chunks, feed_messages, messages, op_messages
+from argosy.graph.acl import GraphAccess, GraphAcl, encode_acl
 from argosy.graph.facts import (
     LIST_MAX,
     NOBODY,
@@ -52,6 +53,8 @@ _IMPORT: Final = method("Import", writes=True)
 _FORGET: Final = method("Forget", writes=True)
 _INGEST: Final = method("Ingest", writes=True)
 _FEEDS: Final = method("Feeds")
+_GET_ACL: Final = method("GetAcl")
+_SET_ACL: Final = method("SetAcl", writes=True)
 
 
 class GrpcTransport:
@@ -228,6 +231,17 @@ class GrpcTransport:
                 yield pb.ImportRequest(lines=part)
 
         await self._caller.send(_IMPORT, self._member_id, requests(), deadline_s)
+
+    async def get_acl(self, ref: GraphRef, *, deadline_s: float) -> GraphAccess:
+        with WRITTEN:
+            request = pb.GetAclRequest(graph=messages.graph_to_pb(ref))
+        return messages.access_of_pb(await self._ask(_GET_ACL, request, deadline_s))
+
+    async def set_acl(self, ref: GraphRef, acl: GraphAcl | None, *, deadline_s: float) -> None:
+        with WRITTEN:
+            encoded = b"" if acl is None else encode_acl(acl)
+            request = pb.SetAclRequest(graph=messages.graph_to_pb(ref), acl=encoded)
+        await self._ask(_SET_ACL, request, deadline_s)
 
     async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
         with WRITTEN:

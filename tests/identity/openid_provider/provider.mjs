@@ -6,6 +6,8 @@ const [port, keysFile] = process.argv.slice(2);
 const issuer = `http://127.0.0.1:${port}`;
 const tenants = { 'agent-of-acme': 'acme', 'agent-of-zeta': 'zeta', 'agent-of-nobody': undefined };
 
+const scopes = 'turns:resume graphs:read graphs:write graphs:admin';
+
 const provider = new Provider(issuer, {
   jwks: JSON.parse(readFileSync(keysFile, 'utf8')),
   clients: Object.keys(tenants).map((client_id) => ({
@@ -17,14 +19,14 @@ const provider = new Provider(issuer, {
   })),
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
   cookies: { keys: ['of-a-test'] },
-  scopes: ['turns:resume'],
+  scopes: scopes.split(' '),
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (_context, resource) => ({
-        scope: 'turns:resume',
+        scope: scopes,
         audience: resource.replace('https://', ''),
         accessTokenFormat: 'jwt',
         accessTokenTTL: 300,

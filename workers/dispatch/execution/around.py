@@ -5,9 +5,12 @@ from typing import NamedTuple
 
 from argosy.config import Settings
 from argosy.errors import SettingError
+from argosy.graph.asker import Asker, turn_asker
 from argosy.graph.facts import FencingToken
 from argosy.graph.names import own_graph_of
-from argosy.identity.turn_principal import principal_of_turn
+from argosy.identity.principal import PrincipalKind
+from argosy.identity.scopes import Scope
+from argosy.identity.turn_principal import TurnPrincipal, principal_of_turn
 from argosy.process import fork
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution.executed import Followers
@@ -35,7 +38,7 @@ class Around(NamedTuple):
         token = FencingToken(turn.session_id, turn.owned.graph_epoch, turn.place, turn.attempt)
         own = own_graph_of(self.lane, turn.session_name)
         who = principal_of_turn(turn.created_by, turn.tenant)
-        return TurnGraphs(self.lane_graphs, turn.tenant, own, token, turn.session_name, who)
+        return TurnGraphs(self.lane_graphs, turn.tenant, own, token, turn.session_name, who, asker_of_turn(who, own))
 
 
 def lane_graphs(graphs: Graphs | None, ingests: Ingests | None, settings: Settings) -> LaneGraphs | None:
@@ -44,3 +47,10 @@ def lane_graphs(graphs: Graphs | None, ingests: Ingests | None, settings: Settin
         return None
     loop, own_ttl_s = asyncio.get_running_loop(), settings.graph_session_ttl_s or None
     return LaneGraphs(graphs, settings.lane, own_ttl_s, loop, fork.depth, ingests, settings.turn_rights_enforced)
+
+
+def asker_of_turn(who: TurnPrincipal | None, own: str) -> Asker:
+    """Return a turn as access control lists know it. Where nobody was asked, nobody knows who posted it."""
+    if who is None or who.kind == PrincipalKind.LOCAL:
+        return turn_asker(own, None)
+    return turn_asker(own, who.id, is_admin=Scope.GRAPHS_ADMIN in who.scopes)

@@ -10,6 +10,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.config.topic_sources import TopicSource
 from argosy.errors import GraphNotFoundError, OwnershipLostError, SettingError
+from argosy.graph.asker import FLEET
 from argosy.graph.graphs import Graphs
 from argosy.ingest.job import JobKind, JobState, bucket_of_graph, job_id_of, key_of_topic
 from argosy.logs.open import open_admin, open_reader
@@ -85,7 +86,7 @@ class TopicReading:
         if await notes.is_made_again(log_id, graph.incarnation):
             words = f"the topic was made again: it is another one, and is read from its {_BEGINS[source.begin]}"
             log.warning(telemetry.TOPIC_MADE_AGAIN, topic=source.topic, graph=source.graph, consequence=words)
-        bound = self._graphs.of(source.tenant, source.graph, graph.incarnation)
+        bound = self._graphs.of(source.tenant, source.graph, graph.incarnation, asker=FLEET)
         reader = open_reader(self._settings, "", self._topic, self._clock)
         topic_notes = TopicNotes(notes, self._jobs, job, bound, self._clock)
         await TopicRun(source, bound, self._mapper, topic_notes, reader, self._clock, self._settings).run()

@@ -1,0 +1,82 @@
+"""Who asks a graph: the principal of a request, as shards are told of it; and what it may do, where that must be known
+before a shard is asked to do anything. Shards decide (argosy/shards/guarded.py): here nothing is let through that they
+would refuse.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from starlette.requests import Request
+
+from argosy.errors import ArgosyError, GraphForbiddenError, GraphNotFoundError
+from argosy.gateway.access import principal_of
+from argosy.gateway.state import state_of
+from argosy.graph.acl import Right
+from argosy.graph.asker import Asker, principal_asker
+from argosy.graph.bound import BoundGraph
+from argosy.identity.scopes import Scope
+from argosy.store.graph import GraphRow
+
+_ASKED_AT_ONCE: Final = 16  # graphs of a page that are asked who may read them
+
+
+def asker_of(request: Request) -> Asker:
+    """Return who asks. Not for routes that are open to all."""
+    principal = principal_of(request)
+    return principal_asker(principal.id, principal.roles, is_admin=Scope.GRAPHS_ADMIN in principal.scopes)
+
+
+def bound_graph(request: Request, tenant: str, name: str) -> BoundGraph:
+    """Return a graph of a tenant, as whoever asks has it."""
+    return state_of(request).graphs.of(tenant, name, asker=asker_of(request))
+
+
+async def check_right(request: Request, tenant: str, name: str, right: Right) -> None:
+    """Raise GraphForbiddenError where lists are enforced and whoever asks has not this right to a graph; and what
+    BoundGraph raises when the graph cannot be asked.
+    """
+    if not _is_asked(request):
+        return
+    access = await bound_graph(request, tenant, name).get_acl()
+    if right not in access.rights:
+        raise GraphForbiddenError(f"graph {name!r}: whoever asks needs the right {str(right)!r} to it")
+
+
+async def created_for_upload(request: Request, tenant: str, name: str) -> GraphRow:
+    """Return the graph of this name, which is made unless it is there, for lines that are uploaded to it. The fleet
+    applies these, and no list of a node is asked: so whoever uploads has to be an administrator of the graph.
+    """
+    row = await state_of(request).graphs.create(tenant, name, asker=asker_of(request))
+    await check_right(request, tenant, name, Right.ADMIN)
+    return row
+
+
+async def check_existing(request: Request, tenant: str, name: str, right: Right) -> None:
+    """Do as `check_right`, and let pass where there is no graph of this name."""
+    with suppress(GraphNotFoundError):
+        await check_right(request, tenant, name, right)
+
+
+async def readable(request: Request, rows: Sequence[GraphRow]) -> list[GraphRow]:
+    """Return those graphs of a page that whoever asks may read. What cannot be asked now is left out."""
+    if not _is_asked(request):
+        return list(rows)
+    places = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+    async def may_read(row: GraphRow) -> bool:
+        async with places:
+            try:
+                access = await bound_graph(request, row.tenant, row.graph).get_acl()
+            except ArgosyError:
+                return False
+        return Right.READ in access.rights
+
+    allowed = await asyncio.gather(*map(may_read, rows))
+    return [row for row, is_allowed in zip(rows, allowed, strict=True) if is_allowed]
+
+
+def _is_asked(request: Request) -> bool:
+    """Whether lists may keep anything from whoever asks."""
+    return state_of(request).graphs.are_guarded and not asker_of(request).is_admin
