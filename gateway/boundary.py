@@ -15,9 +15,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argosy import telemetry
 from argosy.clock import Clock
-from argosy.errors import ArgosyError, LogUnavailableError, StoreReadOnlyError, StoreUnavailableError
+from argosy.errors import (
+    ArgosyError,
+    GraphForbiddenError,
+    LogUnavailableError,
+    StoreReadOnlyError,
+    StoreUnavailableError,
+)
+from argosy.gateway.access import principal_of
 from argosy.gateway.graph_problems import GRAPH_ERRORS, problem_of_graph
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
+from argosy.gateway.state import state_of
 from argosy.identity.errors import (
     TenantExistsError,
     TenantNotFoundError,
@@ -81,7 +89,9 @@ def _of_status(error: HTTPException) -> Problem:
 
 
 async def answer_problem(request: Request, error: Exception) -> Response:
-    """Return the answer to an error that a route raised."""
+    """Return the answer to an error that a route raised. What an access control list denied is in the audit."""
+    if isinstance(error, GraphForbiddenError):
+        state_of(request).identity.audited.refused(request.scope, error.code, principal_of(request))
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
     if headers is not None and "Allow" in headers:
         headers["Allow"] = _allowed(request)

@@ -11,8 +11,10 @@ Rules:
 - Who makes a graph is its administrator; a session's own is its turns' in any case.
 """
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from argosy.clock import Clock
 from argosy.errors import GraphForbiddenError
@@ -63,6 +65,10 @@ RIGHTS: Final[dict[str, Right | None]] = {
 # They show nothing of what a graph has but to the fleet: copies go from shard to shard, and to backups.
 OF_FILES: Final = frozenset({"identify", "drop", "restore", "list", "forget", "copies"})
 
+_SEEN_MAX: Final = 1_000  # of which it is remembered that they are seen as a whole
+
+_Life = tuple[str, str, UUID, int]
+
 
 class GuardedShard(Shard):
     """A shard that lets nobody in without a right. is_open: a graph without a list is open (KG_ACL_DEFAULT_ALLOW)."""
@@ -72,6 +78,8 @@ class GuardedShard(Shard):
     ) -> None:
         super().__init__(engine, maker, bounds, clock)
         self._is_open = is_open
+        # By graph and labels: the version in which every node was seen. The one that was asked for longest ago first.
+        self._all_seen: OrderedDict[tuple[_Life, frozenset[str]], int] = OrderedDict()
 
     async def create(self, ref: GraphRef, *, deadline_s: float) -> None:
         await super().create(ref, deadline_s=deadline_s)
@@ -210,9 +218,14 @@ class GuardedShard(Shard):
         """Raise GraphForbiddenError when a list keeps a node of the graph from whoever asks."""
         if (asker := ref.asker) is None:
             return
-        deadline = self._deadline(ref, deadline_s)
-        if not await self._reads.of_asker(ref, asker, lambda graph, stop: graph.sees_all(ref, stop), deadline):
+        deadline, key = self._deadline(ref, deadline_s), (ref.life, asker.labels)
+        known = self._all_seen.pop(key, None)
+        seen = await self._reads.of_asker(ref, asker, lambda graph, stop: graph.sees_all(ref, known, stop), deadline)
+        if seen is None:
             raise GraphForbiddenError(
                 f"graph {ref.graph!r} has nodes that whoever asks may not read, and Cypher reads all: ask by ids,"
                 " neighbours or a search, or have the right 'admin' to the graph"
             )
+        self._all_seen[key] = seen
+        if len(self._all_seen) > _SEEN_MAX:
+            self._all_seen.popitem(last=False)

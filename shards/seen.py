@@ -104,9 +104,14 @@ class SeenGraph:
         nodes = sum(1 for node in self._all_nodes(ref, interrupt) if self._sees(node))
         return nodes, sum(1 for _ in self._all_edges(ref, interrupt))
 
-    def sees_all(self, ref: GraphRef, interrupt: Interrupt) -> bool:
-        """Whether there is no node that is not seen."""
-        return all(self._sees(node) for node in self._all_nodes(ref, interrupt))
+    def sees_all(self, ref: GraphRef, known_version: int | None, interrupt: Interrupt) -> int | None:
+        """Return a version of the graph, as it was before anything was looked at, if every node is seen; None: one is
+        not. known_version: in which every node was seen: while that is the graph's, nothing is looked at.
+        """
+        version = self._graph.stats().version
+        if version == known_version or all(self._sees(node) for node in self._all_nodes(ref, interrupt)):
+            return version
+        return None
 
     def _sees(self, node: Node) -> bool:
         return sees(self._asker, node.props)

@@ -127,6 +127,13 @@ def has_list(props: bytes) -> bool:
     return _IN_PROPS in props and node_acl(props) is not None
 
 
+def without_list(props: bytes) -> bytes:
+    """Return props, as a shard stores them, without a node's list, or what stands in its place."""
+    if _IN_PROPS not in props:
+        return props
+    return encode_acl({key: value for key, value in _decode_props(props).items() if key != PROPERTY})
+
+
 def sees(asker: Asker, props: bytes) -> bool:
     """Whether an asker who may read a graph may read a node of it. props: the node's, as a shard stores them."""
     if _IN_PROPS not in props:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from argosy.graph.ops import VECTORS_MAX, DeleteNode, MergeProps, Op, Props, UpsertNode, merged
-from argosy.graph.strings import strings_of
+from argosy.graph.strings import strings_of_props
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Text(NamedTuple):
     props: Props
 
     def cut(self, length_max: int) -> str:
-        return f"{self.label} {self.id}\n{strings_of(self.props, length_max)}"[:length_max]
+        return f"{self.label} {self.id}\n{strings_of_props(self.props, length_max)}"[:length_max]
 
 
 def ids_of_merged(ops: Sequence[Op]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from argosy.graph.acl import without_list
 from argosy.graph.facts import Edge, LabelCount, Node, Summary
 
 CUT: Final = "…"  # how a line ends of which something was left out, and no other: names with it are JSON strings
@@ -63,6 +64,7 @@ def _name(name: str) -> str:
 
 
 def _props(props: bytes) -> str:
+    props = without_list(props)  # who may read it is nothing for a prompt
     if props == b"{}":
         return ""
     text = props[: 4 * PROPS_LENGTH_MAX].decode(errors="ignore").translate(_LINE_ENDS)

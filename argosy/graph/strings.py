@@ -2,6 +2,13 @@
 
 from typing import Any
 
+from argosy.graph.acl import PROPERTY
+
+
+def strings_of_props(props: dict[str, Any], length_max: int) -> str:
+    """Return the strings in a node's props, as `strings_of` does, without those of its access control list."""
+    return strings_of({key: value for key, value in props.items() if key != PROPERTY}, length_max)
+
 
 def strings_of(value: Any, length_max: int) -> str:
     """Return the strings in a JSON value in their order, a line each: the first length_max characters of them. The

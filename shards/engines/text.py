@@ -1,8 +1,8 @@
 """Finds the nodes of a graph by words: an index (FTS5) in the graph's own file.
 
 Rules:
-- The index has the words of a node's id, of its label and of all strings in its props, however deep: of the first
-  TEXT_LENGTH_MAX characters of props.
+- The index has the words of a node's id, of its label and of all strings in its props, however deep, but for its
+  access control list: of the first TEXT_LENGTH_MAX characters of props.
 - It is made on first use, in parts, so that others write meanwhile. What is made of it, the transactions that change
   nodes keep up. So a search finds what the file has.
 - Found are nodes with all words of a search, the best first (bm25); when they are fewer than may be, then those with
@@ -19,7 +19,7 @@ import apsw
 import msgspec
 
 from argosy.graph.facts import Hit
-from argosy.graph.strings import strings_of
+from argosy.graph.strings import strings_of_props
 from argosy.shards.engines.derived import NodeChange
 from argosy.shards.engines.reader import node_of, within_size
 from argosy.shards.engines.words import Phrase, phrases_of, words_of
@@ -142,5 +142,5 @@ def _match(operator: str, phrases: Iterable[Phrase]) -> str:
 
 def _columns(node_id: str, label: str, props: bytes) -> tuple[str, str, str]:
     """Return what the index has of a node: the words of its id, of its label and of its props."""
-    text = strings_of(msgspec.json.decode(props), TEXT_LENGTH_MAX)
+    text = strings_of_props(msgspec.json.decode(props), TEXT_LENGTH_MAX)
     return " ".join(words_of(node_id)), " ".join(words_of(label)), " ".join(words_of(text))

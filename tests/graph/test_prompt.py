@@ -13,6 +13,9 @@ NONE = Source()
 def test_a_node_and_an_edge() -> None:
     assert node_line(Node("ada", "Person", b'{"born":1815}', 1, NONE)) == 'Person ada {"born":1815}'
     assert node_line(Node("日本", "Land", b"{}", 1, NONE)) == "Land 日本"
+    assert (
+        node_line(Node("ada", "Person", b'{"_acl":{"read":["*"]},"born":1815}', 1, NONE)) == 'Person ada {"born":1815}'
+    )
     assert edge_line(Edge("ada", "KNOWS", "Bob B", b"{}", 1, NONE)) == 'ada -KNOWS-> "Bob B"'
 
 

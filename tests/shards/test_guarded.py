@@ -360,3 +360,8 @@ async def test_where_nothing_is_enforced_nobody_has_to_say_who_asks(over: Any, o
         shown = {name: str(await read(shard, ref)) for name, read in ASKS}
         for name in ("get_nodes-0", "neighbors-1", "scan-0", "scan_edges-0", "query-0", "summary-0", "export-0"):
             assert MARK in shown[name], name
+
+
+async def test_words_of_a_list_are_none_of_its_node(transport: Transport, people: GraphRef) -> None:
+    assert await transport.search(by(people, ADA), "ada", limit=10, deadline_s=S) == []
+    assert len(await transport.search(by(people, ADA), f"{MARK} words", limit=10, deadline_s=S)) == 2
