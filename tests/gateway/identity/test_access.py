@@ -37,6 +37,8 @@ TABLE: Final = {
     "POST /v1/graphs": "graphs:write",
     "GET /v1/graphs/{graph}": "graphs:read",
     "DELETE /v1/graphs/{graph}": "graphs:write",
+    "GET /v1/graphs/{graph}/acl": "graphs:read",
+    "PUT /v1/graphs/{graph}/acl": "graphs:write",
     "GET /v1/graphs/{graph}/export": "graphs:read",
     "POST /v1/graphs/{graph}/apply": "graphs:write",
     "POST /v1/graphs/{graph}/query": "graphs:read",
@@ -111,7 +113,7 @@ def test_every_route_of_the_app_is_among_them() -> None:
 
     assert paths <= {path for _, path in access.accesses(app.state.routes)}
     assert {method for methods in app.openapi()["paths"].values() for method in methods} <= {
-        "delete", "get", "patch", "post"
+        "delete", "get", "patch", "post", "put"
     }  # fmt: skip
 
 
