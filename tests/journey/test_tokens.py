@@ -88,6 +88,8 @@ def test_the_way_in_leads_to_turns_of_a_tenant_and_a_revocation_ends_them(fleet:
     assert is_token(admin)
     assert asked(fleet, "login", given=admin)["role"] == "admin"
     asked(fleet, "tenants", "create", "acme")
+    limits = asked(fleet, "tenants", "limits", "acme", "--turns-per-s", "50", "--streams", "9")["limits"]
+    fewer = asked(fleet, "tenants", "limits", "acme", "--default", "streams")["limits"]
     made = asked(fleet, "tokens", "create", "shop", "--tenant", "acme", "--role", "user", "--days", "1")
 
     with Client(fleet.url, token=made["token"]) as shop:
@@ -97,6 +99,7 @@ def test_the_way_in_leads_to_turns_of_a_tenant_and_a_revocation_ends_them(fleet:
             shop.request("GET", "/v1/fleet")
         assert raised.value.problem["scope"] == "fleet:read"
 
+    assert (limits, fewer) == ({"turns_per_s": 50.0, "streams": 9}, {"turns_per_s": 50.0})
     assert [each["name"] for each in asked(fleet, "tokens", "list", "--tenant", "acme")["tokens"]] == ["shop"]
     successor = asked(fleet, "tokens", "rotate", made["token_id"], "--tenant", "acme", "--overlap", "0")
     asked(fleet, "tokens", "revoke", successor["token_id"], "--tenant", "acme")

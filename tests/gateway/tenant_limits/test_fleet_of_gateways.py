@@ -51,6 +51,16 @@ def test_a_tenant_below_its_rate_is_never_refused_at_the_only_gateway_that_it_as
     assert sum(count for _, count in fleet.passed) >= 0.9 * per_s * 30 - 1
 
 
+def test_one_gateway_of_many_has_the_whole_rate_of_a_tenant_that_asks_it_alone() -> None:
+    fleet = Fleet(Rate(100, 100), 8)
+    drive(fleet, 5, {3: 200})
+    began_s = fleet.now_s
+
+    drive(fleet, 10, {3: 200})
+
+    assert 0.95 * 1_000 <= fleet.in_window(began_s, fleet.now_s) <= 1.05 * 1_000
+
+
 def test_requests_that_move_to_another_gateway_have_the_whole_rate_there_within_two_seconds() -> None:
     fleet = Fleet(Rate(100), 3)
     drive(fleet, 10, {0: 200})
