@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from argosy.gateway.asker import let_in, principal_in
 from argosy.gateway.problems import Problem
 from argosy.gateway.state import State, state_of
 from argosy.identity.principal import Principal, PrincipalKind
@@ -29,7 +30,6 @@ from argosy.identity.tenant import TenantState
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 _DECLARED: Final = "__argosy_access__"
-_PRINCIPAL: Final = "argosy.principal"
 # FastAPI adds this route by itself; it shows nothing of a tenant.
 _OF_FASTAPI: Final = "/openapi.json"
 
@@ -175,7 +175,7 @@ async def _admit(request: Request, access: Access) -> None:
         raise problem
     if principal.acts_as:
         await identity.audited.acts(request, principal, access.scope)
-    scope[_PRINCIPAL] = principal
+    let_in(scope, principal)
 
 
 def _why_not(state: State, principal: Principal, access: Access) -> Problem | None:
@@ -206,8 +206,7 @@ def lacking(scope: Scope) -> Problem:
 
 def principal_of(request: Request) -> Principal:
     """Return who asks. Not for routes that are open to all."""
-    principal: Principal = request.scope[_PRINCIPAL]
-    return principal
+    return principal_in(request.scope)
 
 
 def tenant_of(request: Request) -> str:

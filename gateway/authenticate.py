@@ -34,6 +34,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.gateway import names
 from argosy.gateway.access_tokens import AccessTokens, KeysAwayError, KnownAccessToken
+from argosy.gateway.asker import tenant_not_found
 from argosy.gateway.audited import Audited
 from argosy.gateway.identity_cache import IdentityCache, unavailable
 from argosy.gateway.known_login import KnownLogin
@@ -149,6 +150,8 @@ class Authenticator:
         if tenant is None or not self._is_header_allowed:
             return _OPERATOR
         named = _named(tenant)
+        if self._cache.inactive.get(named) is TenantState.DELETED:
+            raise tenant_not_found(named)
         return _OPERATOR if named == names.DEFAULT_TENANT else principal.local(named, is_operator=False)
 
     def _none(self, scope: AsgiScope, what: str) -> Problem:
@@ -221,7 +224,7 @@ class Authenticator:
                 raise self._foreign(scope, found)
             scope[_TOKEN] = token
             return self._as_tenant(scope, found, named, state)
-        if state is None:
+        if state is None or state is TenantState.DELETED:
             self._audited.refused(scope, "tenant_unknown", found)
             raise Problem("tenant_unknown", f"there is no tenant {named!r} here, which the token names")
         scope[_TOKEN] = token
@@ -262,8 +265,8 @@ class Authenticator:
 
     def _as_tenant(self, scope: AsgiScope, found: Principal, named: str, state: TenantState | None) -> Principal:
         """Return an administrator as one of a tenant: it has all rights that a token of that tenant can have."""
-        if state is None:
-            raise Problem("tenant_not_found", f"there is no tenant {named!r}")
+        if state is None or state is TenantState.DELETED:
+            raise tenant_not_found(named)
         if state is not TenantState.ACTIVE:
             self._audited.refused(scope, "tenant_suspended", found)
             raise Problem("tenant_suspended", f"the tenant {named!r} is suspended: nobody acts as it")

@@ -179,10 +179,22 @@ class IdentityCache:
                     logins = await self._rows(self._identities.logins.since, known.changes.no)
                     known.take_changes(changes, rows, tenants)
                     self.logins.take_changes(logins)
+            await self._forget_gone()
         except Exception as error:
             self._rounds.say(error)  # what is known stands, and its age is shown
         else:
             self._read_at_s = began_s
+
+    async def _forget_gone(self) -> None:
+        """Forget tenants whose deletion is over: a name that is free is no other than one that never was."""
+        known = self._known
+        deleted, changes = known.deleted(), known.changes
+        if not deleted:
+            return
+        async with asyncio.timeout(self._read_timeout_s):
+            there = await self._identities.names_of_tenants(deleted)
+        if known.changes == changes:  # else one of them may have been made again
+            known.forget_tenants(set(deleted) - set(there))
 
     async def _rows(
         self, read: Callable[[int, int], Awaitable[list[Row]]], since: int, rows_max: int | None = None

@@ -4,7 +4,7 @@ With more than IDENTITY_TOKENS_MAX tokens the memory has those that were used la
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from argosy import telemetry
@@ -70,12 +70,17 @@ class KnownIdentities:
             if known is None or row.change_no > known.change_no:
                 self._tenants[row.name] = row
         if rows:
-            self.inactive = {
-                name: row.state for name, row in self._tenants.items() if row.state is not TenantState.ACTIVE
-            }
-            self.limits = {
-                name: row.limits for name, row in self._tenants.items() if row.limits != NO_LIMITS_OF_ITS_OWN
-            }
+            self._note_tenants()
+
+    def deleted(self) -> list[str]:
+        """Return the tenants that are being deleted. No change tells when they are gone."""
+        return [name for name, state in self.inactive.items() if state is TenantState.DELETED]
+
+    def forget_tenants(self, names: Iterable[str]) -> None:
+        """Forget tenants that are gone."""
+        for name in names:
+            self._tenants.pop(name, None)
+        self._note_tenants()
 
     def take_changes(self, changes: Changes, tokens: Sequence[TokenRow], tenants: Sequence[TenantRow]) -> None:
         """Take over all that was written since `self.changes`, at once."""
@@ -107,6 +112,10 @@ class KnownIdentities:
         self._tokens = {
             digest: token for digest, token in self._tokens.items() if token.holds or token.ends_at_ms > before_ms
         }
+
+    def _note_tenants(self) -> None:
+        self.inactive = {name: row.state for name, row in self._tenants.items() if row.state is not TenantState.ACTIVE}
+        self.limits = {name: row.limits for name, row in self._tenants.items() if row.limits != NO_LIMITS_OF_ITS_OWN}
 
     def _make_room(self) -> None:
         """Forget what was used longest ago, but for tokens of streams that are open."""

@@ -1,5 +1,5 @@
 """The requests that go on for long (streams, waits, uploads, exports), and how they end with the token that they were
-asked with: within _CHECK_S of the moment at which this process knows that it is good no more.
+asked with, or with their tenant: within _CHECK_S of the moment at which this process knows that it is good no more.
 """
 
 import asyncio
@@ -11,11 +11,13 @@ from starlette.types import Scope as AsgiScope
 
 from argosy.clock import Clock
 from argosy.gateway.access_tokens import KnownAccessToken
+from argosy.gateway.asker import tenant_in, tenant_not_found
 from argosy.gateway.authenticate import token_of
 from argosy.gateway.identity_cache import IdentityCache, unavailable
 from argosy.gateway.known_login import KnownLogin
 from argosy.gateway.known_token import KnownToken
 from argosy.gateway.problems import Problem
+from argosy.identity.tenant import TenantState
 from argosy.rounds import Rounds
 
 _CHECK_S: Final = 1.0
@@ -23,11 +25,14 @@ _Token = KnownToken | KnownAccessToken | KnownLogin
 
 
 class OpenRequest:
-    """One of them. over: done once its token is good no more: then it has to end soon. problem: why; None before."""
+    """One of them. over: done once its token is good no more: then it has to end soon. problem: why; None before.
+    tenant: whom it is for, if for one.
+    """
 
-    __slots__ = ("over", "problem")
+    __slots__ = ("over", "problem", "tenant")
 
-    def __init__(self) -> None:
+    def __init__(self, tenant: str | None) -> None:
+        self.tenant = tenant
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.problem: Problem | None = None
 
@@ -44,7 +49,7 @@ class OpenRequests:
         self._cache = cache
         self._clock = clock
         self._rounds = Rounds("open-requests", clock)
-        self._open: dict[_Token, set[OpenRequest]] = {}
+        self._open: dict[_Token | None, set[OpenRequest]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -59,18 +64,15 @@ class OpenRequests:
     @property
     def count(self) -> int:
         """How many there are that were asked with a token."""
-        return sum(map(len, self._open.values()))
+        return sum(len(requests) for token, requests in self._open.items() if token is not None)
 
     @contextmanager
     def opened(self, scope: AsgiScope) -> Iterator[OpenRequest]:
         """Count a request as open for as long as the block lasts. Raises Problem when its token has ended by now."""
-        request, token = OpenRequest(), token_of(scope)
-        if token is None:
-            yield request
-            return
-        if (problem := self._why_over(token)) is not None:
+        request, token = OpenRequest(tenant_in(scope)), token_of(scope)
+        if (problem := self._why_over(token) or self._why_gone(request)) is not None:
             raise problem
-        held: list[_Token] = [token]
+        held: list[_Token] = [] if token is None else [token]
         if isinstance(token, KnownLogin) and token.token is not None:
             held.append(token.token)
         for each in held:
@@ -87,15 +89,22 @@ class OpenRequests:
                 del self._open[token]
 
     def check(self) -> None:
-        """End the requests whose token is good no more."""
+        """End the requests whose token is good no more, or whose tenant was deleted."""
         for token, requests in list(self._open.items()):
-            if (problem := self._why_over(token)) is None:
-                continue
+            of_all = self._why_over(token)
             for each in [each for each in requests if each.problem is None]:
-                each.problem = problem
-                each.over.set_result(None)
+                if (problem := of_all or self._why_gone(each)) is not None:
+                    each.problem = problem
+                    each.over.set_result(None)
 
-    def _why_over(self, token: _Token) -> Problem | None:
+    def _why_gone(self, request: OpenRequest) -> Problem | None:
+        if request.tenant is None or self._cache.inactive.get(request.tenant) is not TenantState.DELETED:
+            return None
+        return tenant_not_found(request.tenant)
+
+    def _why_over(self, token: _Token | None) -> Problem | None:
+        if token is None:
+            return None
         now_ms = self._clock.unix_ms()
         if isinstance(token, KnownAccessToken):
             is_over, is_doubtful = not token.has_key, token.is_key_stale

@@ -80,12 +80,12 @@ def _forget(kind: str, target: str, again: str | None, tenant: str, wait_s: floa
     content = json.dumps(posted).encode()
     answer, is_success = ask("POST", url, "/v1/erasures", key=key, headers=headers, content=content)
     if is_success and wait_s:
-        answer, is_success = _done(answer, wait_s, headers, url)
+        answer, is_success = until_done(answer, wait_s, headers, url)
     show(answer)
     sys.exit(0 if is_success else 1)
 
 
-def _done(answer: Any, wait_s: float, headers: dict[str, str], url: str) -> tuple[Any, bool]:
+def until_done(answer: Any, wait_s: float, headers: dict[str, str], url: str) -> tuple[Any, bool]:
     """Wait until an erasure is done; return what it came to, and whether it is done. What it waits for is said."""
     clock = SystemClock()
     until_s = clock.monotonic_s() + wait_s

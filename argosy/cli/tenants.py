@@ -1,13 +1,16 @@
 """`argosy tenants …`: tenants, through a gateway."""
 
 import json
+import sys
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
-from argosy.cli.gateway_call import call, segment
+from argosy.cli.forget import until_done
+from argosy.cli.gateway_call import ask, call, segment, show
 from argosy.cli.options import URL, Cursor, Limit, Url
+from argosy.errors import SettingError
 
 Rate = Annotated[float | None, typer.Option(min=0, help="Requests a second.")]
 Burst = Annotated[float | None, typer.Option(min=0, help="Requests at once.")]
@@ -74,6 +77,25 @@ def limits(
     }
     change = {name: value for name, value in given.items() if value is not None}
     _change(name, {"limits": change | dict.fromkeys(default or ())}, url)
+
+
+@app.command()
+def delete(
+    name: str,
+    again: Annotated[str | None, typer.Option(help="The name again, instead of being asked for it.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until everything is erased.")] = 3_600,
+    url: Url = URL,
+) -> None:
+    """Delete a tenant with all that it has: nobody is let in for it any more, and what it has is erased."""
+    if again is None:
+        again = typer.prompt(f"All of tenant {name!r} will be gone, and nothing brings it back. Its name again")
+    if again != name:
+        raise SettingError(f"{again!r} is not {name!r}: nothing is deleted")
+    answer, is_success = ask("DELETE", url, f"/v1/tenants/{segment(name)}?{urlencode({'confirm': name})}")
+    if is_success and wait:
+        answer, is_success = until_done(answer, wait, {}, url)
+    show(answer)
+    sys.exit(0 if is_success else 1)
 
 
 def _set(name: str, state: str, url: str) -> None:

@@ -33,7 +33,8 @@ class NewErasure(NamedTuple):
 class ErasureRow(NamedTuple):
     """An erasure. target: None of a tenant, and once it is done. waits_for: why it does not go on; empty: it does.
     through_at: what was accepted until then goes; None: the log is still being read. changed_at: since then nothing of
-    this has changed, and for quiet_s by now.
+    this has changed, and for quiet_s by now. fenced_at: of a tenant that is deleted: nothing that was let in before
+    comes after that, which is fence_s from now.
     """
 
     erasure_id: uuid.UUID
@@ -52,6 +53,8 @@ class ErasureRow(NamedTuple):
     changed_at: datetime
     ended_at: datetime | None
     quiet_s: float
+    fenced_at: datetime | None
+    fence_s: float | None
 
 
 class UnreadLane(NamedTuple):
@@ -107,6 +110,12 @@ async def begin_erasure(pool: Pool, new: NewErasure) -> None:
 
 async def get_erasure(pool: Pool, erasure_id: uuid.UUID, tenant: str) -> ErasureRow | None:
     row = await pool.fetchrow(_SQL["get_erasure"], erasure_id, tenant)
+    return None if row is None else _row(row)
+
+
+async def get_deletion(pool: Pool, tenant: str) -> ErasureRow | None:
+    """Return the erasure by which a tenant of this name was deleted last."""
+    row = await pool.fetchrow(_SQL["get_deletion"], tenant)
     return None if row is None else _row(row)
 
 
@@ -206,6 +215,10 @@ class Erasures:
         there are none.
         """
         await self._write("name_left", row.erasure_id, lag_s)
+
+    async def name_audit(self, row: ErasureRow, retention_s: float) -> None:
+        """Name in the receipt of a tenant's erasure what the audit keeps, and until when."""
+        await self._write("name_audit", row.erasure_id, retention_s)
 
     async def _write(self, statement: str, *arguments: Any) -> Any:
         return await write_as(self._pool, _SQL[statement], self._role, self._term, *arguments)

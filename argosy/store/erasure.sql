@@ -6,20 +6,30 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 -- name: get_erasure
 -- An erasure of a tenant.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
-       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision
+       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision, fenced_at,
+       greatest(extract(epoch FROM fenced_at - now()), 0)::double precision
 FROM erasures WHERE erasure_id = $1 AND tenant = $2
 
 -- name: list_erasures
 -- Erasures of a tenant, newest first, after a place in that order.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
-       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision
+       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision, fenced_at,
+       greatest(extract(epoch FROM fenced_at - now()), 0)::double precision
 FROM erasures WHERE tenant = $1 AND (asked_at, erasure_id) < ($2::timestamptz, $3::uuid)
 ORDER BY asked_at DESC, erasure_id DESC LIMIT $4
+
+-- name: get_deletion
+-- The erasure by which a tenant of this name was deleted last.
+SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
+       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision, fenced_at,
+       greatest(extract(epoch FROM fenced_at - now()), 0)::double precision
+FROM erasures WHERE tenant = $1 AND fenced_at IS NOT NULL ORDER BY asked_at DESC, erasure_id DESC LIMIT 1
 
 -- name: list_open
 -- Erasures that are not done, the oldest first, after a place in that order.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,
-       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision
+       changed_at, ended_at, extract(epoch FROM now() - changed_at)::double precision, fenced_at,
+       greatest(extract(epoch FROM fenced_at - now()), 0)::double precision
 FROM erasures WHERE ended_at IS NULL AND (asked_at, erasure_id) > ($1::timestamptz, $2::uuid)
 ORDER BY asked_at, erasure_id LIMIT $3
 
@@ -46,7 +56,7 @@ SELECT stage, count(*), max(extract(epoch FROM now() - changed_at))::double prec
 WHERE ended_at IS NULL AND waits_for <> '' GROUP BY stage
 
 -- name: find_unread
--- Lanes whose log was not read up to when an erasure ($1) was asked for, where records of it may lie, with the time up to
+-- Lanes whose log was not read up to when an erasure ($1) was asked for, or up to its fence, where records of it may lie, with the time up to
 -- which each was read (NULL: never); and those where turns wait that other turns had started by then. NULL bucket: in every
 -- partition.
 SELECT u.lane, nullif(min(u.through), '-infinity') FROM (
@@ -56,11 +66,11 @@ SELECT u.lane, nullif(min(u.through), '-infinity') FROM (
   CROSS JOIN LATERAL (SELECT coalesce((
     SELECT n.accepted_through FROM positions AS n
     WHERE n.log_id = l.cluster_id || '/' || l.topic_id AND n.partition = p.partition ORDER BY n.position DESC LIMIT 1), '-infinity')) AS r (through)
-  WHERE e.erasure_id = $1 AND (e.bucket IS NULL OR p.partition = e.bucket * l.partition_count / 1024) AND r.through < e.asked_at
+  WHERE e.erasure_id = $1 AND (e.bucket IS NULL OR p.partition = e.bucket * l.partition_count / 1024) AND r.through < coalesce(e.fenced_at, e.asked_at)
   UNION ALL
   SELECT s.lane, s.sent_at FROM erasures AS e
   JOIN starts AS s ON s.tenant = e.tenant AND (e.kind = 'tenant' OR s.session_id = e.session_id)
-  WHERE e.erasure_id = $1 AND e.kind IN ('tenant', 'session') AND s.sent_at <= e.asked_at) AS u
+  WHERE e.erasure_id = $1 AND e.kind IN ('tenant', 'session') AND s.sent_at <= coalesce(e.fenced_at, e.asked_at)) AS u
 GROUP BY u.lane ORDER BY u.lane COLLATE "C" LIMIT 10
 
 -- name: list_turns
@@ -113,6 +123,10 @@ SELECT erase_log($1::text, $2::bigint, $3::uuid, $4::uuid, $5::integer, $6::bigi
 -- name: name_left
 -- For how long a log outside Postgres has what was accepted up to now: $4 seconds; NULL: there is none.
 SELECT name_left($1::text, $2::bigint, $3::uuid, now() + make_interval(secs => $4::double precision))
+
+-- name: name_audit
+-- For how long the audit has its rows: $4 seconds.
+SELECT name_audit($1::text, $2::bigint, $3::uuid, now() + make_interval(secs => $4::double precision))
 
 -- name: purge_erasures
 -- Forget receipts that are old.

@@ -24,6 +24,7 @@ from argosy.identity.errors import (
 from argosy.identity.tenant import TenantState
 from argosy.identity.tenant_limits import NO_LIMITS_OF_ITS_OWN, TenantLimits, read_limits
 from argosy.store.audit import Act, arguments
+from argosy.store.erasure import NewErasure
 from argosy.store.leader import write_as
 from argosy.store.logins import Logins
 from argosy.store.pool import Pool
@@ -207,6 +208,19 @@ class Identities:
         stay. Nothing is written when all are so. Raises TenantNotFoundError.
         """
         return _tenant(await self._write("set_tenant_limits", name, change, *arguments(act)))
+
+    async def names_of_tenants(self, names: Sequence[str]) -> list[str]:
+        """Return those of these names that are still a tenant's, be it one that is being deleted."""
+        return [row[0] for row in await self._pool.fetch(_SQL["names_of_tenants"], names)]
+
+    async def delete_tenant(self, name: str, new: NewErasure, late_s: float, lifetime_s: float, act: Act) -> uuid.UUID:
+        """Delete a tenant: its credentials end now, and an erasure begins; return its id, which is another one than
+        that of `new` when the tenant is being deleted already. late_s: for how long something may come that was let in
+        before. lifetime_s: of access tokens at the most. Raises TenantNotFoundError.
+        """
+        values = (name, new.erasure_id, new.lane, new.target_digest, late_s, lifetime_s)
+        begun: uuid.UUID = (await self._write("delete_tenant", *values, *arguments(act)))[0]
+        return begun
 
     async def purge_tokens(self, role: str, term: int, age_s: float, limit: int) -> int:
         """Delete at most `limit` tokens that ended at least age_s ago; how many. Raises OwnershipLostError."""

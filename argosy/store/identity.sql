@@ -10,13 +10,13 @@ FROM tokens AS t WHERE t.change_no > $1 ORDER BY t.change_no LIMIT $2
 
 -- name: tenants_since
 -- Tenants that were written after a change.
-SELECT n.name, n.state, n.created_at, n.change_no, n.limits::text FROM tenants AS n WHERE n.change_no > $1 ORDER BY n.change_no LIMIT $2
+SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM tenants AS n WHERE n.change_no > $1 ORDER BY n.change_no LIMIT $2
 
 -- name: find_token
 -- The token with a hash, and its tenant.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
        t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no,
-       n.name, n.state, n.created_at, n.change_no, n.limits::text
+       n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text
 FROM tokens AS t LEFT JOIN tenants AS n ON n.name = t.tenant WHERE t.hash = $1
 
 -- name: list_tokens
@@ -64,23 +64,31 @@ SELECT touch_tokens($1::uuid[], $2::timestamptz[])
 
 -- name: list_tenants
 -- Tenants after a name.
-SELECT n.name, n.state, n.created_at, n.change_no, n.limits::text FROM tenants AS n WHERE n.name > $1 ORDER BY n.name LIMIT $2
+SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM tenants AS n WHERE n.name > $1 ORDER BY n.name LIMIT $2
 
 -- name: get_tenant
 -- A tenant.
-SELECT n.name, n.state, n.created_at, n.change_no, n.limits::text FROM tenants AS n WHERE n.name = $1
+SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM tenants AS n WHERE n.name = $1
 
 -- name: create_tenant
 -- Make a tenant.
-SELECT n.name, n.state, n.created_at, n.change_no, n.limits::text FROM create_tenant($1::text, ($2::text, $3::text, $4::uuid, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text)::act) AS n
+SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM create_tenant($1::text, ($2::text, $3::text, $4::uuid, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text)::act) AS n
 
 -- name: set_tenant_state
 -- Let a tenant be active or suspended.
-SELECT n.name, n.state, n.created_at, n.change_no, n.limits::text FROM set_tenant_state($1::text, $2::text, ($3::text, $4::text, $5::uuid, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text)::act) AS n
+SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM set_tenant_state($1::text, $2::text, ($3::text, $4::text, $5::uuid, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text)::act) AS n
 
 -- name: set_tenant_limits
 -- Give a tenant limits of its own.
-SELECT n.name, n.state, n.created_at, n.change_no, n.limits::text FROM set_tenant_limits($1::text, $2::text, ($3::text, $4::text, $5::uuid, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text)::act) AS n
+SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM set_tenant_limits($1::text, $2::text, ($3::text, $4::text, $5::uuid, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text)::act) AS n
+
+-- name: names_of_tenants
+-- Which of these tenants are there still.
+SELECT n.name FROM tenants AS n WHERE n.name = ANY ($1::text[]) ORDER BY n.name
+
+-- name: delete_tenant
+-- Delete a tenant.
+SELECT delete_tenant($1::text, $2::uuid, $3::text, $4::bytea, $5::double precision, $6::double precision, ($7::text, $8::text, $9::uuid, $10::text, $11::text, $12::text, $13::text, $14::text, $15::text, $16::text)::act)
 
 -- name: purge_tokens
 -- Forget tokens that ended long ago.

@@ -24,12 +24,14 @@ from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import checked_key
 from argosy.identity.scopes import Scope
 from argosy.ingest.job import bucket_of_graph
+from argosy.names import is_tenant
 from argosy.store import turn as turns
 from argosy.store.erasure import (
     ErasureRow,
     Item,
     NewErasure,
     begin_erasure,
+    get_deletion,
     get_erasure,
     list_erasures,
     receipts_of,
@@ -151,6 +153,22 @@ async def get_one_erasure(erasure_id: str, request: Request) -> Response:
     except ValueError:
         raise _not_found() from None
     return json_response(await _view(state, await _found(state, asked, tenant_of(request))))
+
+
+def erasure_of_tenant(tenant: str, lane: str) -> NewErasure:
+    """Return a new erasure of all that a tenant has."""
+    digest = target_digest(ErasureKind.TENANT, lane, "")
+    return NewErasure(uuid.uuid4(), tenant, lane, ErasureKind.TENANT, None, digest, None, None)
+
+
+async def deletion_view(state: State, tenant: str) -> ErasureView:
+    """Return the erasure by which a tenant of this name was deleted last. Raises Problem."""
+    row = await get_deletion(state.pool, tenant) if is_tenant(tenant) else None
+    if row is None:
+        raise _not_found()
+    view = await _view(state, row)
+    view.links.self = f"/v1/tenants/{tenant}/erasure"  # its tenant is not there to be asked for
+    return view
 
 
 async def _new(state: State, tenant: str, asked: ErasurePosted, key: str | None) -> NewErasure:

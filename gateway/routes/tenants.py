@@ -4,19 +4,23 @@ Without KG_AUTH_REQUIRED a tenant need not be here to be used; one that is here 
 """
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from argosy.config import Settings
 from argosy.gateway import body, json_value
 from argosy.gateway.access import GuardedRoute, needs_anywhere, principal_of
+from argosy.gateway.asker import tenant_not_found
 from argosy.gateway.audited import act_of
+from argosy.gateway.names import DEFAULT_TENANT
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import Cursor, Limit, page_size, strict
 from argosy.gateway.problems import Problem
+from argosy.gateway.routes.erasures import deletion_view, erasure_of_tenant
 from argosy.gateway.routes.graphs import posted
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import state_of
@@ -32,8 +36,9 @@ _BODY_SIZE_BYTES_MAX: Final = 4_096
 
 
 class TenantView(msgspec.Struct, kw_only=True):
-    """A tenant. suspended: it can read, and what it has sent goes on. limits: its own ones, for all gateways together;
-    those that are not here are as the settings of the gateways say.
+    """A tenant. suspended: it can read, and what it has sent goes on. deleted: nobody is let in for it, and what it has
+    is being erased; then it is not here any more. limits: its own ones, for all gateways together; those that are not
+    here are as the settings of the gateways say.
     """
 
     name: str
@@ -60,7 +65,7 @@ class TenantChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     not named stay. One of the two.
     """
 
-    state: TenantState | None = None
+    state: Literal["active", "suspended"] | None = None
     limits: LimitsChange | None = None
 
 
@@ -113,7 +118,7 @@ async def change_tenant(tenant: str, request: Request) -> Response:
     raw = await body.read(request, _BODY_SIZE_BYTES_MAX, state.settings.gateway_body_timeout_s)
     change = json_value.decode(raw, _change, "the body")
     if not is_tenant(tenant):
-        raise Problem("tenant_not_found", f"there is no tenant {tenant!r}")
+        raise tenant_not_found(tenant)
     if (change.state is None) == (change.limits is None):
         raise Problem("invalid_request", "say either what state the tenant is to have, or which limits")
     if change.state is None:
@@ -123,11 +128,56 @@ async def change_tenant(tenant: str, request: Request) -> Response:
         )
         row = await state.identity.stored.set_tenant_limits(tenant, limits, act)
     else:
-        action = "tenant.suspend" if change.state is TenantState.SUSPENDED else "tenant.activate"
+        to = TenantState(change.state)
+        action = "tenant.suspend" if to is TenantState.SUSPENDED else "tenant.activate"
         act = act_of(request, principal_of(request), action, tenant=tenant, target=tenant)
-        row = await state.identity.stored.set_tenant_state(tenant, change.state, act)
+        row = await state.identity.stored.set_tenant_state(tenant, to, act)
     await state.identity.cache.refresh_after()
     return json_response(_shown(row))
+
+
+@router.delete("/{tenant}", status_code=202, responses=answers("ErasureView", 404, 422, status=202))
+@needs_anywhere(Scope.TENANTS_WRITE)
+async def delete_tenant(
+    tenant: str,
+    request: Request,
+    confirm: Annotated[str, Query(max_length=63, description="The tenant's name, once more.")] = "",
+) -> Response:
+    """Delete a tenant with all that it has. Nobody is let in for it from now on; what it has is erased, as the answer
+    says. One that is being deleted is deleted once.
+    """
+    state = state_of(request)
+    if not is_tenant(tenant):
+        raise tenant_not_found(tenant)
+    if tenant == DEFAULT_TENANT:
+        detail = f"the tenant {tenant!r} stays: `argosy forget tenant {tenant}` forgets what it has"
+        raise Problem("invalid_request", detail)
+    if confirm != tenant:
+        raise Problem("unconfirmed", "?confirm= is not the name of the tenant, which would be lost for good")
+    new = erasure_of_tenant(tenant, state.settings.lane)
+    act = act_of(request, principal_of(request), "tenant.delete", tenant=tenant, target=tenant)
+    await state.identity.stored.delete_tenant(tenant, new, late_s(state.settings), lifetime_s(state.settings), act)
+    await state.identity.cache.refresh_after()
+    return json_response(await deletion_view(state, tenant), 202)
+
+
+@router.get("/{tenant}/erasure", responses=answers("ErasureView", 404))
+@needs_anywhere(Scope.TENANTS_READ)
+async def get_deletion(tenant: str, request: Request) -> Response:
+    """How far it is that the last tenant of this name is erased, which was deleted, and what came of it."""
+    return json_response(await deletion_view(state_of(request), tenant))
+
+
+def late_s(settings: Settings) -> float:
+    """Return for how long something may come still that a gateway let in for a tenant that is deleted now."""
+    heard_s = max(settings.identity_stale_s_max, 2 * settings.gateway_cache_s)
+    return heard_s + settings.gateway_body_timeout_s + settings.log_append_timeout_s
+
+
+def lifetime_s(settings: Settings) -> float:
+    """Return for how long an access token may be good that was issued by now."""
+    own_s = settings.auth_jwt_lifetime_s_max + 2 * settings.auth_jwt_skew_s
+    return max((each.lifetime_s_max + 2 * each.skew_s for each in settings.trusted_issuers), default=own_s)
 
 
 def _shown(row: TenantRow) -> TenantView:

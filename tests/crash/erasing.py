@@ -29,3 +29,9 @@ async def uploads(ctx: Context, job: dict[str, Any]) -> str:
     if job["is_waited_for"]:
         await ctx.wait_ingest(upload)
     return str(upload)
+
+
+@workflow
+async def dwells(ctx: Context, job: dict[str, Any]) -> None:
+    """Waits for what nobody sends."""
+    await ctx.wait_signal(str(job["text"]))

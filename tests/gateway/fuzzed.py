@@ -65,6 +65,8 @@ REFUSALS: Final[dict[str, frozenset[str]]] = {
     "summarize_graph": _OF_GRAPHS,
     "create_tenant": frozenset({"insufficient_scope", "tenant_exists"}),
     "change_tenant": frozenset({"insufficient_scope", "invalid_request", "tenant_not_found"}),
+    "delete_tenant": frozenset({"insufficient_scope", "invalid_request", "tenant_not_found", "unconfirmed"}),
+    "get_deletion": frozenset({"erasure_not_found", "insufficient_scope"}),
     "list_tenants": frozenset({"insufficient_scope", "invalid_cursor"}),
     "create_token": frozenset(
         {"insufficient_scope", "invalid_request", "rate_limited", "tenant_not_found", "too_many_tokens"}
@@ -127,7 +129,8 @@ def _is_true(code: str, case: Any) -> bool:
         case "invalid_cursor":
             return "cursor" in query
         case "unconfirmed":
-            return "graph" not in path or bool(query.get("confirm") != path["graph"])
+            named = path.get("graph", path.get("tenant"))
+            return named is None or bool(query.get("confirm") != named)
         case "invalid_event_id" | "invalid_parameter":  # both are of a stream; Accept may ask for a page
             return "from" in query or "last-event-id" in headers
         case "invalid_session" if "session" in path:  # its bound is in bytes
@@ -135,6 +138,8 @@ def _is_true(code: str, case: Any) -> bool:
         case "invalid_request":  # so is that of a signal's name; not_before has a bound that moves
             if _operation_of(case) in ("post_erasure", "create_token", "change_tenant"):  # fields that need each other
                 return True
+            if _operation_of(case) == "delete_tenant":
+                return bool(path["tenant"] == "default")
             if _operation_of(case) == "apply_ops":  # two keys
                 return "idempotency-key" in headers and "idempotency_key" in _body_of(case)
             return len(str(path.get("name", "")).encode()) > 256 or bool(_body_of(case).get("not_before"))

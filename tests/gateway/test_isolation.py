@@ -22,6 +22,7 @@ from starlette.types import Message
 from argosy.config import Settings
 from argosy.gateway.access import accesses
 from argosy.gateway.app import create_app
+from argosy.gateway.routes.erasures import erasure_of_tenant
 from argosy.identity.api_token import TokenKind, digest, hint, mint
 from argosy.identity.errors import TenantExistsError
 from argosy.identity.scopes import OF_TENANTS, Role, Scope
@@ -122,6 +123,8 @@ OPERATIONS: Final[dict[tuple[str, str], Op]] = {
     ("GET", "/v1/tenants"): Op(Scope.TENANTS_READ, is_of_installation=True),
     ("POST", "/v1/tenants"): Op(Scope.TENANTS_WRITE, body={"name": "{new}"}, is_of_installation=True),
     ("PATCH", "/v1/tenants/{tenant}"): Op(Scope.TENANTS_WRITE, body={"state": "active"}, is_of_installation=True),
+    ("DELETE", "/v1/tenants/{tenant}"): Op(Scope.TENANTS_WRITE, query="confirm={tenant}", is_of_installation=True),
+    ("GET", "/v1/tenants/{tenant}/erasure"): Op(Scope.TENANTS_READ, is_of_installation=True),
 }
 GUARDED: Final = {key: op for key, op in OPERATIONS.items() if not op.is_open}
 # These answer an administrator who names no tenant, though tenants have them, too.
@@ -285,6 +288,11 @@ async def _fill(world: World) -> None:
     world.names["job_id"] = (await made("/v1/graphs/people/ingest", NODE, 202, NDJSON))["job_id"]
     erasure = {"kind": "turn", "target": str(gone), "confirm": str(gone)}
     world.names["erasure_id"] = (await made("/v1/erasures", erasure, 202))["erasure_id"]
+    await rows.connection.execute(  # there was a tenant of this name before, and it was deleted
+        "INSERT INTO erasures (erasure_id, tenant, lane, kind, target_digest, through_at, fenced_at, stage, ended_at)"
+        " VALUES (gen_random_uuid(), $1, 'default', 'tenant', '', 'infinity', now(), 'done', now())",
+        world.stranger,
+    )
 
 
 async def untouched(world: World) -> None:
@@ -509,6 +517,20 @@ async def test_a_suspended_tenant_reads_and_writes_nothing(world: World) -> None
             assert (answer.status, answer.code) == (403, "tenant_suspended"), (key, answer)
             assert not answer.was_read
     await untouched(world)
+
+
+async def test_nobody_is_let_in_for_a_tenant_that_was_deleted(world: World) -> None:
+    token, admin = await world.token(world.owner, Role.TENANT), await world.token(None, Role.ADMIN)
+    new = erasure_of_tenant(world.owner, "default")
+    await world.identities.delete_tenant(world.owner, new, 60.0, 60.0, act(world.owner))
+    await until_heard(world, token, "GET", "/v1/whoami", "invalid_token")
+
+    for key in GUARDED:
+        own, acting = await world.ask(key, token), await world.ask(key, admin, **{"x-argosy-tenant": world.owner})
+        assert (own.status, own.code) == (401, "invalid_token"), (key, own)
+        assert (acting.status, acting.code) == (404, "tenant_not_found"), (key, acting)
+        assert not own.was_read
+        assert not acting.was_read
 
 
 async def test_a_token_for_other_sessions_reaches_nothing_of_this_one(world: World) -> None:

@@ -184,7 +184,7 @@ async def test_a_tenant_is_forgotten_with_its_graphs_and_another_one_stays(forge
     assert await forgetful.where() == ["graphs"]
     assert [file.ref.tenant for file in forgetful.shards.files_of("rival", MARKER)] == ["rival"]
     assert forgetful.shards.files_of(TENANT, MARKER) == []
-    assert await forgetful.where(TENANT) == ["erasures"]
+    assert await forgetful.where(TENANT) == ["audit", "erasures"]
     receipt = await forgetful.receipt(erasure)
     assert (receipt["postgres", "turns"], receipt["postgres", "sessions"], receipt["shards", "graphs"]) == (10, 2, 1)
 

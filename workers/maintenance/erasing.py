@@ -6,9 +6,11 @@ another one was killed. One erasure that waits, for turns to end or for a shard,
 What turns uploaded goes before them: the job is ended, its feed fenced at the graph's shard, and what it wrote last is
 deleted there. So a batch that is under way was there before, or comes to nothing.
 
-What goes is what was accepted until the log had been read up to the moment in which the erasure was asked for. A turn
-is erased after what it wrote into graphs: as long as it is here, its id is known. Its row stays, with nothing in it,
-until its record is gone from the log (role retention): a record that is read again finds its turn, and does nothing.
+What goes is what was accepted until the log had been read up to the moment in which the erasure was asked for; of a
+tenant that is deleted, up to its fence, after which no gateway lets in anything for it: nothing comes later, and all of
+it goes. A turn is erased after what it wrote into graphs: as long as it is here, its id is known. Its row stays, with
+nothing in it, until its record is gone from the log (role retention): a record that is read again finds its turn, and
+does nothing.
 """
 
 import uuid
@@ -47,6 +49,7 @@ class Erasing:
         self._batch_max = settings.retention_batch_max
         # A mark is made each twenty-fourth of the lag (role trim), and it is trimmed up to the one that is old enough.
         self._lag_s = settings.trim_lag_s * 26 / 24 if settings.log_backend == "kafka" else None
+        self._audit_s = settings.audit_retention_s
         self._pool = pool
         self._graphs = graphs
         self._clock = clock
@@ -89,6 +92,12 @@ class Erasing:
         """Do a stage, as much as the time allows; whether it is over."""
         match row.stage:
             case Stage.READING:
+                if row.fenced_at is not None:
+                    await store.cancel(row, self._batch_max)
+                if row.fence_s:
+                    raise WaitsError(
+                        f"gateways may have let in requests, which come until {row.fenced_at:%H:%M:%S} UTC"
+                    )
                 if lanes := await store.unread(row):
                     raise WaitsError(unread_words(lanes))
             case Stage.ENDING:
@@ -163,4 +172,5 @@ class Erasing:
                 await store.note(row, f"{number} {position}", "")
                 return False
         await store.name_left(row, self._lag_s)
+        await store.name_audit(row, self._audit_s)
         return True

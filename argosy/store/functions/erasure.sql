@@ -10,15 +10,22 @@ BEGIN
 END
 $$;
 
--- The next stage; whether it was this one's to begin. What is accepted when the log has been read is what goes.
+-- The next stage; whether it was this one's to begin. What is accepted when the log has been read is what goes; of a tenant that
+-- is deleted, everything (delete_tenant), but not before nothing more can come. With the end of a tenant go its tokens.
 CREATE OR REPLACE FUNCTION step_erasure(p_role text, p_term bigint, p_erasure uuid, p_from text, p_to text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+DECLARE
+  its_kind text;
 BEGIN
   PERFORM hold_term(p_role, p_term);
   UPDATE erasures SET stage = p_to, cursor = '', waits_for = '', changed_at = now(), through_at = coalesce(through_at, now()),
     ended_at = CASE WHEN p_to = 'done' THEN now() END, target = CASE WHEN p_to <> 'done' THEN target END
-  WHERE erasure_id = p_erasure AND stage = p_from;
-  RETURN FOUND;
+  WHERE erasure_id = p_erasure AND stage = p_from AND (stage <> 'reading' OR fenced_at IS NULL OR fenced_at <= now())
+  RETURNING kind INTO its_kind;
+  IF its_kind = 'tenant' AND p_to = 'done' THEN
+    PERFORM forget_identity(p_erasure);
+  END IF;
+  RETURN its_kind IS NOT NULL;
 END
 $$;
 
@@ -78,19 +85,26 @@ BEGIN
 END
 $$;
 
--- Asks turns that are open for their end, each once, as a client's cancel would; how many there are (p_limit at the most).
+-- Asks turns that are open for their end, each once, as a client's cancel would; how many there are (p_limit at the most). Of a
+-- tenant that is deleted, those count, too, that turns have started and nobody has accepted: by one statement, or one could be
+-- neither any more, nor yet.
 CREATE OR REPLACE FUNCTION cancel_erasable(p_role text, p_term bigint, p_erasure uuid, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
   open uuid[];
+  started integer;
 BEGIN
   PERFORM hold_term(p_role, p_term);
-  open := ARRAY(SELECT turn FROM erasable_turns(p_erasure, true, p_limit));
+  SELECT ARRAY(SELECT turn FROM erasable_turns(p_erasure, true, p_limit)),
+         (SELECT count(*) FROM (
+           SELECT 1 FROM starts AS s JOIN erasures AS e ON e.tenant = s.tenant
+           WHERE e.erasure_id = p_erasure AND e.fenced_at IS NOT NULL LIMIT p_limit) AS pending)
+  INTO open, started;
   INSERT INTO inbox (inbox_id, lane, bucket, tenant, session_id, turn_id, kind, request_id)
   SELECT gen_random_uuid(), t.lane, t.bucket, t.tenant, t.session_id, t.turn_id, 'cancel', 'cancel' FROM turns AS t
   WHERE t.turn_id = ANY (open) ORDER BY t.turn_id
   ON CONFLICT DO NOTHING;
-  RETURN cardinality(open);
+  RETURN least(cardinality(open) + started, p_limit);
 END
 $$;
 
@@ -430,6 +444,18 @@ BEGIN
   INSERT INTO erasure_items (erasure_id, place, what)
   SELECT p_erasure, 'backup ' || b.backup_id, to_char(b.made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ', ' || b.place
   FROM backups AS b WHERE b.gone_at IS NULL
+  ON CONFLICT (erasure_id, place, what) DO NOTHING;
+END
+$$;
+
+-- Names what an erasure of a tenant leaves in the audit, which is only added to, until p_until.
+CREATE OR REPLACE FUNCTION name_audit(p_role text, p_term bigint, p_erasure uuid, p_until timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+BEGIN
+  PERFORM hold_term(p_role, p_term);
+  INSERT INTO erasure_items (erasure_id, place, what, until)
+  SELECT p_erasure, 'postgres', 'rows of the audit', p_until FROM erasures AS e
+  WHERE e.erasure_id = p_erasure AND e.kind = 'tenant' AND EXISTS (SELECT 1 FROM audit AS a WHERE a.tenant = e.tenant)
   ON CONFLICT (erasure_id, place, what) DO NOTHING;
 END
 $$;

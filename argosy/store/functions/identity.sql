@@ -14,6 +14,8 @@
 --    tells nothing here.
 -- 8. A write that is sent again, because its outcome was not learned, does nothing more and answers as before.
 --
+-- 9. A tenant that is deleted has no credentials any more, and gets none: they end in the transaction that deletes it.
+--
 -- SQLSTATE AR101: no such tenant; AR102: it is there already; AR103: too many tokens; AR104: has a successor; AR105: no such
 -- token, or it has ended; AR106: the audit is only added to.
 
@@ -74,7 +76,7 @@ BEGIN
   IF FOUND THEN
     RETURN made;
   END IF;
-  IF p_tenant IS NOT NULL AND NOT EXISTS (SELECT 1 FROM tenants WHERE name = p_tenant) THEN
+  IF p_tenant IS NOT NULL AND NOT EXISTS (SELECT 1 FROM tenants WHERE name = p_tenant AND erasure_id IS NULL) THEN
     RAISE EXCEPTION 'there is no tenant %', p_tenant USING ERRCODE = 'AR101';
   END IF;
   PERFORM check_room(p_tenant, p_tokens_max, false);
@@ -191,7 +193,9 @@ BEGIN
   INSERT INTO tenants (name, created_at, change_no) VALUES (p_name, clock_timestamp(), change)
   ON CONFLICT (name) DO NOTHING RETURNING * INTO made;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'there is a tenant % already', p_name USING ERRCODE = 'AR102';
+    RAISE EXCEPTION '%', CASE WHEN EXISTS (SELECT 1 FROM tenants WHERE name = p_name AND erasure_id IS NOT NULL)
+      THEN 'the tenant ' || p_name || ' is being deleted: it can be made again when its erasure is done'
+      ELSE 'there is a tenant ' || p_name || ' already' END USING ERRCODE = 'AR102';
   END IF;
   PERFORM add_audit(p_act, 1);
   RETURN made;
@@ -205,12 +209,13 @@ DECLARE
   change bigint := next_change();
   made tenants;
 BEGIN
-  UPDATE tenants SET state = p_state, change_no = change WHERE name = p_name AND state <> p_state RETURNING * INTO made;
+  UPDATE tenants SET state = p_state, change_no = change WHERE name = p_name AND erasure_id IS NULL AND state <> p_state
+  RETURNING * INTO made;
   IF FOUND THEN
     PERFORM add_audit(p_act, 1);
     RETURN made;
   END IF;
-  SELECT * INTO made FROM tenants WHERE name = p_name;
+  SELECT * INTO made FROM tenants WHERE name = p_name AND erasure_id IS NULL;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no tenant %', p_name USING ERRCODE = 'AR101';
   END IF;
@@ -227,7 +232,7 @@ DECLARE
   made tenants;
   wanted jsonb;
 BEGIN
-  SELECT * INTO made FROM tenants WHERE name = p_name;
+  SELECT * INTO made FROM tenants WHERE name = p_name AND erasure_id IS NULL;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no tenant %', p_name USING ERRCODE = 'AR101';
   END IF;
@@ -238,6 +243,84 @@ BEGIN
   UPDATE tenants SET limits = wanted, change_no = change WHERE name = p_name RETURNING * INTO made;
   PERFORM add_audit(p_act, 1);
   RETURN made;
+END
+$$;
+
+-- Ends the credentials of a tenant that were made up to a moment: tokens, with which logins end that were made with them, and
+-- logins of an issuer's users, also if they are for other tenants, too. The caller has begun with next_change.
+CREATE OR REPLACE FUNCTION end_credentials_of(p_tenant text, p_through timestamptz, p_by text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+  due uuid[] := ARRAY(
+    SELECT token_id FROM tokens WHERE coalesce(tenant, '') = p_tenant AND created_at <= p_through AND revoked_at IS NULL ORDER BY token_id);
+  login bytea;
+BEGIN
+  FOR nth IN 1 .. cardinality(due) LOOP
+    UPDATE tokens SET revoked_at = moment, revoked_by = left(p_by, 400), change_no = next_change() WHERE token_id = due[nth];
+  END LOOP;
+  FOR login IN SELECT hash FROM logins WHERE p_tenant = ANY (tenants) AND created_at <= p_through AND revoked_at IS NULL ORDER BY hash LOOP
+    PERFORM end_login(login, next_change());
+  END LOOP;
+END
+$$;
+
+-- Deletes a tenant: nobody is let in for it from now on, and an erasure forgets what it has, once nothing more can come that
+-- was let in before (p_late_s from now). Access tokens that name it and were issued before are good no more, also when there is
+-- a tenant of this name again; they have ended by themselves after p_lifetime_s. Answer: the erasure; of one that is being
+-- deleted, the one that does.
+CREATE OR REPLACE FUNCTION delete_tenant(
+  p_name text, p_erasure uuid, p_lane text, p_digest bytea, p_late_s double precision, p_lifetime_s double precision, p_act act) RETURNS uuid
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+DECLARE
+  change bigint := next_change();
+  moment timestamptz := clock_timestamp();
+  begun uuid;
+BEGIN
+  SELECT coalesce(erasure_id, p_erasure) INTO begun FROM tenants WHERE name = p_name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no tenant %', p_name USING ERRCODE = 'AR101';
+  ELSIF begun <> p_erasure THEN
+    RETURN begun;
+  END IF;
+  UPDATE tenants SET state = 'suspended', erasure_id = p_erasure, change_no = change WHERE name = p_name AND erasure_id IS NULL;
+  IF FOUND THEN
+    PERFORM end_credentials_of(p_name, 'infinity', p_act.actor_id);
+    INSERT INTO revocations AS r (issuer, subject, tenant, before, expires_at, change_no)
+    VALUES ('', '', p_name, moment, moment + make_interval(secs => p_lifetime_s), next_change())
+    ON CONFLICT (issuer, subject, tenant) DO UPDATE SET before = moment, expires_at = EXCLUDED.expires_at, change_no = EXCLUDED.change_no;
+    INSERT INTO erasures (erasure_id, tenant, lane, kind, target_digest, through_at, fenced_at)
+    VALUES (p_erasure, p_name, p_lane, 'tenant', p_digest, 'infinity', moment + make_interval(secs => p_late_s));
+    PERFORM add_audit(p_act, 1);
+  END IF;
+  RETURN p_erasure;
+END
+$$;
+
+-- Forgets who a tenant was, at the end of its erasure: of its tokens stays what tells a gateway that was away for long that they
+-- have ended, until retention, and they are nobody's. A tenant that is deleted is not there any more; another one keeps its name.
+CREATE OR REPLACE FUNCTION forget_identity(p_erasure uuid) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  e record;
+  change bigint := next_change();
+  n bigint;
+BEGIN
+  SELECT * INTO e FROM erasures WHERE erasure_id = p_erasure;
+  PERFORM end_credentials_of(e.tenant, e.through_at, '-');
+  UPDATE tokens SET tenant = '-', name = '', role = NULL, scopes = '{}', sessions = NULL, workflows = NULL, hint = '', created_by = '',
+    revoked_by = '-', last_used_at = NULL
+  WHERE coalesce(tenant, '') = e.tenant AND created_at <= e.through_at;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM count_erased(p_erasure, 'postgres', 'tokens', n);
+  UPDATE logins SET subject = '', tenants = array_remove(tenants, e.tenant), tenant = NULL
+  WHERE e.tenant = ANY (tenants) AND created_at <= e.through_at;
+  IF e.fenced_at IS NOT NULL THEN
+    DELETE FROM tenants WHERE name = e.tenant AND erasure_id = p_erasure;
+  END IF;
+  PERFORM add_audit(ROW('role', 'erase', NULL, e.tenant, 'tenant.erased', p_erasure::text, 'done', '', '', '')::act, 1);
+  IF e.fenced_at IS NOT NULL THEN
+    DELETE FROM limit_levels WHERE tenant = e.tenant;
+    DELETE FROM limit_streams WHERE tenant = e.tenant;
+  END IF;
 END
 $$;
 

@@ -71,6 +71,8 @@ TABLE: Final = {
     "GET /v1/tenants": "*tenants:read",
     "POST /v1/tenants": "*tenants:write",
     "PATCH /v1/tenants/{tenant}": "*tenants:write",
+    "DELETE /v1/tenants/{tenant}": "*tenants:write",
+    "GET /v1/tenants/{tenant}/erasure": "*tenants:read",
     "GET /v1/audit": "*audit:read",
     "GET /v1/whoami": ANYBODY,
     "GET /v1/login": "nothing",
