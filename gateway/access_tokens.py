@@ -32,18 +32,33 @@ class Trusted(NamedTuple):
     keys: IssuerKeys
 
 
+class Issued(NamedTuple):
+    """Who issued an access token, to whom, and when by its own clock, in Unix time."""
+
+    issuer: str
+    subject: str
+    at_s: float
+
+
 class KnownAccessToken:
     """An access token that was good when it was verified. Streams that were asked for with it look here whether it
     still is. tenants: of which each request names one, if there are several; none: it is an administrator's.
-    principal: whom it makes of a request; of its one tenant, or of none.
+    principal: whom it makes of a request; of its one tenant, or of none. said: what its issuer says of it.
     """
 
-    __slots__ = ("_keys", "_thumbprint", "ends_at_ms", "holds", "principal", "remembered_until_ms", "tenants")
+    __slots__ = ("_keys", "_thumbprint", "ends_at_ms", "holds", "principal", "remembered_until_ms", "said", "tenants")
 
     def __init__(
-        self, principal: Principal, tenants: tuple[str, ...], ends_at_ms: float, keys: IssuerKeys, thumbprint: bytes
+        self,
+        principal: Principal,
+        tenants: tuple[str, ...],
+        ends_at_ms: float,
+        keys: IssuerKeys,
+        thumbprint: bytes,
+        said: Issued,
     ) -> None:
         self.principal = principal
+        self.said = said
         self.tenants = tenants
         self.ends_at_ms = ends_at_ms
         self.remembered_until_ms = 0.0
@@ -116,7 +131,8 @@ class AccessTokens:
             expires_at_s=ends_at_s,
             roles=tuple(roles_in(claims, trusted.issuer)),
         )
-        known = KnownAccessToken(principal, tenants, ends_at_s * 1_000, trusted.keys, key.thumbprint)
+        said = Issued(parsed.issuer, claims["sub"], float(claims["iat"]))
+        known = KnownAccessToken(principal, tenants, ends_at_s * 1_000, trusted.keys, key.thumbprint, said)
         known.remembered_until_ms = min(known.ends_at_ms, now_ms + _REMEMBERED_MS)
         self._remembered[digest] = known
         if len(self._remembered) > _REMEMBERED_MAX:

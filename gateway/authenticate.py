@@ -205,13 +205,17 @@ class Authenticator:
         """Return the principal of a good access token, or login; None if its tenant has to be looked up."""
         own = token.principal.tenant
         named = own if tenant is None else _named(tenant)
+        if self._cache.is_stale:
+            raise unavailable("what is known of tenants is too old, and Postgres does not answer")
+        if isinstance(token, KnownAccessToken) and self._cache.is_revoked(
+            token.said.issuer, token.said.subject, named or "", token.said.at_s
+        ):
+            raise self._bad(scope, "revoked")
         if named is None:
             if token.tenants:
                 raise Problem("tenant_required", "the token is for several tenants: name one in X-Argosy-Tenant")
             scope[_TOKEN] = token
             return token.principal
-        if self._cache.is_stale:
-            raise unavailable("what is known of tenants is too old, and Postgres does not answer")
         state = self._cache.tenant_state(named)
         return None if state is None else self._in_tenant(scope, token, named, state)
 

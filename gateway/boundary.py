@@ -31,6 +31,7 @@ from argosy.identity.errors import (
     TenantNotFoundError,
     TokenNotFoundError,
     TokenRotatedError,
+    TooManyRevocationsError,
     TooManyTokensError,
 )
 
@@ -42,6 +43,7 @@ IDENTITY_ERRORS: Final = (
     TenantNotFoundError,
     TokenNotFoundError,
     TokenRotatedError,
+    TooManyRevocationsError,
     TooManyTokensError,
 )
 # No cache between the gateway and a client may keep what a tenant is shown.

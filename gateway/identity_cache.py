@@ -26,10 +26,10 @@ from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.identity.tenant import TenantState
 from argosy.identity.tenant_limits import TenantLimits
 from argosy.rounds import Rounds
-from argosy.store.identity import Identities, TenantRow, TokenRow
+from argosy.store.identity import Identities, RevocationRow, TenantRow, TokenRow
 from argosy.store.logins import LoginRow
 
-Row = TypeVar("Row", TokenRow, KnownToken, TenantRow, LoginRow)
+Row = TypeVar("Row", TokenRow, KnownToken, TenantRow, RevocationRow, LoginRow)
 Answer = TypeVar("Answer")
 
 _PAGE_ROWS: Final = 2_000  # of one read
@@ -119,6 +119,10 @@ class IdentityCache:
         """Return the state of a tenant that was not known. Raises Problem when it cannot be told."""
         return await self._looked_up(self._tenants, name.encode())
 
+    def is_revoked(self, issuer: str, subject: str, tenant: str, issued_at_s: float) -> bool:
+        """Whether an access token is good no more that was issued to a subject then, for a tenant ('': for none)."""
+        return self._known.is_revoked(issuer, subject, tenant, issued_at_s)
+
     async def refresh(self) -> None:
         """Read now; several callers share one read. Return when Postgres has answered, or has not in time."""
         if self._reading is None or self._reading.done():
@@ -167,17 +171,21 @@ class IdentityCache:
             known = self._known
             is_whole = known.is_gap(changes)
             if changes != known.changes:
+                since = 0 if is_whole else known.changes.no
+                revocations = await self._rows(self._identities.revocations_since, since)
                 # Tokens first: the tenant of a token is there before it. Taken over at once, without an await: what is
                 # looked up is taken before all of this, or after it.
                 if is_whole:
                     tokens = await self._rows(self._known_tokens_since, 0, self._tokens_max)
                     known.take_all(changes, tokens, await self._rows(self._identities.tenants_since, 0))
+                    known.take_all_revocations(revocations)
                     self.logins.take_changes(None)
                 else:
                     rows = await self._rows(self._identities.tokens_since, known.changes.no)
                     tenants = await self._rows(self._identities.tenants_since, known.changes.no)
                     logins = await self._rows(self._identities.logins.since, known.changes.no)
                     known.take_changes(changes, rows, tenants)
+                    known.take_revocations(revocations)
                     self.logins.take_changes(logins)
             await self._forget_gone()
         except Exception as error:

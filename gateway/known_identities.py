@@ -11,7 +11,7 @@ from argosy import telemetry
 from argosy.gateway.known_token import KnownToken
 from argosy.identity.tenant import TenantState
 from argosy.identity.tenant_limits import NO_LIMITS_OF_ITS_OWN, TenantLimits
-from argosy.store.identity import Changes, TenantRow, TokenRow
+from argosy.store.identity import Changes, RevocationRow, TenantRow, TokenRow
 
 log = telemetry.logger()
 
@@ -32,6 +32,7 @@ class KnownIdentities:
         self._is_partial = False
         self._tokens: dict[bytes, KnownToken] = {}
         self._tenants: dict[str, TenantRow] = {}
+        self._revocations: dict[tuple[str, str, str], RevocationRow] = {}
 
     def find(self, digest: bytes) -> KnownToken | None:
         """Return the token with this hash, if it is known; it may have ended."""
@@ -44,6 +45,14 @@ class KnownIdentities:
         """Return the state of a tenant, if it is known."""
         row = self._tenants.get(tenant)
         return None if row is None else row.state
+
+    def is_revoked(self, issuer: str, subject: str, tenant: str, issued_at_s: float) -> bool:
+        """Whether an access token is good no more that was issued to a subject then, for a tenant ('': for none)."""
+        if not self._revocations:
+            return False
+        of_subject, of_tenant = (issuer, subject, ""), ("", "", tenant)
+        found = (self._revocations.get(each) for each in (of_subject, of_tenant))
+        return any(row is not None and issued_at_s < row.before.timestamp() for row in found)
 
     def expiring(self, from_ms: int, until_ms: int) -> int:
         """Return how many of the known tokens end in a time."""
@@ -82,6 +91,15 @@ class KnownIdentities:
             self._tenants.pop(name, None)
         self._note_tenants()
 
+    def take_revocations(self, rows: Sequence[RevocationRow]) -> None:
+        """Take over revocations."""
+        self._revocations |= {(row.issuer, row.subject, row.tenant): row for row in rows}
+
+    def take_all_revocations(self, rows: Sequence[RevocationRow]) -> None:
+        """Take over the revocations that there are, and no others."""
+        self._revocations = {}
+        self.take_revocations(rows)
+
     def take_changes(self, changes: Changes, tokens: Sequence[TokenRow], tenants: Sequence[TenantRow]) -> None:
         """Take over all that was written since `self.changes`, at once."""
         self.take_tenants(tenants)
@@ -108,7 +126,12 @@ class KnownIdentities:
         self.changes = changes
 
     def forget_ended(self, before_ms: float) -> None:
-        """Forget tokens that had ended by then, or were revoked; who uses one makes it known again."""
+        """Forget tokens that had ended by then, or were revoked; who uses one makes it known again. Forget revocations
+        of what had ended by then.
+        """
+        self._revocations = {
+            key: row for key, row in self._revocations.items() if row.expires_at.timestamp() * 1_000 > before_ms
+        }
         self._tokens = {
             digest: token for digest, token in self._tokens.items() if token.holds or token.ends_at_ms > before_ms
         }

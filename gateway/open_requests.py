@@ -107,7 +107,8 @@ class OpenRequests:
             return None
         now_ms = self._clock.unix_ms()
         if isinstance(token, KnownAccessToken):
-            is_over, is_doubtful = not token.has_key, token.is_key_stale
+            is_revoked = self._cache.is_revoked(token.said.issuer, token.said.subject, "", token.said.at_s)
+            is_over, is_doubtful = is_revoked or not token.has_key, token.is_key_stale
         elif isinstance(token, KnownLogin):
             is_over, is_doubtful = token.is_over(now_ms), self._is_doubtful(token, now_ms)
         else:

@@ -58,6 +58,7 @@ KINDS: Final[dict[str, Kind]] = {
     "upload_moved": Kind(409, "The upload goes on elsewhere than where this part of it begins"),
     "too_many_tokens": Kind(409, "The tenant has as many tokens as it may have"),
     "token_rotated": Kind(409, "The token has a successor already"),
+    "too_many_revocations": Kind(409, "As many subjects are revoked as may be"),
     "tenant_exists": Kind(409, "There is a tenant of this name already"),
     "not_parked": Kind(409, "The turn is not parked"),
     "graph_condition": Kind(409, "The graph is not as an operation needs it: nothing of the batch was applied"),

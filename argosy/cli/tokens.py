@@ -69,6 +69,17 @@ def revoke(token_id: str, tenant: Tenant = "", url: Url = URL) -> None:
     sys.exit(0 if is_success else 1)
 
 
+@app.command("revoke-subject")
+def revoke_subject(
+    subject: Annotated[str, typer.Argument(help="Whom an issuer means: `sub` of an access token.")],
+    issuer: Annotated[str, typer.Option(help="Whose subject it is; needed where gateways trust several.")] = "",
+    url: Url = URL,
+) -> None:
+    """End all access tokens that a subject of an issuer has by now; for administrators."""
+    content = json.dumps({"issuer": issuer} if issuer else {}).encode()
+    call("POST", url, f"/v1/subjects/{segment(subject)}/revoke", content=content)
+
+
 @app.command()
 def rotate(
     token_id: str,

@@ -78,6 +78,12 @@ class Identity(BaseModel):
     logins_max: int = Field(
         default=20, ge=1, le=10_000, description="Logins of one subject at once; one more ends the oldest."
     )
+    auth_revocations_max: int = Field(
+        default=10_000,
+        ge=1,
+        le=100_000,
+        description="Subjects of issuers whose access tokens are revoked at a time, each for as long as one may live.",
+    )
     audit_retention_s: float = Field(
         default=34_560_000.0,
         ge=86_400,

@@ -19,7 +19,7 @@ from argosy.identity.strict_json import NotStrictError, object_of
 
 SIZE_BYTES_MAX: Final = 8_192
 _HEADER_SIZE_BYTES_MAX: Final = 1_024
-_SUBJECT_LENGTH_MAX: Final = 255
+SUBJECT_LENGTH_MAX: Final = 255
 _FORM: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 _OF_ID_TOKENS: Final = ("nonce", "at_hash", "c_hash")
@@ -102,7 +102,7 @@ def verify(parsed: Parsed, issuer: Issuer, key: SigningKey, now_s: float) -> Map
     _check_audience(claims, issuer)
     _check_times(claims, issuer, now_s)
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 1 <= len(subject) <= _SUBJECT_LENGTH_MAX:
+    if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_LENGTH_MAX:
         raise BadTokenError("subject")
     if "cnf" in claims:  # it is bound to a key that would have to be shown, too: to ignore that would unbind it
         raise BadTokenError("bound")

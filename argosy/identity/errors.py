@@ -23,5 +23,9 @@ class TokenRotatedError(CallerError):
     code = "token_rotated"
 
 
+class TooManyRevocationsError(CallerError):
+    code = "too_many_revocations"
+
+
 class TooManyTokensError(CallerError):
     code = "too_many_tokens"

@@ -19,6 +19,7 @@ from argosy.identity.errors import (
     TenantNotFoundError,
     TokenNotFoundError,
     TokenRotatedError,
+    TooManyRevocationsError,
     TooManyTokensError,
 )
 from argosy.identity.tenant import TenantState
@@ -38,6 +39,7 @@ _REFUSALS: Final[dict[str, type[ArgosyError]]] = {
     "AR103": TooManyTokensError,
     "AR104": TokenRotatedError,
     "AR105": TokenNotFoundError,
+    "AR107": TooManyRevocationsError,
 }
 
 
@@ -83,6 +85,19 @@ class TenantRow(NamedTuple):
     created_at: datetime
     change_no: int
     limits: TenantLimits = NO_LIMITS_OF_ITS_OWN
+
+
+class RevocationRow(NamedTuple):
+    """Access tokens that were issued before a moment are good no more: those of a subject of an issuer, or those that
+    name a tenant ('': none). expires_at: then they have ended by themselves. change_no: of the last write to it.
+    """
+
+    issuer: str
+    subject: str
+    tenant: str
+    before: datetime
+    expires_at: datetime
+    change_no: int
 
 
 class NewToken(NamedTuple):
@@ -138,6 +153,10 @@ class Identities:
     async def tenants_since(self, no: int, limit: int) -> list[TenantRow]:
         """Return at most `limit` tenants that were written after a change, as tokens_since does."""
         return [_tenant(row) for row in await self._pool.fetch(_SQL["tenants_since"], no, limit)]
+
+    async def revocations_since(self, no: int, limit: int) -> list[RevocationRow]:
+        """Return at most `limit` revocations that were written after a change, as tokens_since does."""
+        return [RevocationRow(*row) for row in await self._pool.fetch(_SQL["revocations_since"], no, limit)]
 
     async def find_token(self, digest: bytes) -> tuple[TokenRow, TenantRow | None] | None:
         """Return the token with this hash, ended or not, and its tenant (None: of one of the installation)."""
@@ -221,6 +240,19 @@ class Identities:
         values = (name, new.erasure_id, new.lane, new.target_digest, late_s, lifetime_s)
         begun: uuid.UUID = (await self._write("delete_tenant", *values, *arguments(act)))[0]
         return begun
+
+    async def revoke_subject(
+        self, issuer: str, subject: str, lifetime_s: float, revocations_max: int, act: Act
+    ) -> tuple[datetime, datetime]:
+        """End the access tokens of a subject that were issued by now; return that moment, and until when it is kept.
+        lifetime_s: of such a token at the most. Raises TooManyRevocationsError.
+        """
+        row = await self._write("revoke_subject", issuer, subject, lifetime_s, revocations_max, *arguments(act))
+        return row[0], row[1]
+
+    async def purge_revocations(self, role: str, term: int, limit: int) -> int:
+        """Delete at most `limit` revocations of what has ended by itself. Raises OwnershipLostError."""
+        return int(await write_as(self._pool, _SQL["purge_revocations"], role, term, limit))
 
     async def purge_tokens(self, role: str, term: int, age_s: float, limit: int) -> int:
         """Delete at most `limit` tokens that ended at least age_s ago; how many. Raises OwnershipLostError."""

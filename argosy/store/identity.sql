@@ -12,6 +12,19 @@ FROM tokens AS t WHERE t.change_no > $1 ORDER BY t.change_no LIMIT $2
 -- Tenants that were written after a change.
 SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM tenants AS n WHERE n.change_no > $1 ORDER BY n.change_no LIMIT $2
 
+-- name: revocations_since
+-- Revocations that were written after a change.
+SELECT r.issuer, r.subject, r.tenant, r.before, r.expires_at, r.change_no FROM revocations AS r WHERE r.change_no > $1
+ORDER BY r.change_no LIMIT $2
+
+-- name: revoke_subject
+-- End access tokens of a subject.
+SELECT revoked_before, kept_until FROM revoke_subject($1::text, $2::text, $3::double precision, $4::integer, ($5::text, $6::text, $7::uuid, $8::text, $9::text, $10::text, $11::text, $12::text, $13::text, $14::text)::act)
+
+-- name: purge_revocations
+-- Forget revocations of what has ended by itself.
+SELECT purge_revocations($1::text, $2::bigint, $3::integer)
+
 -- name: find_token
 -- The token with a hash, and its tenant.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,

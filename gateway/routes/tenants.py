@@ -22,6 +22,7 @@ from argosy.gateway.parameters import Cursor, Limit, page_size, strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.erasures import deletion_view, erasure_of_tenant
 from argosy.gateway.routes.graphs import posted
+from argosy.gateway.routes.subjects import lifetime_s
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import state_of
 from argosy.identity.scopes import Scope
@@ -172,12 +173,6 @@ def late_s(settings: Settings) -> float:
     """Return for how long something may come still that a gateway let in for a tenant that is deleted now."""
     heard_s = max(settings.identity_stale_s_max, 2 * settings.gateway_cache_s)
     return heard_s + settings.gateway_body_timeout_s + settings.log_append_timeout_s
-
-
-def lifetime_s(settings: Settings) -> float:
-    """Return for how long an access token may be good that was issued by now."""
-    own_s = settings.auth_jwt_lifetime_s_max + 2 * settings.auth_jwt_skew_s
-    return max((each.lifetime_s_max + 2 * each.skew_s for each in settings.trusted_issuers), default=own_s)
 
 
 def _shown(row: TenantRow) -> TenantView:

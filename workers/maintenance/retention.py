@@ -96,6 +96,7 @@ class Retention:
         identities = Identities(self._pool)
         tokens = await identities.purge_tokens(self.name, term, self._audit_age_s, self._batch_max)
         tokens += await identities.logins.purge(self.name, term, _LOGIN_AGE_S, self._batch_max)
+        tokens += await identities.purge_revocations(self.name, term, self._batch_max)
         return tokens + await purge_audit(self._pool, self.name, term, self._audit_age_s, self._batch_max)
 
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:

@@ -17,7 +17,8 @@
 -- 9. A tenant that is deleted has no credentials any more, and gets none: they end in the transaction that deletes it.
 --
 -- SQLSTATE AR101: no such tenant; AR102: it is there already; AR103: too many tokens; AR104: has a successor; AR105: no such
--- token, or it has ended; AR106: the audit is only added to.
+-- token, or it has ended; AR106: the audit is only added to;
+-- AR107: too many revocations.
 
 -- The number of the next row that is written, or the last of those of so many. The first call of a transaction waits for the
 -- transaction before.
@@ -167,6 +168,47 @@ BEGIN
   END LOOP;
   PERFORM add_audit(p_act, cardinality(due));
   RETURN cardinality(due);
+END
+$$;
+
+-- Ends access tokens of a subject of an issuer that were issued by now: they have all ended by themselves after p_lifetime_s,
+-- until when this is kept. One that was asked for before is moved on. The subject's logins end, too.
+CREATE OR REPLACE FUNCTION revoke_subject(
+  p_issuer text, p_subject text, p_lifetime_s double precision, p_revocations_max integer, p_act act)
+RETURNS TABLE (revoked_before timestamptz, kept_until timestamptz) LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+DECLARE
+  change bigint := next_change();
+  moment timestamptz := clock_timestamp();
+  until timestamptz := moment + make_interval(secs => p_lifetime_s);
+  login bytea;
+BEGIN
+  IF (SELECT count(*) FROM revocations AS r WHERE r.expires_at > moment AND (r.issuer, r.subject) <> (p_issuer, p_subject)) >= p_revocations_max THEN
+    RAISE EXCEPTION 'there are % revocations, and so many are allowed (AUTH_REVOCATIONS_MAX)', p_revocations_max USING ERRCODE = 'AR107';
+  END IF;
+  INSERT INTO revocations AS r (issuer, subject, tenant, before, expires_at, change_no) VALUES (p_issuer, p_subject, '', moment, until, change)
+  ON CONFLICT (issuer, subject, tenant) DO UPDATE
+  SET before = moment, expires_at = greatest(r.expires_at, until), change_no = change
+  RETURNING r.before, r.expires_at INTO revoked_before, kept_until;
+  FOR login IN SELECT hash FROM logins WHERE subject = p_issuer || '|' || p_subject AND revoked_at IS NULL ORDER BY hash LOOP
+    PERFORM end_login(login, next_change());
+  END LOOP;
+  PERFORM add_audit(p_act, 1);
+  RETURN NEXT;
+END
+$$;
+
+-- Forgets revocations of which nothing is left that they are about; how many. Gateways have forgotten them by then, too.
+CREATE OR REPLACE FUNCTION purge_revocations(p_role text, p_term bigint, p_limit integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
+DECLARE
+  gone integer;
+BEGIN
+  PERFORM hold_term(p_role, p_term);
+  DELETE FROM revocations WHERE ctid = ANY (ARRAY(
+    SELECT r.ctid FROM revocations AS r WHERE r.expires_at < now() - interval '1 hour'
+    ORDER BY r.expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED));
+  GET DIAGNOSTICS gone = ROW_COUNT;
+  RETURN gone;
 END
 $$;
 

@@ -68,6 +68,7 @@ TABLE: Final = {
     "POST /v1/tokens": "*tokens:write",
     "DELETE /v1/tokens/{token_id}": "*tokens:write",
     "POST /v1/tokens/{token_id}/rotate": "*tokens:write",
+    "POST /v1/subjects/{sub}/revoke": "*tenants:act_as",
     "GET /v1/tenants": "*tenants:read",
     "POST /v1/tenants": "*tenants:write",
     "PATCH /v1/tenants/{tenant}": "*tenants:write",

@@ -15,7 +15,7 @@ from argosy.gateway.known_token import REVOKED
 from argosy.gateway.open_requests import OpenRequests
 from argosy.gateway.problems import Problem
 from argosy.identity.tenant import TenantState
-from argosy.store.identity import Changes, TenantRow, TokenRow
+from argosy.store.identity import Changes, RevocationRow, TenantRow, TokenRow
 from argosy.store.logins import LoginRow
 from tests.harness.hand_clock import HandClock, settled
 
@@ -77,6 +77,10 @@ class Store:
         return sorted((row for row in self.tokens.values() if row.change_no > no), key=lambda row: row.change_no)[
             :limit
         ]
+
+    async def revocations_since(self, no: int, limit: int) -> list[RevocationRow]:
+        self._ask("revocations")
+        return []
 
     async def tenants_since(self, no: int, limit: int) -> list[TenantRow]:
         self._ask("tenants")
