@@ -277,6 +277,11 @@ class Authenticator:
         return found._replace(tenant=named, scopes=found.scopes | OF_TENANTS, acts_as=True)
 
 
+def has_credential(scope: AsgiScope) -> bool:
+    """Whether a request may have a credential, good or not."""
+    return any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
+
+
 def token_of(scope: AsgiScope) -> KnownToken | KnownAccessToken | KnownLogin | None:
     """Return the token or login with which a request was let in; None for a local user and for ARGOSY_ADMIN_TOKEN."""
     token: KnownToken | KnownAccessToken | KnownLogin | None = scope.get(_TOKEN)

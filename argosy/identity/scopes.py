@@ -35,6 +35,7 @@ class Scope(StrEnum):
     FLEET_READ = "fleet:read"
     LEADERS_READ = "leaders:read"
     DEADLETTERS_READ = "deadletters:read"
+    DEADLETTERS_READ_VALUES = "deadletters:read_values"
     METRICS_READ = "metrics:read"
     TENANTS_READ = "tenants:read"
     TENANTS_WRITE = "tenants:write"
@@ -72,7 +73,9 @@ _TENANT: Final = _USER | {
 _OPERATOR: Final = frozenset(
     {Scope.FLEET_READ, Scope.LEADERS_READ, Scope.DEADLETTERS_READ, Scope.METRICS_READ, Scope.WORKFLOWS_READ}
 )
+# The values of dead letters are what nobody knows which tenant has sent.
 _ADMIN: Final = _OPERATOR | {
+    Scope.DEADLETTERS_READ_VALUES,
     Scope.TENANTS_READ,
     Scope.TENANTS_WRITE,
     Scope.TOKENS_READ,

@@ -16,7 +16,8 @@ from starlette.responses import Response
 
 from argosy import ids
 from argosy.gateway import fleet_views
-from argosy.gateway.access import GuardedRoute, needs_anywhere, principal_of
+from argosy.gateway.access import GuardedRoute, lacking, needs_anywhere, principal_of
+from argosy.gateway.audited import act_of
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import INTEGER_MAX, Cursor, Limit, microseconds, moment, page_size, strict
 from argosy.gateway.routes.turns import json_response
@@ -53,7 +54,7 @@ class WorkflowPage(msgspec.Struct, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, kw_only=True):
-    """A record that could not become a turn. value_base64: its first 4096 bytes."""
+    """A record that could not become a turn. value_base64: its first 4096 bytes, where they were asked for."""
 
     log_id: str
     partition: int
@@ -62,7 +63,7 @@ class DeadLetter(msgspec.Struct, kw_only=True):
     reason: str
     at: datetime
     value_size_bytes: int
-    value_base64: str
+    value_base64: str | None
 
 
 class DeadLetterPage(msgspec.Struct, kw_only=True):
@@ -158,12 +159,24 @@ async def list_workflows(request: Request, limit: Limit = None, cursor: Cursor =
 
 @router.get("/dead-letters", responses=answers("DeadLetterPage", 403))
 @needs_anywhere(Scope.DEADLETTERS_READ, minds_limits=True)
-async def list_dead_letters(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
+async def list_dead_letters(
+    request: Request,
+    limit: Limit = None,
+    cursor: Cursor = None,
+    values: Annotated[bool, Query(description="With what the records say; needs deadletters:read_values.")] = False,
+) -> Response:
     """Records of the lane that could not become turns, newest first.
 
-    No tenant can be told from such a record: operators alone are shown them.
+    No tenant can be told from such a record: operators alone are shown them. What they say may be any tenant's: it is
+    shown to those alone who have a right to that, and the audit tells it.
     """
     state = state_of(request)
+    if values:
+        principal = principal_of(request)
+        if Scope.DEADLETTERS_READ_VALUES not in principal.scopes:
+            raise lacking(Scope.DEADLETTERS_READ_VALUES)
+        act = act_of(request, principal, "deadletters.read_values", target=state.settings.lane)
+        await state.identity.audited.note(act)
     lane = state.settings.lane
     list_name = ("dead-letters", lane)
     before = _DEAD_LETTER_BEGIN
@@ -172,19 +185,19 @@ async def list_dead_letters(request: Request, limit: Limit = None, cursor: Curso
         before = (moment(at_us), *rest)
     size = page_size(limit, state.settings.page_size_max)
     rows = await dead_letter.list_dead_letters(
-        state.pool, lane, before=before, value_size_bytes_max=VALUE_SIZE_BYTES_MAX, limit=size + 1
+        state.pool, lane, before=before, value_size_bytes_max=VALUE_SIZE_BYTES_MAX if values else 0, limit=size + 1
     )
     page, last = rows[:size], rows[size - 1] if len(rows) > size else None
     place = (microseconds(last.at), last.log_id, last.partition, last.position) if last else None
     return json_response(
         DeadLetterPage(
-            dead_letters=[_shown(row) for row in page],
+            dead_letters=[_shown(row, has_value=values) for row in page],
             next=state.cursors.encode(list_name, place) if place else None,
         )
     )
 
 
-def _shown(row: dead_letter.DeadLetterRow) -> DeadLetter:
+def _shown(row: dead_letter.DeadLetterRow, *, has_value: bool) -> DeadLetter:
     return DeadLetter(
         log_id=row.log_id,
         partition=row.partition,
@@ -193,5 +206,5 @@ def _shown(row: dead_letter.DeadLetterRow) -> DeadLetter:
         reason=row.reason,
         at=row.at,
         value_size_bytes=row.value_size_bytes,
-        value_base64=base64.b64encode(row.value_start).decode(),
+        value_base64=base64.b64encode(row.value_start).decode() if has_value else None,
     )

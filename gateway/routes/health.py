@@ -17,6 +17,8 @@ from starlette.responses import PlainTextResponse, Response
 from argosy.config import Settings
 from argosy.errors import StoreReadOnlyError, StoreUnavailableError
 from argosy.gateway.access import GuardedRoute, needs_anywhere, open_to_all
+from argosy.gateway.authenticate import has_credential
+from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
 from argosy.gateway.views import encode
@@ -40,7 +42,10 @@ async def healthz() -> Response:
 @router.get("/readyz", responses={503: {"description": "Not now", "content": {"application/json": {"schema": {}}}}})
 @open_to_all
 async def readyz(request: Request) -> Response:
-    """200 when turns can be taken; 503 when the log does not answer, or is not the one that workers read."""
+    """200 when turns can be taken; 503 when the log does not answer, or is not the one that workers read.
+
+    Where requests need a credential, more than that is told to those with fleet:read alone.
+    """
     state = state_of(request)
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
@@ -49,8 +54,10 @@ async def readyz(request: Request) -> Response:
     is_ready = (
         is_ready_to_append(state.settings, backlog_age_s, has_store=store == "ok") and not state.log_monitor.reason
     )
-    content: dict[str, Any] = {
-        "ready": is_ready,
+    content: dict[str, Any] = {"ready": is_ready}
+    if not await _is_told(request):
+        return json_response(content) if is_ready else _unready(content)
+    content |= {
         "log": state.settings.log_backend,
         "log_backlog_age_s": round(backlog_age_s, 3),
         "store": store,
@@ -60,8 +67,26 @@ async def readyz(request: Request) -> Response:
     }
     if state.log_monitor.reason:
         content["log_refused"] = state.log_monitor.reason
-    if is_ready:
-        return json_response(content)
+    return json_response(content) if is_ready else _unready(content)
+
+
+async def _is_told(request: Request) -> bool:
+    """Whether who asks is told more than whether the gateway is ready. Whatever is wrong with a credential, a probe is
+    answered.
+    """
+    authenticator = state_of(request).identity.authenticator
+    if not authenticator.is_required:
+        return True
+    if not has_credential(request.scope):
+        return False
+    try:
+        found = authenticator.known(request.scope) or await authenticator.look_up(request.scope)
+    except Problem:
+        return False
+    return Scope.FLEET_READ in found.scopes
+
+
+def _unready(content: dict[str, Any]) -> Response:
     return Response(encode(content), 503, {"Retry-After": "1"}, "application/json")
 
 

@@ -1,5 +1,6 @@
 """What clients are shown of turns and sessions."""
 
+import base64
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -224,9 +225,11 @@ async def test_dead_letters_are_the_operators(client: httpx2.AsyncClient, rows: 
     first = (await client.get("/v1/dead-letters?limit=2", headers=operator)).json()
     second = (await client.get(f"/v1/dead-letters?limit=2&cursor={first['next']}", headers=operator)).json()
     to_others = await client.get("/v1/dead-letters")
+    said = (await client.get("/v1/dead-letters?limit=1&values=true", headers=operator)).json()["dead_letters"][0]
 
     assert [letter["position"] for letter in first["dead_letters"] + second["dead_letters"]][:3] == [2, 1, 0]
-    assert first["dead_letters"][0]["value_size_bytes"] == 5_000
+    assert (first["dead_letters"][0]["value_size_bytes"], first["dead_letters"][0]["value_base64"]) == (5_000, None)
+    assert base64.b64decode(said["value_base64"]) == b"\xff" * 4_096
     assert (to_others.status_code, to_others.json()["code"]) == (403, "insufficient_scope")
 
 
