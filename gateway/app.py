@@ -187,7 +187,7 @@ def create_app(
     for error in (*own, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(BrowserGuard, settings=settings)
-    app.add_middleware(Boundary, clock=clock, plain=plain)
+    app.add_middleware(Boundary, clock=clock, plain=plain, trusted=settings.gateway_trusted_proxies)
     openapi_document.install(app, SHAPES, access.accesses(app.state.routes), is_required=settings.kg_auth_required)
     return app
 

@@ -19,6 +19,7 @@ from argosy.clock import Clock
 from argosy.errors import StoreUnavailableError
 from argosy.gateway.identity_cache import unavailable
 from argosy.gateway.problems import Problem
+from argosy.gateway.request_origin import request_id_of
 from argosy.identity.principal import Principal
 from argosy.identity.scopes import Scope
 from argosy.store.audit import REFUSALS_MAX, Act, Refusals, audit, note_refusals
@@ -28,7 +29,7 @@ _FAILURES_BURST: Final = 20.0
 _FAILURES_RATE: Final = 2.0
 SOURCES_MAX: Final = 10_000  # that are remembered
 _NETWORK_BITS: Final = 64  # of an IPv6 address: one client has at least as many addresses as are in it
-_ACTS_S: Final = 60.0  # who acts as a tenant is written once in this time, for each token, tenant and scope
+_ACTS_S: Final = 60.0  # what is noted is written once in this time, for each token, tenant and target
 _ACTS_MAX: Final = 10_000
 _WRITE_S_MAX: Final = 2.0
 _UNKNOWN: Final = "unknown"  # an actor whose credential was bad, or who had none
@@ -80,11 +81,15 @@ class Audited:
 
     async def acts(self, request: Request, principal: Principal, needed: Scope | None) -> None:
         """Note that somebody acts as a tenant, before anything is done. Raises Problem when that cannot be noted."""
-        key = (principal.id, principal.tenant, str(needed))
+        await self.note_once(act_of(request, principal, "tenant.act_as", target=str(needed or "")))
+
+    async def note_once(self, act: Act) -> None:
+        """Write down an act before it is done, once in a while of the same. Raises Problem when that cannot be."""
+        key = (act.actor_id, act.tenant, f"{act.action} {act.target}")
         now_s = self._clock.monotonic_s()
         if now_s < self._acting.get(key, now_s):
             return
-        await self.note(act_of(request, principal, "tenant.act_as", target=str(needed or "")))
+        await self.note(act)
         self._acting.pop(key, None)
         if len(self._acting) >= _ACTS_MAX:
             del self._acting[next(iter(self._acting))]
@@ -121,7 +126,7 @@ def act_of(request: Request, principal: Principal, action: str, *, tenant: str |
 
 
 def source_of(scope: AsgiScope) -> str:
-    """Return the address of the peer of a request. Behind a proxy that is the proxy's: no header is believed."""
+    """Return the address that a request comes from (request_origin.py)."""
     client = scope.get("client")
     return str(client[0]) if client and client[0] else _LOCAL
 
@@ -144,6 +149,7 @@ def _act(
         target=target,
         outcome=outcome,
         reason=reason,
+        request_id=request_id_of(scope),
         source=source_of(scope),
     )
 

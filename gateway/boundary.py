@@ -25,6 +25,7 @@ from argosy.errors import (
 from argosy.gateway.access import principal_of
 from argosy.gateway.graph_problems import GRAPH_ERRORS, problem_of_graph
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
+from argosy.gateway.request_origin import HEADER, Network, Origins, request_id_of
 from argosy.gateway.state import state_of
 from argosy.identity.errors import (
     TenantExistsError,
@@ -113,8 +114,9 @@ def _allowed(request: Request) -> str:
 class Boundary:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, clock: Clock, plain: Sequence[Route]) -> None:
-        """plain: the routes that FastAPI does not know, so that the scope does not name them."""
+    def __init__(self, app: ASGIApp, clock: Clock, plain: Sequence[Route], trusted: Sequence[Network] = ()) -> None:
+        """plain: the routes that FastAPI does not know, so that the scope does not name them. trusted: proxies."""
+        self._origins = Origins(trusted)
         self._app = app
         self._clock = clock
         self._plain = {route.endpoint: str(route.path) for route in plain}
@@ -125,6 +127,7 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         began_s = self._clock.monotonic_s()
+        request_id = (HEADER, self._origins.settle(scope))
         status = 0
         answered_s: float | None = None
 
@@ -133,7 +136,7 @@ class Boundary:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answered_s = self._clock.monotonic_s()  # a stream may go on for hours
-                headers = [*message.get("headers", ()), *_EVERYWHERE]
+                headers = [*message.get("headers", ()), *_EVERYWHERE, request_id]
                 if scope["path"].startswith("/v1/"):
                     headers.append(_VARIES)
                     if all(name != b"cache-control" for name, _ in headers):
@@ -160,7 +163,8 @@ class Boundary:
         """
         problem = problem_of(error)
         if problem.code == "internal" or begun:
-            log.error(telemetry.REQUEST_FAILED, path=scope["path"][:200], exc_info=error)
+            about = {"path": scope["path"][:200], "request_id": request_id_of(scope)}
+            log.error(telemetry.REQUEST_FAILED, **about, exc_info=error)
         if begun:
             return begun
         await problem.response()(scope, receive, send)

@@ -3,6 +3,7 @@
 import typer
 
 from argosy.cli import (
+    audit,
     backups,
     fleet,
     forget,
@@ -47,6 +48,7 @@ for command in (
     login.login,
     login.logout,
     login.whoami,
+    audit.audit,
     stores.topics,
     backups.backup,
     backups.restore,

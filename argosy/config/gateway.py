@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from argosy.config.kinds import Host, Seconds, StringList
+from argosy.config.kinds import Host, Networks, Seconds, StringList
 
 
 class Gateway(BaseModel):
@@ -69,6 +69,10 @@ class Gateway(BaseModel):
         max_length=500,
         description="The https address at which browsers reach the console, `https://argosy.example`, through what "
         "ends TLS; empty: people sign in at loopback only.",
+    )
+    gateway_trusted_proxies: Networks = Field(
+        default=(),
+        description="Networks (CIDR) of proxies whose X-Forwarded-For says where a request comes from.",
     )
     gateway_cache_s: float = Field(
         default=2.0, gt=0, le=60, description="Age at which the cache of workflows and owners is read again."

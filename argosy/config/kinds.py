@@ -1,6 +1,7 @@
 """Kinds of values that settings have."""
 
 import json
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -42,6 +43,7 @@ def from_json(value: Any, empty: Any, example: str) -> Any:
 
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Endpoints = Annotated[tuple[Annotated[str, AfterValidator(shard_target)], ...], BeforeValidator(_split)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
 Host = Annotated[str, AfterValidator(bare_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)]

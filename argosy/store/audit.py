@@ -1,7 +1,7 @@
 """The audit: who did what, to what, from where. Rows are added, read, and deleted when they are old; never changed.
 
 An act that changes something is written in the transaction of that change, by its function (argosy/store/identity.py);
-what changes nothing here is written by `audit`.
+what changes nothing here is written by `audit`. Each is a log event, too.
 
 Raises: StoreUnavailableError
 """
@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from argosy import telemetry
 from argosy.store.leader import write_as
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
+
+log = telemetry.logger()
 
 _SQL: Final = load_queries("audit")
 _LAST: Final = 2**63 - 1
@@ -57,6 +60,7 @@ class AuditRow(NamedTuple):
 async def audit(pool: Pool, act: Act) -> None:
     """Write down an act that changes no row of identity, such as one in the name of a tenant."""
     await pool.execute(_SQL["add_audit"], *arguments(act))
+    tell(act)
 
 
 async def note_refusals(pool: Pool, refusals: Sequence[Refusals]) -> None:
@@ -64,6 +68,8 @@ async def note_refusals(pool: Pool, refusals: Sequence[Refusals]) -> None:
     rows = [(*arguments(each.act), each.number) for each in refusals[:REFUSALS_MAX]]
     if rows:
         await pool.execute(_SQL["add_refusals"], *map(list, zip(*rows, strict=True)))
+    for each in refusals[:REFUSALS_MAX]:
+        tell(each.act, each.number)
 
 
 async def list_audit(pool: Pool, tenant: str | None, before: int | None, limit: int) -> list[AuditRow]:
@@ -81,6 +87,12 @@ async def list_audit(pool: Pool, tenant: str | None, before: int | None, limit: 
 async def purge_audit(pool: Pool, role: str, term: int, age_s: float, limit: int) -> int:
     """Delete at most `limit` rows that are older than age_s; how many. Raises OwnershipLostError."""
     return int(await write_as(pool, _SQL["purge_audit"], role, term, age_s, limit))
+
+
+def tell(act: Act, number: int = 1) -> None:
+    """Say in the log what was written, for whoever collects that. An act that was sent again is told again."""
+    told = {name: str(value) for name, value in act._asdict().items() if value}
+    log.info(telemetry.AUDIT, **told, number=number)
 
 
 def arguments(act: Act) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from argosy.erasure import ErasureKind, Needle, Stage
+from argosy.store.audit import Act, arguments, tell
 from argosy.store.leader import rows_as, write_as
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
@@ -103,9 +104,12 @@ class ErasableJob(NamedTuple):
     made_at: datetime
 
 
-async def begin_erasure(pool: Pool, new: NewErasure) -> None:
-    """Ask for an erasure, unless one of this id was asked for before."""
-    await pool.execute(_SQL["begin_erasure"], *new)
+async def begin_erasure(pool: Pool, new: NewErasure, act: Act | None = None) -> None:
+    """Ask for an erasure, unless one of this id was asked for before. act: what the audit says of it."""
+    if act is None:
+        await pool.execute(_SQL["begin_erasure"], *new)
+    elif await pool.fetch(_SQL["begin_audited_erasure"], *new, *arguments(act)):
+        tell(act)
 
 
 async def get_erasure(pool: Pool, erasure_id: uuid.UUID, tenant: str) -> ErasureRow | None:

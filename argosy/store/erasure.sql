@@ -3,6 +3,13 @@
 INSERT INTO erasures (erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 
+-- name: begin_audited_erasure
+-- The same, and the audit tells it.
+WITH begun AS (
+  INSERT INTO erasures (erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING 1)
+SELECT add_audit(($9::text, $10::text, $11::uuid, $12::text, $13::text, $14::text, $15::text, $16::text, $17::text, $18::text)::act, 1) FROM begun
+
 -- name: get_erasure
 -- An erasure of a tenant.
 SELECT erasure_id, tenant, lane, kind, target, target_digest, session_id, bucket, stage, cursor, waits_for, through_at, asked_at,

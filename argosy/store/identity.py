@@ -24,7 +24,7 @@ from argosy.identity.errors import (
 )
 from argosy.identity.tenant import TenantState
 from argosy.identity.tenant_limits import NO_LIMITS_OF_ITS_OWN, TenantLimits, read_limits
-from argosy.store.audit import Act, arguments
+from argosy.store.audit import Act, arguments, tell
 from argosy.store.erasure import NewErasure
 from argosy.store.leader import write_as
 from argosy.store.logins import Logins
@@ -184,11 +184,11 @@ class Identities:
 
     async def create_token(self, new: NewToken, act: Act) -> TokenRow:
         """Make a token. Raises TenantNotFoundError, TooManyTokensError."""
-        return _token(await self._write("create_token", *new, self._tokens_max, *arguments(act)))
+        return _token(await self._write(act, "create_token", *new, self._tokens_max))
 
     async def revoke_token(self, token_id: uuid.UUID, tenant: str | None, act: Act) -> None:
         """End a token now, if it has not been revoked before. Raises TokenNotFoundError."""
-        await self._write("revoke_token", token_id, tenant, *arguments(act))
+        await self._write(act, "revoke_token", token_id, tenant)
 
     async def rotate_token(
         self, token_id: uuid.UUID, tenant: str | None, new: NewSuccessor, overlap_s: float, act: Act
@@ -198,7 +198,7 @@ class Identities:
         Raises TokenNotFoundError (there is none, or it has ended), TokenRotatedError (it has a successor already, also
         one that was revoked), TooManyTokensError, TenantNotFoundError.
         """
-        made = await self._write("rotate_token", token_id, tenant, *new, overlap_s, self._tokens_max, *arguments(act))
+        made = await self._write(act, "rotate_token", token_id, tenant, *new, overlap_s, self._tokens_max)
         return _token(made)
 
     async def touch_tokens(self, used: Mapping[uuid.UUID, datetime]) -> None:
@@ -216,17 +216,17 @@ class Identities:
 
     async def create_tenant(self, name: str, act: Act) -> TenantRow:
         """Make a tenant, which is active. Raises TenantExistsError."""
-        return _tenant(await self._write("create_tenant", name, *arguments(act)))
+        return _tenant(await self._write(act, "create_tenant", name))
 
     async def set_tenant_state(self, name: str, state: TenantState, act: Act) -> TenantRow:
         """Make a tenant active or suspended; nothing is written when it is. Raises TenantNotFoundError."""
-        return _tenant(await self._write("set_tenant_state", name, state, *arguments(act)))
+        return _tenant(await self._write(act, "set_tenant_state", name, state))
 
     async def set_tenant_limits(self, name: str, change: str, act: Act) -> TenantRow:
         """Give a tenant limits of its own: those that the change has, a JSON object; a null takes one away, and others
         stay. Nothing is written when all are so. Raises TenantNotFoundError.
         """
-        return _tenant(await self._write("set_tenant_limits", name, change, *arguments(act)))
+        return _tenant(await self._write(act, "set_tenant_limits", name, change))
 
     async def names_of_tenants(self, names: Sequence[str]) -> list[str]:
         """Return those of these names that are still a tenant's, be it one that is being deleted."""
@@ -238,7 +238,7 @@ class Identities:
         before. lifetime_s: of access tokens at the most. Raises TenantNotFoundError.
         """
         values = (name, new.erasure_id, new.lane, new.target_digest, late_s, lifetime_s)
-        begun: uuid.UUID = (await self._write("delete_tenant", *values, *arguments(act)))[0]
+        begun: uuid.UUID = (await self._write(act, "delete_tenant", *values))[0]
         return begun
 
     async def revoke_subject(
@@ -247,7 +247,7 @@ class Identities:
         """End the access tokens of a subject that were issued by now; return that moment, and until when it is kept.
         lifetime_s: of such a token at the most. Raises TooManyRevocationsError.
         """
-        row = await self._write("revoke_subject", issuer, subject, lifetime_s, revocations_max, *arguments(act))
+        row = await self._write(act, "revoke_subject", issuer, subject, lifetime_s, revocations_max)
         return row[0], row[1]
 
     async def purge_revocations(self, role: str, term: int, limit: int) -> int:
@@ -258,13 +258,16 @@ class Identities:
         """Delete at most `limit` tokens that ended at least age_s ago; how many. Raises OwnershipLostError."""
         return int(await write_as(self._pool, _SQL["purge_tokens"], role, term, age_s, limit))
 
-    async def _write(self, statement: str, *values: Any) -> Any:
+    async def _write(self, act: Act, statement: str, *values: Any) -> Any:
+        """Write something, with the act that the statement ends with."""
         try:
-            return await self._pool.fetchrow(_SQL[statement], *values)
+            written = await self._pool.fetchrow(_SQL[statement], *values, *arguments(act))
         except asyncpg.PostgresError as error:
             if refusal := _REFUSALS.get(error.sqlstate or ""):
                 raise refusal(str(error)) from None
             raise
+        tell(act)
+        return written
 
 
 def _token(row: Sequence[Any]) -> TokenRow:

@@ -99,6 +99,8 @@ async def after_restore(dsn: str, heartbeat_ttl_s: float, *, keep_tokens: bool =
             raise SettingError(f"{living} worker(s) were heard of in the last {heartbeat_ttl_s:g} s: stop them first")
         async with connection.transaction():
             await connection.execute(_SQL["raise_restores"])
+            kept = "tokens are in force as the backup has them" if keep_tokens else "tokens were revoked"
+            await connection.execute(_SQL["audit_restored"], kept)
             return 0 if keep_tokens else int(await connection.fetchval(_SQL["revoke_restored"]))
     except asyncpg.CheckViolationError as error:
         raise SettingError("the lineage cannot be raised any further") from error

@@ -60,6 +60,10 @@ UPDATE argosy.lineages SET restores =
 SELECT argosy.revoke_all_tokens(
   ('local', 'restore', NULL, NULL, 'tokens.revoke_all', '', 'done', 'the database was restored from a backup', '', '')::argosy.act)
 
+-- name: audit_restored
+-- In the same transaction, whatever becomes of tokens.
+SELECT argosy.add_audit(('local', 'restore', NULL, NULL, 'restore', '', 'done', $1::text, '', '')::argosy.act, 1)
+
 -- name: insert_migration
 -- In the transaction of the migration itself.
 INSERT INTO argosy.migrations (name, checksum) VALUES ($1, $2)

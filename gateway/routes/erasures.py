@@ -13,7 +13,8 @@ from starlette.responses import Response
 from argosy import ids
 from argosy.erasure import ROLE, ErasureKind, Stage, erasure_id_of, late_words, target_digest
 from argosy.gateway import body, json_value, names
-from argosy.gateway.access import GuardedRoute, needs, tenant_of
+from argosy.gateway.access import GuardedRoute, needs, principal_of, tenant_of
+from argosy.gateway.audited import act_of
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import Cursor, Limit, microseconds, moment, page_size, strict
 from argosy.gateway.problems import Problem
@@ -112,7 +113,9 @@ async def post_erasure(request: Request) -> Response:
     key = checked_key(request.headers.get("idempotency-key"))
     raw = await body.read(request, _BODY_SIZE_BYTES_MAX, state.settings.gateway_body_timeout_s)
     new = await _new(state, tenant, json_value.decode(raw, _decoder, "the body"), key)
-    await begin_erasure(state.pool, new)
+    # Not what is to be forgotten: the audit keeps it.
+    act = act_of(request, principal_of(request), "erasure.begin", target=f"{new.kind} {new.erasure_id}")
+    await begin_erasure(state.pool, new, act)
     row = await _found(state, new.erasure_id, tenant)
     if row.target_digest != new.target_digest:
         raise Problem("idempotency_mismatch", "the key was used before, for the erasure of something else")

@@ -176,7 +176,7 @@ async def list_dead_letters(
         if Scope.DEADLETTERS_READ_VALUES not in principal.scopes:
             raise lacking(Scope.DEADLETTERS_READ_VALUES)
         act = act_of(request, principal, "deadletters.read_values", target=state.settings.lane)
-        await state.identity.audited.note(act)
+        await state.identity.audited.note_once(act)
     lane = state.settings.lane
     list_name = ("dead-letters", lane)
     before = _DEAD_LETTER_BEGIN

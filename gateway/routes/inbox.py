@@ -24,7 +24,8 @@ from starlette.responses import Response
 
 from argosy import ids
 from argosy.gateway import body, json_value, names
-from argosy.gateway.access import GuardedRoute, needs, plain_route, tenant_of
+from argosy.gateway.access import GuardedRoute, needs, plain_route, principal_of, tenant_of
+from argosy.gateway.audited import act_of
 from argosy.gateway.limits import named_turn
 from argosy.gateway.openapi import answers, content
 from argosy.gateway.parameters import strict
@@ -88,6 +89,9 @@ async def post_cancel(turn_id: str, request: Request) -> Response:
     head = await resolve(state, turns.find_turn, requested, tenant)
     if head is not None and head.status == Status.CANCELLED:
         return _answer(200, head, requested, cancel_id=None)
+    principal = principal_of(request)
+    if principal.acts_as:
+        await state.identity.audited.note_once(act_of(request, principal, "turn.cancel", target=str(requested)))
     # One row, however often a cancel is asked for: the turn has ended when its worker has taken one.
     head, cancel_id = await _deliver(
         state, tenant, requested, head, _Said(RowKind.CANCEL, "", "cancel", None), uuid.uuid4()
@@ -106,6 +110,9 @@ async def post_resume(turn_id: str, request: Request) -> Response:
     check_rate(state, tenant)
     head = await resolve(state, turns.find_turn, requested, tenant)
     written = _request(requested, head, _Said(RowKind.RESUME, "", key or f"parked-{head.seq if head else 0}", None))
+    if head is not None and head.status == Status.PARKED:
+        act = act_of(request, principal_of(request), "turn.resume", target=str(requested))
+        await state.identity.audited.note_once(act)
     if head is not None and (head.status == Status.PARKED or head.status in ENDED):
         resume_id = await _send(state, tenant, head, written, uuid.uuid4())
         return _answer(202, head, requested, resume_id=resume_id)

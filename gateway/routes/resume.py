@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from argosy.gateway.access import GuardedRoute, needs, tenant_of
+from argosy.gateway.access import GuardedRoute, needs, principal_of, tenant_of
+from argosy.gateway.audited import act_of
 from argosy.gateway.openapi import Resumed, answers
 from argosy.gateway.parameters import NO_NUL_PATTERN, strict
 from argosy.gateway.routes.inbox import check_rate
@@ -41,6 +42,8 @@ async def post_resume_all(
     tenant = tenant_of(request)
     key = checked_key(request.headers.get("idempotency-key"))
     check_rate(state, tenant)
+    told = " ".join(f"{name}={value}" for name, value in (("reason", reason), ("workflow", workflow)) if value)
+    await state.identity.audited.note_once(act_of(request, principal_of(request), "turns.resume", target=told))
     done = await inbox.resume_parked(
         state.pool, tenant, state.settings.lane, reason=reason, workflow=workflow, key=key or None, limit=limit
     )

@@ -60,6 +60,6 @@ async def test_a_stream_counts_until_it_begins() -> None:
 
     name, route = "argosy_gateway_request_seconds_sum", {"route": "none"}
     before_s = REGISTRY.get_sample_value(name, route) or 0.0
-    await Boundary(app, clock, [])({"type": "http", "path": "/"}, receive, send)
+    await Boundary(app, clock, [])({"type": "http", "path": "/", "headers": []}, receive, send)
 
     assert REGISTRY.get_sample_value(name, route) == pytest.approx(before_s + 0.25)

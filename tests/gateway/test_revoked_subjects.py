@@ -34,7 +34,7 @@ async def until_good(client: httpx2.AsyncClient, issuer: OpenIdProvider) -> None
 async def test_what_a_subject_had_before_ends_at_every_gateway_with_its_streams(
     opened: Opened, issuer: OpenIdProvider
 ) -> None:
-    token, others = [await asyncio.to_thread(issuer.token, each) for each in (AGENT, "admin")]
+    token, others = [await asyncio.to_thread(issuer.token, each) for each in (AGENT, "agent-of-zeta")]
     async with opened(**QUICK) as one, opened(**QUICK) as other:
         assert [await code_of(each, token) for each in (one, other)] == ["good", "good"]
         other_code = await code_of(other, others)

@@ -43,13 +43,13 @@ def told(answer: httpx2.Response, turn_id: uuid.UUID) -> dict[str, object]:
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
     """Every (method, path) that the app documents, but for those of graphs (test_graphs_of_tenants.py), of jobs
-    (test_ingest_jobs.py), and of tokens and tenants (test_isolation.py).
+    (test_ingest_jobs.py), and of tokens, tenants and subjects (test_isolation.py).
     """
     return [
         (method.upper(), path)
         for path, methods in app.openapi()["paths"].items()
         for method in methods
-        if not path.startswith(("/v1/graphs", "/v1/ingest", "/v1/tokens", "/v1/tenants"))
+        if not path.startswith(("/v1/graphs", "/v1/ingest", "/v1/tokens", "/v1/tenants", "/v1/subjects"))
     ]
 
 

@@ -577,8 +577,8 @@ async def test_after_a_restore_no_token_is_in_force_but_by_wish(store: Store) ->
     assert all(each.revoked_at for each in changed)
     assert before.no < changed[0].change_no < changed[1].change_no <= after.no
     assert await store.found(tokens[1]) == revoked
-    (told,) = await list_audit(store.pool, None, None, 1)
-    assert (told.act.action, told.number) == ("tokens.revoke_all", 2)
+    told = [(each.act.action, each.number) for each in await list_audit(store.pool, None, None, 4)]
+    assert told == [("restore", 1), ("tokens.revoke_all", 2), ("restore", 1), ("restore", 1)]
 
 
 async def test_no_read_goes_through_a_table(store: Store) -> None:
@@ -586,6 +586,7 @@ async def test_no_read_goes_through_a_table(store: Store) -> None:
     reads: list[tuple[str, str, tuple[object, ...]]] = [
         ("identity", "tokens_since", (1, 100)),
         ("identity", "tenants_since", (1, 100)),
+        ("identity", "revocations_since", (1, 100)),
         ("identity", "find_token", (b"\0" * 32,)),
         ("identity", "list_tokens", (NONE, 100)),
         ("identity", "list_tokens_of_tenant", (TENANT, NONE, 100)),

@@ -25,6 +25,7 @@ from argosy.config import Settings
 from argosy.erasure import FOLLOWING, ROLE, ErasureKind, Stage, needle_of, unread_words
 from argosy.errors import ArgosyError, OwnershipLostError, StoreUnavailableError
 from argosy.graph.forgetting import TURNS_MAX
+from argosy.store.audit import Act, tell
 from argosy.store.erasure import ErasureRow, Erasures
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.erasure_waits import ErasureWaits
@@ -86,6 +87,8 @@ class Erasing:
             await store.step(row, FOLLOWING[row.stage])
             crash_points.reach("erase_stepped")
             row = row._replace(stage=FOLLOWING[row.stage], cursor="")
+        if row.kind is ErasureKind.TENANT:
+            tell(Act("role", ROLE, None, row.tenant, "tenant.erased", str(row.erasure_id)))
         return True, False
 
     async def _do(self, store: Erasures, row: ErasureRow, until_s: float) -> bool:
