@@ -14,6 +14,7 @@ _EXTRAS: Final = {
     "apsw": "graph",
     "asyncpg": "server",
     "confluent_kafka": "kafka",
+    "cryptography": "server",
     "fastapi": "server",
     "google": "server",
     "grpc": "server",

@@ -104,6 +104,7 @@ CALLS_S = Histogram(
 CALLS_SIZE_BYTES = Gauge("argosy_shard_requests_size_bytes", "Requests that a shard works at, or is being sent")
 FLUSHES_SPLIT = Counter("argosy_flushes_split", "Flushes that were sent in parts, by reason", ["stream", "why"])
 TURNS_UNWRITABLE = Counter("argosy_turns_unwritable", "Turns of which Postgres refuses even that they are parked")
+PAYLOADS_UNREADABLE = Counter("argosy_payloads_unreadable", "Sealed payloads that did not open")
 LOOP_LAG_S = Gauge("argosy_loop_lag_seconds", "How late the event loop was at the last look")
 
 # Ingest worker: topics of others
@@ -204,6 +205,7 @@ STORE_NOT_READY: Final = "store.not_ready"
 STORE_RECONNECTED: Final = "store.reconnected"
 FLUSH_HOLDERS_ENDED: Final = "flush.holders_ended"
 STORE_WARNING: Final = "store.warning"
+KEYS_STALE: Final = "keys.stale"
 EMBEDDED_PART_ENDED: Final = "embedded.part_ended"
 FLUSH_REPEATED: Final = "flush.repeated"
 FLUSH_POISONED: Final = "flush.poisoned"

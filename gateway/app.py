@@ -54,7 +54,9 @@ from argosy.logs.topic import turns_topic
 from argosy.secret import load_keys
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
+from argosy.store.sealing import seal_payloads
 from argosy.workflow.embedder import load_embedder
+from argosy.workflow.master_keys import load_master_keys
 
 # The gateway gives up a question to Postgres after this time: a client that gets 503 in time can ask another gateway.
 READ_S_MAX: Final = 4.0
@@ -200,9 +202,10 @@ def _lifespan(
         keys = load_keys(
             settings.graph_service_auth_secret, settings.argosy_data_dir, settings.graph_service_auth_secret_previous
         )
-        embedder = load_embedder(settings)
+        embedder, masters = load_embedder(settings), load_master_keys(settings)
         reading = settings.model_copy(update={"state_db_timeout_s": min(settings.state_db_timeout_s, READ_S_MAX)})
         async with open_pool(reading, settings.state_db_uri) as pool:
+            seal_payloads(pool, masters, clock, settings)
             writer = await when_ready(lambda: open_writer(settings, settings.state_db_uri, turns_topic(settings)))
             try:
                 reach = connect or GrpcConnect(keys.shards, clock, settings)

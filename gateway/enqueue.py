@@ -24,6 +24,7 @@ from argosy.gateway.poking import Poking
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.gateway.turn_request import Admitted
 from argosy.log import Appended, LogWriter, Outcome
+from argosy.seal.codec import Sealer
 from argosy.store.pool import Pool
 from argosy.store.turn import find_turns_by_key
 
@@ -96,6 +97,13 @@ class Enqueue:
             raise Problem("store_unavailable", detail, retry_after_s=RETRY_AFTER_S)
         raise Problem("unknown_workflow", f"{name!r} is not among the {self._catalog.workflow_count} known workflows")
 
+    async def sealer(self, tenant: str) -> Sealer | None:
+        """Return who seals what the tenant posts; None when nobody does. Raises StoreUnavailableError when this process
+        knows no key of the tenant, and Postgres cannot be asked.
+        """
+        seals = self._pool.seals
+        return (await seals.sealers((tenant,))).get(tenant) if seals.is_on else None
+
     async def enqueue(self, tenant: str, turns: list[Admitted]) -> list[Accepted | Problem]:
         """Append turns and return the answer to each, in order. A turn that fails has a Problem, and raises nothing."""
         known = await self._known(tenant, turns)
@@ -146,7 +154,7 @@ class Enqueue:
         results: dict[int, Accepted | Problem] = {}
         for one in found:
             index = keyed[one.asked]
-            if one.digest == turns[index].digest:
+            if one.digest in (turns[index].digest, turns[index].plain_digest):
                 results[index] = Accepted(str(one.turn_id), is_known=True)
             else:
                 detail = f"the key belongs to turn {one.turn_id}, which was asked for something else"

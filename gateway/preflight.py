@@ -22,7 +22,9 @@ from argosy.store.graph import Directory
 from argosy.store.lane_log import LaneLogs
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
+from argosy.store.sealing import check_masters
 from argosy.workflow.embedder import load_embedder
+from argosy.workflow.master_keys import load_master_keys
 
 log = telemetry.logger()
 
@@ -38,6 +40,7 @@ async def preflight(settings: Settings) -> None:
         raise SettingError("STATE_DB_URI is not set: name the Postgres that holds the truth, or run `argosy up`")
     load_embedder(settings)
     worker_tls(settings)
+    masters = load_master_keys(settings)
     keys = load_keys(settings.graph_service_auth_secret, settings.argosy_data_dir)
     for warning in await store_preflight.check(dsn):
         log.warning(telemetry.STORE_WARNING, warning=warning)
@@ -51,6 +54,7 @@ async def preflight(settings: Settings) -> None:
         raise LogUnavailableError(f"{error} ({where})") from error
     await writer.close()
     async with open_pool(settings, dsn) as pool:
+        await when_ready(lambda: check_masters(pool, masters))
         lane_logs = LaneLogs(pool, settings.lane)
         recorded = await when_ready(lambda: lane_logs.find(uuid.UUID(int=0), settings.heartbeat_ttl_s))
         clock = SystemClock()

@@ -29,6 +29,8 @@ from argosy.names import (
     TAGS_MAX,
     WORKFLOW_LENGTH_MAX,
 )  # fmt: skip
+from argosy.seal.codec import Sealer
+from argosy.seal.places import input_of
 
 Tag = Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX, pattern=TAG_PATTERN)]
 # 7.0 is the integer 7 in JSON Schema, and how some languages write it: `int` would refuse it.
@@ -63,7 +65,9 @@ _encoder = msgspec.json.Encoder()
 
 
 class Admitted(NamedTuple):
-    """A turn that may be appended. digest: 16 bytes, or empty without an idempotency key."""
+    """A turn that may be appended. digest: 16 bytes, or empty without an idempotency key. plain_digest: as turns have
+    it that were posted before payloads were sealed.
+    """
 
     turn_id: uuid.UUID
     session_id: uuid.UUID
@@ -71,6 +75,7 @@ class Admitted(NamedTuple):
     key: str
     digest: bytes
     entry: Entry
+    plain_digest: bytes = b""
 
 
 @lru_cache(maxsize=8_192)
@@ -111,9 +116,10 @@ class Admission:
         key: str | None,
         headers: tuple[tuple[str, bytes], ...],
         created_by: bytes = b"",
+        sealer: Sealer | None = None,
     ) -> Admitted:
-        """Check a posted turn, mint its id and return it with its record. created_by: of who posts it. Raises
-        Problem.
+        """Check a posted turn, mint its id and return it with its record. created_by: of who posts it. sealer: of the
+        tenant. Raises Problem.
         """
         session_id, bucket = _place_of(tenant, self._lane, session)
         raw = bytes(posted.input)
@@ -121,9 +127,14 @@ class Admission:
         now_ms = self._clock.unix_ms()
         not_before_ms = 0 if posted.not_before is None else _not_before_ms(posted.not_before, now_ms)
         turn_id = _mint_of(tenant, self._lane).mint(bucket, now_ms)
-        digest = b""
+        digest = plain_digest = b""
         if key is not None:
-            digest = _digest(posted, value, not_before_ms)
+            content = _content(posted, value, not_before_ms)
+            plain_digest = hashlib.blake2b(content, digest_size=16).digest()
+            # Sealed turns have a keyed one: whoever has the database cannot try which input it is of.
+            digest = plain_digest if sealer is None else sealer.digest(content)
+        if sealer is not None:
+            raw = sealer.seal(raw, input_of(tenant, turn_id))
         turn = record.TurnRequested(
             turn_id.bytes,
             tenant,
@@ -142,7 +153,7 @@ class Admission:
         )
         partition = ids.partition_of(bucket, self._partition_count)
         entry = Entry(partition, session_id.bytes, record.encode(turn), headers)
-        return Admitted(turn_id, session_id, session, key or "", digest, entry)
+        return Admitted(turn_id, session_id, session, key or "", digest, entry, plain_digest)
 
 
 def checked_key(key: str | None) -> str | None:
@@ -160,10 +171,10 @@ def _not_before_ms(not_before: datetime, now_ms: int) -> int:
     return max(0, value_ms)
 
 
-def _digest(posted: TurnPosted, value: Any, not_before_ms: int) -> bytes:
-    """Return the digest that a repetition under the same key must have.
+def _content(posted: TurnPosted, value: Any, not_before_ms: int) -> bytes:
+    """Return what a repetition under the same key must have, too.
 
-    What it is made from must never change: digests of different versions of Argosy are compared.
+    It must never change: digests of different versions of Argosy are compared.
     """
     parts = (
         posted.workflow,
@@ -174,4 +185,4 @@ def _digest(posted: TurnPosted, value: Any, not_before_ms: int) -> bytes:
         posted.deadline_s,
         posted.tags,
     )
-    return hashlib.blake2b(_encoder.encode(parts), digest_size=16).digest()
+    return _encoder.encode(parts)

@@ -9,6 +9,7 @@ from argosy.cli import (
     forget,
     graphs,
     ingest,
+    keys,
     login,
     processes,
     shards,
@@ -36,6 +37,7 @@ app.add_typer(forget.app, name="forget")
 app.add_typer(backups.app, name="backups")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(tenants.app, name="tenants")
+app.add_typer(keys.app, name="keys")
 
 for command in (
     processes.up,

@@ -29,8 +29,10 @@ from argosy.logs.open import ensure
 from argosy.store import migrate, preflight
 from argosy.store.catalog import list_workflow_names
 from argosy.store.pool import Pool, open_pool
+from argosy.store.sealing import check_masters, seal_payloads
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.embedder import load_embedder
+from argosy.workflow.master_keys import load_master_keys
 
 log = structlog.get_logger()
 
@@ -49,7 +51,7 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
     from argosy.gateway.embedded import serving
 
     clock = SystemClock()
-    embedder = load_embedder(settings)
+    embedder, masters = load_embedder(settings), load_master_keys(settings)
     async with contextlib.AsyncExitStack() as stack:
         postgres = EmbeddedPostgres(settings.argosy_data_dir / "postgres")
         stack.push_async_callback(in_thread, postgres.stop)
@@ -61,6 +63,8 @@ async def embedded_fleet(settings: Settings, catalog: Catalog, socket_path: Path
         await stack.enter_async_context(_watching(supervisor))
         await stack.enter_async_context(_kept(supervisor, TaskPart("Postgres", partial(_keep, postgres))))
         pool = await stack.enter_async_context(open_pool(settings, postgres.dsn))
+        await check_masters(pool, masters)
+        seal_payloads(pool, masters, clock, settings)
         connect = await stack.enter_async_context(shard_in_process(settings, pool))
         graphs = await stack.enter_async_context(
             open_graphs(settings, pool, connect, is_settled=True, clock=clock, embedder=embedder)

@@ -113,7 +113,7 @@ class Loans:
         size_bytes_max: of their payloads, without the last one.
         """
         rows = await self._pool.fetch(_SQL["due_of_turns"], turn_ids, known, rows_max, size_bytes_max)
-        return [DueRow(*(*row, None, None)) for row in rows]
+        return [DueRow._make((*row[:7], None, None, row[7])) for row in rows]
 
     async def give_back(self, turn_ids: Sequence[uuid.UUID], goes_on_as: str | None = None) -> None:
         """Give borrowed turns back to their owners. goes_on_as: how a running one goes on; None: the same attempt."""

@@ -35,11 +35,11 @@ LIMIT $5
 -- What is due for these turns, and for their duplicates; without what the caller knows already ($2): $3 rows at the most, and
 -- (but for the last one) $4 bytes of payloads.
 -- The caller takes all that it reads in hand, and knows it at the next look: they hide others for one look, not for ever.
-SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload
+SELECT inbox_id, turn_id, bucket, kind, name, correlation, payload, tenant
 FROM (
   SELECT d.*, sum(coalesce(octet_length(d.payload), 0)) OVER (ORDER BY d.due_at, d.inbox_id) - coalesce(octet_length(d.payload), 0) AS bytes_before
   FROM (
-    SELECT b.inbox_id, t.turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload, b.due_at
+    SELECT b.inbox_id, t.turn_id, b.bucket, b.kind, b.name, b.correlation, b.payload, b.due_at, t.tenant
     FROM unnest($1::uuid[]) AS asked (turn_id)
     JOIN turns AS t ON t.turn_id = asked.turn_id
     CROSS JOIN LATERAL (SELECT turn_names(t.turn_id) AS names OFFSET 0) AS n

@@ -1,11 +1,16 @@
-"""The durable events of a turn, page by page, as clients see them.
+"""The durable events of a turn, page by page, as clients see them: with their payloads opened (argosy/seal).
 
+The data of an event that does not open says so, and nothing else.
 Raises: StoreUnavailableError
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final
 
+from argosy.seal.codec import UNREADABLE, Opener
+from argosy.seal.envelope import is_sealed
+from argosy.seal.places import event_of, result_of
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 from argosy.store.turn import EventRow
@@ -32,7 +37,7 @@ async def list_turn_events(
     """
     bounds = (limit, size_bytes_max, result_size_bytes_max)
     rows = await pool.fetch(_SQL["list_turn_events"], turn_id, tenant, lane, after, *bounds)
-    return [_event(turn_id, row, result_size_bytes_max) for row in rows]
+    return await _events(pool, turn_id, tenant, rows, result_size_bytes_max)
 
 
 async def list_stream_events(
@@ -49,13 +54,29 @@ async def list_stream_events(
     """Return the events from number `begin` on, the first of them without its data; otherwise as list_turn_events."""
     bounds = (limit, size_bytes_max, result_size_bytes_max)
     rows = await pool.fetch(_SQL["list_stream_events"], turn_id, tenant, lane, begin, *bounds)
-    return [_event(turn_id, row, result_size_bytes_max) for row in rows]
+    return await _events(pool, turn_id, tenant, rows, result_size_bytes_max)
 
 
-def _event(turn_id: uuid.UUID, row: Any, result_size_bytes_max: int) -> EventRow:
-    *event, size_bytes, result = row
-    found = EventRow(*event)
-    if size_bytes is None or not found.data:
-        return found
-    data = with_result(found.data, turn_id, result, size_bytes, size_bytes_max=result_size_bytes_max)
-    return found._replace(data=data)
+async def _events(
+    pool: Pool, turn_id: uuid.UUID, tenant: str, rows: Sequence[Any], result_size_bytes_max: int
+) -> list[EventRow]:
+    read = [(EventRow(*row[:-2]), row[-2], row[-1]) for row in rows]
+    values = [value for event, _, result in read for value in (event.data, result) if is_sealed(value)]
+    opener = await pool.seals.opener((tenant, value) for value in values) if values else Opener()
+    return [_event(opener, turn_id, tenant, each, result_size_bytes_max) for each in read]
+
+
+def _event(
+    opener: Opener, turn_id: uuid.UUID, tenant: str, read: tuple[EventRow, int | None, bytes | None], bound: int
+) -> EventRow:
+    event, size_bytes, result = read
+    if is_sealed(event.data):
+        data = opener.open_or(tenant, event.data, event_of(tenant, turn_id, event.seq), UNREADABLE)
+        event = event._replace(data=data, sealed_size_bytes=len(event.data))
+    if size_bytes is None or not event.data:
+        return event
+    if is_sealed(result):
+        # One that does not open is left out: whoever asks for the turn is told why.
+        result = opener.open_or(tenant, result or b"", result_of(tenant, turn_id), b"") or None
+        size_bytes = size_bytes if result is None else len(result)
+    return event._replace(data=with_result(event.data, turn_id, result, size_bytes, size_bytes_max=bound))

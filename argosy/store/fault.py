@@ -31,6 +31,7 @@ from argosy.errors import (
     StoreSlowError,
     UnavailableError,
 )
+from argosy.seal.errors import PayloadUnreadableError
 
 
 class Fault(Enum):
@@ -52,6 +53,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
     (OutcomeUnknownError, Fault.AWAY),
     (FlushRefusedError, Fault.CONTENT),
     (CallerError, Fault.CONTENT),
+    (PayloadUnreadableError, Fault.CONTENT),
     (FencedError, Fault.CONTENT),  # an attempt that a later one has overtaken: it alone is put aside
     (ArgosyError, Fault.BUG),
     # From Postgres, about a statement

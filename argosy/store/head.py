@@ -59,7 +59,8 @@ class LoadedTurn(NamedTuple):
 
     signals: in the order in which they were sent. size_bytes: of its input, events, signals and results. When that was
     too much, input, events and results are None and signals have no payloads. written_at_s: database time of its last
-    event, or of its acceptance. created_by: who posted it, as JSON.
+    event, or of its acceptance. created_by: who posted it, as JSON. fault: why one of its payloads does not open; then
+    it has none either.
     """
 
     turn_id: uuid.UUID
@@ -86,13 +87,14 @@ class LoadedTurn(NamedTuple):
     written_at_s: float = math.inf
     lent_to: uuid.UUID | None = None
     created_by: bytes | None = None
+    fault: str = ""
 
 
 class DueRow(NamedTuple):
     """An inbox row that is due.
 
     head: the turn that it is meant for, waits: what that turn waits for; both None when the turn never came. A Head
-    that is read with due rows has no input, and its has_rows means nothing.
+    that is read with due rows has no input, and its has_rows means nothing. tenant: of the turn, where it has no head.
     """
 
     inbox_id: uuid.UUID
@@ -104,6 +106,7 @@ class DueRow(NamedTuple):
     payload: bytes | None
     waits: bytes | None
     head: Head | LoadedTurn | None
+    tenant: str | None = None
 
     @property
     def queue(self) -> Queue:
@@ -111,13 +114,14 @@ class DueRow(NamedTuple):
 
 
 class SentSignal(NamedTuple):
-    """A signal that is due. payload: JSON."""
+    """A signal that is due. payload: JSON. tenant: its turn's."""
 
     inbox_id: uuid.UUID
     turn_id: uuid.UUID
     bucket: int
     name: str
     payload: bytes | None
+    tenant: str = ""
 
 
 class NextDue(NamedTuple):
@@ -254,7 +258,7 @@ def _due_of(rows: Sequence[Any]) -> list[DueRow]:
     """
     waits: dict[uuid.UUID, bytes | None] = {}
     return [
-        DueRow._make((*row[: _DUE_COLUMNS - 1], waits.setdefault(row[1], row[_DUE_COLUMNS - 1]), _head_of(row)))
+        DueRow._make((*row[: _DUE_COLUMNS - 1], waits.setdefault(row[1], row[_DUE_COLUMNS - 1]), _head_of(row), None))
         for row in rows
     ]
 

@@ -110,7 +110,7 @@ ORDER BY seq
 -- name: await_signals
 -- The signals of these turns that are due, those too that are being written, in order. See functions/signal.sql. Of their
 -- payloads no more than $3 bytes, but for the last one.
-SELECT inbox_id, turn_id, bucket, name, payload
+SELECT inbox_id, turn_id, bucket, name, payload, (SELECT t.tenant FROM turns AS t WHERE t.turn_id = sized.turn_id)
 FROM (
   SELECT a.*, sum(coalesce(octet_length(a.payload), 0)) OVER (ROWS UNBOUNDED PRECEDING) - coalesce(octet_length(a.payload), 0) AS bytes_before
   FROM await_signals($1::uuid[], $2::text) AS a) AS sized

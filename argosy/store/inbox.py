@@ -1,12 +1,14 @@
 """Writes to the inbox from outside a worker: rows addressed to turns.
 
-Each request is written once: a repetition finds the row of the first.
-Raises: StoreUnavailableError (the row may have been written: repeat with the same request id)
+Each request is written once: a repetition finds the row of the first. Payloads are sealed here, and opened
+(argosy/seal). Raises: StoreUnavailableError (the row may have been written: repeat with the same request id)
 """
 
 import uuid
 from typing import NamedTuple
 
+from argosy.seal.envelope import is_sealed
+from argosy.seal.places import signal_of
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 from argosy.store.turn import TurnHead
@@ -28,7 +30,7 @@ class InboxRequest(NamedTuple):
 
 
 class InboxWritten(NamedTuple):
-    """The row that a request wrote."""
+    """The row that a request wrote. payload: None also when it does not open."""
 
     inbox_id: uuid.UUID
     payload: bytes | None
@@ -86,7 +88,7 @@ async def insert_inbox(
         request.kind,
         request.name,
         request.request_id,
-        request.payload,
+        await _sealed(pool, request, inbox_id, tenant),
         rows_max,
     )
     return row is not None
@@ -117,11 +119,13 @@ async def send_early(
         request.kind,
         request.name,
         request.request_id,
-        request.payload,
+        await _sealed(pool, request, inbox_id, tenant),
         *unread,
         *early,
     )
-    return None if row is None else EarlySent(InboxWritten(row[0], row[1]), is_full=row[2], is_tenant_full=row[3])
+    if row is None:
+        return None
+    return EarlySent(await _written(pool, request, tenant, row[0], row[1]), is_full=row[2], is_tenant_full=row[3])
 
 
 async def send_signal(
@@ -139,7 +143,7 @@ async def send_signal(
         inbox_id,
         request.name,
         request.request_id,
-        request.payload,
+        await _sealed(pool, request, inbox_id, tenant),
         *unread,
     )
     if row is None:
@@ -153,7 +157,20 @@ async def find_inbox_request(pool: Pool, request: InboxRequest, tenant: str, lan
     row = await pool.fetchrow(
         _SQL["find_inbox_request"], request.turn_id, request.kind, request.name, request.request_id, tenant, lane
     )
-    return None if row is None else InboxWritten(*row)
+    return None if row is None else await _written(pool, request, tenant, *row)
+
+
+async def _sealed(pool: Pool, request: InboxRequest, inbox_id: uuid.UUID, tenant: str) -> bytes | None:
+    return await pool.seals.sealed(tenant, request.payload, signal_of(tenant, inbox_id, request.name))
+
+
+async def _written(
+    pool: Pool, request: InboxRequest, tenant: str, inbox_id: uuid.UUID, payload: bytes | None
+) -> InboxWritten:
+    if payload is not None and is_sealed(payload):
+        opener = await pool.seals.opener([(tenant, payload)])
+        payload = opener.open_or(tenant, payload, signal_of(tenant, inbox_id, request.name), b"") or None
+    return InboxWritten(inbox_id, payload)
 
 
 class ResumedTurns(NamedTuple):

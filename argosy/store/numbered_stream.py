@@ -25,6 +25,7 @@ import structlog
 from argosy import telemetry
 from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError
 from argosy.process import fork
+from argosy.seal.codec import PLAIN, Codec
 from argosy.store.fault import Fault, fault_of
 from argosy.store.pool import UNAVAILABLE, connect, is_of_session, unavailable
 from argosy.store.queries import load_queries
@@ -64,9 +65,14 @@ class _Trouble(Enum):
 
 
 class NumberedStream:
-    """One stream of a worker: 1 carries accepts, 2 the rest. Its own connection is opened again after a loss."""
+    """One stream of a worker: 1 carries accepts, 2 the rest. Its own connection is opened again after a loss. seals:
+    who makes a call asks it to seal the payloads in its arguments.
+    """
 
-    def __init__(self, dsn: str, worker_id: uuid.UUID, stream: int, *, timeout_s: float) -> None:
+    seals: Codec = PLAIN
+
+    def __init__(self, dsn: str, worker_id: uuid.UUID, stream: int, *, timeout_s: float, seals: Codec = PLAIN) -> None:
+        self.seals = seals
         self._dsn = dsn
         self._worker_id = worker_id
         self._stream = stream

@@ -11,6 +11,7 @@ import structlog
 
 from argosy import telemetry
 from argosy.errors import StoreBusyError
+from argosy.seal.places import outcome_of
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
 from argosy.turn.inbox import RowKind
@@ -131,7 +132,17 @@ class Partitions:
     async def write_results(self, rows: Sequence[ResultRow]) -> None:
         """Write what a former owner still has to tell the present one. A repetition changes nothing."""
         if rows:
+            rows = await self._sealed(rows)
             await self._pool.execute(_SQL["insert_results"], self._lane, *zip(*rows, strict=True))
+
+    async def _sealed(self, rows: Sequence[ResultRow]) -> Sequence[ResultRow]:
+        sealers = await self._pool.seals.sealers({each.tenant for each in rows})
+        return [
+            each._replace(payload=sealer.seal(each.payload, outcome_of(each.tenant, each.turn_id, each.correlation)))
+            if each.payload is not None and (sealer := sealers.get(each.tenant)) is not None
+            else each
+            for each in rows
+        ]
 
     async def open_positions(self, log_id: str, begins: Mapping[int, int]) -> dict[int, int]:
         """Return the position of each partition in this log; one that was never read begins where the log does."""

@@ -24,6 +24,7 @@ from argosy.errors import (
     StoreUnavailableError,
 )
 from argosy.process import fork
+from argosy.seal.codec import PLAIN, Codec
 from argosy.store.dsn import check_dsn
 from argosy.store.fault import Fault, fault_of
 from argosy.store.queries import load_queries
@@ -132,7 +133,11 @@ class Pool:
     It is not asyncpg's own pool, which wraps each connection and cleans up what a statement may have left behind in its
     session. That costs 50 µs of CPU per read, as much as all the rest of a small one, and single statements leave
     nothing behind.
+
+    seals: seals and opens the payloads that are written and read here (argosy/seal).
     """
+
+    seals: Codec = PLAIN
 
     def __init__(self, dsn: str, size: int, timeout_s: float, *, idle_s: float = 300.0) -> None:
         self._dsn = dsn
@@ -143,6 +148,10 @@ class Pool:
         self._idle: deque[tuple[Any, float]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._is_closed = False
+
+    def seal_with(self, codec: Codec) -> None:
+        """Seal and open payloads with this codec from now on."""
+        self.seals = codec
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         rows: list[Any] = await self._read("fetch", statement, arguments)

@@ -16,7 +16,7 @@ _SQL = load_queries("turn")
 
 
 class EventRow(NamedTuple):
-    """One durable event. data: JSON bytes."""
+    """One durable event. data: JSON bytes. sealed_size_bytes: of the data that is stored, when that is sealed."""
 
     seq: int
     attempt: int
@@ -25,6 +25,7 @@ class EventRow(NamedTuple):
     at: datetime
     data: bytes
     lineage: int
+    sealed_size_bytes: int = 0
 
 
 class TurnShown(NamedTuple):
@@ -121,8 +122,8 @@ class TurnFacts(NamedTuple):
     WORKER/EPOCH, a former owner at which a step may still run, until runner_until at most. lent_to: the worker that
     runs it for its owner. able: living workers that have its workflow, at most ten. lacking_since: when one of those
     was last heard of, or when the turn began to want one, whichever is later. trial: see argosy.turn.trial.Trial.
-    signals: ("unread" or "late", name, how many). threads_abandoned: at the worker where it waits for a thread, else
-    None. cancelling: data of turn.cancelling during its cleanup. retrying: (key, data) of its last 20 step.retrying.
+    signals: ("unread" or "late", name, how many). threads_abandoned: where it waits for a thread, else None.
+    cancelling: data of turn.cancelling in its cleanup. retrying: (key, data) of its last 20 step.retrying.
     """
 
     at: datetime
@@ -157,6 +158,8 @@ class TurnFacts(NamedTuple):
     threads_abandoned: int | None = None
     cancelling: bytes | None = None
     retrying: Sequence[tuple[str, bytes]] = ()
+    parked_seq: int | None = None
+    retrying_seqs: Sequence[int] = ()
 
 
 class PartitionFacts(NamedTuple):
@@ -185,10 +188,7 @@ class KeyedTurn(NamedTuple):
 async def get_turn(
     pool: Pool, turn_id: uuid.UUID, tenant: str, lane: str, *, steps_max: int, size_bytes_max: int
 ) -> TurnShown | None:
-    """Return the turn, or None.
-
-    It has at most steps_max events of its steps, with at most size_bytes_max of data without the last event's.
-    """
+    """Return the turn, with at most steps_max events of its steps (size_bytes_max but for the last one); or None."""
     row = await pool.fetchrow(_SQL["get_turn"], turn_id, tenant, lane, steps_max, size_bytes_max)
     return None if row is None else TurnShown._make((*row[:-2], [EventRow(*each) for each in row[-2] or ()], row[-1]))
 

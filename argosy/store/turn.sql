@@ -188,7 +188,12 @@ SELECT now() AS at,
        -- How the last tries failed: [key of the step, data], the newest first.
        ARRAY(SELECT ROW(e.key, e.data) FROM events AS e
              WHERE t.status = 'suspended' AND e.turn_id = t.turn_id AND e.type = 'step.retrying'
-             ORDER BY e.seq DESC LIMIT 20) AS retrying
+             ORDER BY e.seq DESC LIMIT 20) AS retrying,
+       (SELECT e.seq FROM events AS e WHERE e.turn_id = t.turn_id AND e.type = 'turn.parked'
+        ORDER BY e.seq DESC LIMIT 1) AS parked_seq,
+       ARRAY(SELECT e.seq FROM events AS e
+             WHERE t.status = 'suspended' AND e.turn_id = t.turn_id AND e.type = 'step.retrying'
+             ORDER BY e.seq DESC LIMIT 20) AS retrying_seqs
 FROM turns AS t
 LEFT JOIN partitions AS mine ON mine.lane = t.lane AND mine.partition = $5
 LEFT JOIN LATERAL (

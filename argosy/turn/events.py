@@ -99,6 +99,8 @@ class WireEvent(StrEnum):
 # Classes of events. Each has one name, and this is its one definition: tests compare SQL and JavaScript with it.
 
 BEGINNINGS: Final = frozenset({Event.TURN_STARTED, Event.TURN_RESET, Event.TURN_RESUMED})
+# Their data says nothing that users wrote: it is never sealed (argosy/seal).
+WITHOUT_PAYLOAD: Final = BEGINNINGS | {Event.TURN_CANCELLING, Event.WAIT_STARTED}
 KEYS: Final = b'"keys":2}'  # the data of each of these events ends with this
 
 # What a turn has become with the event that ends it.

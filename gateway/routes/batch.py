@@ -22,6 +22,7 @@ from argosy.gateway.state import State, state_of
 from argosy.gateway.turn_request import Admitted, checked_key, line_decoder
 from argosy.identity.principal import Principal
 from argosy.identity.scopes import Scope
+from argosy.seal.codec import Sealer
 
 CHUNK_TURNS_MAX: Final = 1_000  # in one append: the first answers go out while the rest is checked
 MEDIA_TYPE: Final = "application/x-ndjson"
@@ -34,6 +35,7 @@ class _OfAll(NamedTuple):
     principal: Principal
     created_by: bytes
     headers: tuple[tuple[str, bytes], ...]
+    sealer: Sealer | None
 
 
 @needs(Scope.TURNS_WRITE, minds_limits=True)
@@ -51,8 +53,8 @@ async def post_batch(request: Request) -> Response:
         detail = f"the batch has {len(lines)} turns, the bound is {state.settings.batch_turns_max}"
         raise Problem("payload_too_large", detail)
     await state.enqueue.check_log()
-    principal = principal_of(request)
-    of_all = _OfAll(principal, state.admission.created_by(principal), trace_headers(request))
+    principal, sealer = principal_of(request), await state.enqueue.sealer(tenant)
+    of_all = _OfAll(principal, state.admission.created_by(principal), trace_headers(request), sealer)
     answers = _answers(state, tenant, of_all, lines)
     return StreamingResponse(answers, media_type=MEDIA_TYPE)
 
@@ -81,8 +83,8 @@ async def _admit(state: State, tenant: str, of_all: _OfAll, line: bytes, asked_s
         problem = fault_of_names(of_all.principal, posted.session, posted.workflow)
         if problem is not None:
             return problem
-        key = checked_key(posted.idempotency_key)
-        turn = state.admission.admit(tenant, posted.session, posted, key, of_all.headers, of_all.created_by)
+        key, created_by = checked_key(posted.idempotency_key), of_all.created_by
+        turn = state.admission.admit(tenant, posted.session, posted, key, of_all.headers, created_by, of_all.sealer)
         await state.enqueue.check_workflow(posted.workflow, asked_s)
     except Problem as problem:
         return problem

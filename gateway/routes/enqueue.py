@@ -42,6 +42,7 @@ async def post_turn(request: Request) -> Response:
         checked_key(request.headers.get("idempotency-key")),
         trace_headers(request),
         state.admission.created_by(principal_of(request)),
+        await state.enqueue.sealer(tenant),
     )
     if request.scope["query_string"]:
         raise Problem("invalid_parameter", "this address has no parameters")

@@ -21,13 +21,15 @@ from argosy.gateway.resolve import not_found, partition_of, resolve
 from argosy.gateway.state import State, state_of
 from argosy.gateway.verdict import Verdict
 from argosy.identity.scopes import Scope
+from argosy.seal.errors import PayloadUnreadableError
+from argosy.store import opened_turn
 from argosy.store import turn as turns
 from argosy.turn.status import ENDED, Status
 
 router: Final = APIRouter(prefix="/v1/turns", tags=["turns"], dependencies=[strict], route_class=GuardedRoute)
 
 
-@router.get("/{turn_id}", responses=answers("Turn", 404))
+@router.get("/{turn_id}", responses=answers("Turn", 404, 410))
 @needs(Scope.TURNS_READ, minds_limits=True)
 async def get_turn(
     turn_id: str,
@@ -69,7 +71,7 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
         )
         verdict = explain.verdict_of_accepted(facts, views.minted_at(requested))
         return _explained(requested, Status.ACCEPTED, verdict)
-    turn_facts = await turns.explain_turn(
+    turn_facts = await opened_turn.explain_turn(
         state.pool,
         found.turn_id,
         tenant,
@@ -89,8 +91,12 @@ async def explain_turn(turn_id: str, request: Request) -> Response:
 async def read_turn(state: State, requested: uuid.UUID, tenant: str) -> views.Turn:
     """Return what GET shows of a turn. Raises: Problem, StoreUnavailableError."""
     settings = state.settings
-    read = partial(turns.get_turn, steps_max=settings.answer_steps_max, size_bytes_max=settings.answer_size_bytes_max)
-    row = await resolve(state, read, requested, tenant)
+    steps_max, size_bytes_max = settings.answer_steps_max, settings.answer_size_bytes_max
+    read = partial(opened_turn.get_turn, steps_max=steps_max, size_bytes_max=size_bytes_max)
+    try:
+        row = await resolve(state, read, requested, tenant)
+    except PayloadUnreadableError as error:  # a stream, which ends with any Problem, asks for this, too
+        raise Problem(error.code, str(error)) from error
     if row is None:
         return views.Turn(turn_id=requested, status=Status.ACCEPTED, accepted_at=views.minted_at(requested))
     return views.turn(row, requested)

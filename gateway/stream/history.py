@@ -86,7 +86,8 @@ class History:
                 result_size_bytes_max=self._result_size_bytes_max,
             )
             await sync_points.reach("read")
-            is_last = len(rows) < _PAGE_ROWS_MAX and sum(len(row.data) for row in rows) < _PAGE_SIZE_BYTES_MAX
+            size_bytes = sum(max(len(row.data), row.sealed_size_bytes) for row in rows)
+            is_last = len(rows) < _PAGE_ROWS_MAX and size_bytes < _PAGE_SIZE_BYTES_MAX
             found = cursor.check(rows[0] if rows else None)
             if found is Continuity.FORKED:
                 common = await self._common(cursor)

@@ -49,7 +49,7 @@ async def turn(hand: Hand) -> New:
 
 async def write(connection: Any, turn: New, name: str) -> SentSignal:
     """As send_signal does, on a connection of our own."""
-    sent = SentSignal(uuid.uuid4(), turn.turn_id, turn.bucket, name, b"1")
+    sent = SentSignal(uuid.uuid4(), turn.turn_id, turn.bucket, name, b"1", TENANT)
     request_id = str(sent.inbox_id)
     assert await connection.fetchrow(SEND, turn.turn_id, TENANT, LANE, sent.inbox_id, name, request_id, b"1", *PLENTY)
     return sent

@@ -185,6 +185,7 @@ SECRETS = {
     "ARGOSY_ADMIN_TOKEN": "p4ssword of an administrator, a long one",
     "ARGOSY_TOKEN": "argosy_t_p4ssword",
     "KG_AUTH_TOKEN": "argosy_t_p4ssword",
+    "PAYLOAD_KEYS": "p4ssword of payloads",
 }
 SHORT = "hunter2" * 4
 

@@ -21,11 +21,13 @@ from argosy.store import quick_arrays
 from argosy.store.graph import Directory
 from argosy.store.patience import when_ready
 from argosy.store.pool import Pool, open_pool
+from argosy.store.sealing import check_masters, seal_payloads
 from argosy.workers.dispatch import own_loop
 from argosy.workers.dispatch.aside import stand_aside
 from argosy.workers.dispatch.worker import Worker
 from argosy.workflow.catalog import Catalog
 from argosy.workflow.embedder import load_embedder
+from argosy.workflow.master_keys import load_master_keys
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None, *, is_strict: bool = False) -> int:
@@ -55,8 +57,10 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None, is_strict:
             raise WorkflowError("; ".join(map(str, catalog.broken)))
         await stand_aside(settings, catalog.broken, STOP_SIGNALS, parent_fd)
         return
-    embedder = load_embedder(settings)
+    embedder, masters = load_embedder(settings), load_master_keys(settings)
     async with open_pool(settings, dsn) as pool, _graphs(settings, pool, embedder) as graphs:
+        await check_masters(pool, masters)
+        seal_payloads(pool, masters, SystemClock(), settings)
         worker = Worker(settings, dsn, catalog, pool, graphs)
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:

@@ -18,6 +18,7 @@ from argosy.store.build import Builds, Loans
 from argosy.store.head import Heads
 from argosy.store.lane_log import LaneLogs
 from argosy.store.numbered_stream import NumberedStream
+from argosy.store.opened_heads import OpenedHeads, OpenedLoans
 from argosy.store.partition import Partitions
 from argosy.store.pool import Pool
 from argosy.store.start import StartRows
@@ -74,9 +75,9 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
         worker_id=worker_id,
         reader=reader,
         macs=macs_of(settings, turns_topic(settings)),
-        accepts=NumberedStream(dsn, worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s),
-        flushes=NumberedStream(dsn, worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s),
-        heads=Heads(
+        accepts=NumberedStream(dsn, worker_id, _ACCEPTS, timeout_s=settings.flush_timeout_s, seals=pool.seals),
+        flushes=NumberedStream(dsn, worker_id, _FLUSHES, timeout_s=settings.flush_timeout_s, seals=pool.seals),
+        heads=OpenedHeads(
             pool,
             lane,
             input_size_bytes_max=input_size_bytes_max,
@@ -86,7 +87,7 @@ def outside_of(settings: Settings, dsn: str, pool: Pool, clock: Clock, graphs: G
         partitions=Partitions(pool, worker_id, server.address, lane),
         lane_logs=LaneLogs(pool, lane),
         builds=Builds(pool),
-        loans=Loans(pool, worker_id, lane, input_size_bytes_max=input_size_bytes_max),
+        loans=OpenedLoans(pool, worker_id, lane, input_size_bytes_max=input_size_bytes_max),
         pool=pool,
         server=server,
         poker=Poker(keys.calls, lane, clock, tls=tls),

@@ -21,6 +21,7 @@ from argosy.store.parameters import DEAD_LETTERS, RECORDS
 from argosy.store.queries import load_queries
 from argosy.store.row_uuid import row_uuid
 from argosy.store.start import StartRow
+from argosy.workers.dispatch.accept.record_payloads import AS_THEY_ARE, RecordPayloads
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
@@ -55,12 +56,13 @@ class AcceptArrays:
     """Collects the arguments of one accept: flat parallel arrays, in the order of the function's parameters.
 
     They say the partitions with their new positions, the turns, and the dead letters. A partition whose new position is
-    None has turns that other turns started, and no records.
+    None has turns that other turns started, and no records. payloads: opens and seals the inputs.
     """
 
-    __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_rows", "_through", "partitions")
+    __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_payloads", "_rows", "_through", "partitions")
 
-    def __init__(self, lane: str, log_id: str, input_max: int) -> None:
+    def __init__(self, lane: str, log_id: str, input_max: int, payloads: RecordPayloads = AS_THEY_ARE) -> None:
+        self._payloads = payloads
         self._lane = lane
         self._log_id = log_id
         self._input_max = input_max
@@ -112,6 +114,7 @@ class AcceptArrays:
         self, owned: Owned, asked: TurnRequested, trace: bytes | None, created_by: bytes | None, partition_count: int
     ) -> Turn:
         turn_id = row_uuid(asked.turn_id)
+        asked, stored, is_readable = self._payloads.of(asked)
         check(asked, turn_id, self._lane)
         session_id, bucket = _session(asked.tenant, asked.lane, asked.session)
         if ids.partition_of(bucket, partition_count) != owned.partition or ids.turn_bucket(turn_id) != bucket:
@@ -126,7 +129,7 @@ class AcceptArrays:
                 asked.session,
                 bucket,
                 asked.workflow,
-                asked.input,
+                stored,
                 asked.on_busy,
                 asked.priority,
                 not_before,
@@ -148,7 +151,7 @@ class AcceptArrays:
             place=0,
             workflow=asked.workflow,
             priority=asked.priority,
-            input=asked.input if len(asked.input) <= self._input_max else None,
+            input=asked.input if is_readable and len(asked.input) <= self._input_max else None,
             created_by=created_by,
         )
 

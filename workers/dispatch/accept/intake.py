@@ -6,8 +6,7 @@ Rules (I1; a prototype that did not keep them lost one turn in 35,000):
   before it ended (Batch.begin); otherwise the partition is read again from its position, as a new reading.
 - Positions without a record (transactions of a foreign producer, compaction) are passed, any number of them, where the
   reader says that the log has none there and that is believed (argosy/consuming/continuity.py).
-- A record that cannot become a turn is kept as a dead letter with its bytes, in the same transaction; the position
-  passes it.
+- A record that cannot become a turn becomes a dead letter, in the same transaction, and the position passes it.
 """
 
 import asyncio
@@ -29,6 +28,7 @@ from argosy.store.start import StartRow
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
 from argosy.workers.dispatch.accept.accepted import Accepted, AfterAccept
 from argosy.workers.dispatch.accept.backlog import Backlog, Taken
+from argosy.workers.dispatch.accept.record_payloads import AS_THEY_ARE, RecordPayloads, payloads_of
 from argosy.workers.dispatch.claims import Claims
 from argosy.workers.dispatch.owned import Hole, Owned
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
@@ -73,9 +73,9 @@ class Intake:
         self.room = asyncio.Event()  # not set while so many sessions are ready that memory should hold no more turns
         self.room.set()
         self._calling = asyncio.Lock()
-        self._observe_s = telemetry.FLUSH_S.labels(stream="accept").observe
-        self._observe_turns = telemetry.FLUSH_TURNS.labels(stream="accept").observe
-        self._count = telemetry.FLUSHES.labels(stream="accept").inc
+        self._observe_s = telemetry.FLUSH_S.labels("accept").observe
+        self._observe_turns = telemetry.FLUSH_TURNS.labels("accept").observe
+        self._count = telemetry.FLUSHES.labels("accept").inc
 
     def take(self, batch: Batch) -> None:
         """Take a batch that the reader delivers; drop a batch of another reading."""
@@ -121,9 +121,7 @@ class Intake:
         self._backlog.forget(owned)
 
     def balance(self) -> None:
-        """Pause or resume the reader, by the number of ready sessions and the records that are not accepted yet; never
-        by the turns that wait in one session.
-        """
+        """Pause or resume the reader, by how many sessions are ready and records not accepted; never by one session."""
         too_many = self._scheduler.ready_count > self._ready_sessions_max
         has_room = self._scheduler.ready_count <= self._ready_sessions_max * 0.7
         if too_many:
@@ -167,7 +165,7 @@ class Intake:
         """Accept turns that other turns started; return those that cannot become turns. Raises FlushRefusedError."""
         refused: list[tuple[Owned, StartRow, RecordError]] = []
         async with self._calling:
-            arrays = self._arrays()
+            arrays = self._arrays(await payloads_of(self._stream.seals, (row.record for _, row in starts)))
             turns: list[Turn] = []
             for owned, row in starts:
                 try:
@@ -192,7 +190,8 @@ class Intake:
 
     async def _accept(self, taken: list[Taken], *, is_last_resort: bool = False) -> None:
         """Accept these records. is_last_resort: send the call until Postgres answers, however slow it is."""
-        arrays = self._arrays()
+        values = (each.value for _, records in taken for each in records if not isinstance(each, Hole))
+        arrays = self._arrays(await payloads_of(self._stream.seals, values))
         turns: list[Turn] = []
         aside: list[Record] = []
         for owned, records in taken:
@@ -244,8 +243,8 @@ class Intake:
         log.error(telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=refused.position, reason=str(error))
         await self._call(arrays, [], [refused])
 
-    def _arrays(self) -> AcceptArrays:
-        return AcceptArrays(self._lane, self._claims.log.log_id, self._input_max)
+    def _arrays(self, payloads: RecordPayloads = AS_THEY_ARE) -> AcceptArrays:
+        return AcceptArrays(self._lane, self._claims.log.log_id, self._input_max, payloads)
 
     def _ids_of(self, aside: list[Record]) -> list[uuid.UUID]:
         """Return the ids of dead letters that can be decoded and that a gateway wrote: clients may follow them."""

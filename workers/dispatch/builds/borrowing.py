@@ -19,6 +19,7 @@ from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.rounds import Rounds
+from argosy.seal.envelope import OVERHEAD_SIZE_BYTES
 from argosy.store.build import Borrowed, Loans
 from argosy.store.head import DueRow
 from argosy.turn.inbox import Fate, RowKind
@@ -140,7 +141,7 @@ class Borrowing:
             turn = self.turns.get(row.turn_id)
             if turn is not None and row.inbox_id not in turn.seen:
                 self._inbox.deliver_borrowed(row, turn)
-        is_full = len(due) >= ROWS_PER_READ or sum(len(row.payload or b"") for row in due) >= self._size_bytes_max
+        is_full = len(due) >= ROWS_PER_READ or _size_of(due) >= self._size_bytes_max
         # Without one that is in hand now, the next look would read the same rows.
         if is_full and any(row.inbox_id in self._in_hand for row in due):
             self.poke()
@@ -182,3 +183,8 @@ class Borrowing:
             self.forget(turn)
         await self._loans.give_back([turn.turn_id for turn in turns])
         self._then.after_changes_of_borrowed({turn.bucket for turn in turns})
+
+
+def _size_of(due: list[DueRow]) -> int:
+    """Return how large the payloads of these rows are as they are stored, or more."""
+    return sum(len(row.payload) + OVERHEAD_SIZE_BYTES for row in due if row.payload)

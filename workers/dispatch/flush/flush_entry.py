@@ -1,17 +1,20 @@
 """What one flush writes of each turn, and the arguments of the SQL function `flush` that say so."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from argosy import telemetry
+from argosy.seal.codec import Sealer
 from argosy.store.columns import columns
 from argosy.store.parameters import EVENTS, MOVES, PLACEMENTS, ROWS, TURNS
 from argosy.store.queries import load_queries
 from argosy.turn.events import BEGINNINGS, Event
 from argosy.turn.status import Status
+from argosy.workers.dispatch.flush.sealed_entry import UNSEALED, EntrySealer
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Stop, Turn
 from argosy.workers.dispatch.writes import EventWrite, size_bytes_of
@@ -137,13 +140,14 @@ class FlushEntry:
 class FlushArrays:
     """Collects the arguments of one flush: flat parallel arrays, in the order of the function's parameters.
 
-    Each partition stands in the call once, with the epoch of its claim.
+    Each partition stands in the call once, with the epoch of its claim. sealers: who seals for each tenant, if anybody.
     """
 
-    __slots__ = ("_events", "_inbox", "_lane", "_moves", "_owned", "_placements", "_turns")
+    __slots__ = ("_events", "_inbox", "_lane", "_moves", "_owned", "_placements", "_sealers", "_turns")
 
-    def __init__(self, lane: str) -> None:
+    def __init__(self, lane: str, sealers: Mapping[str, Sealer] = UNSEALED) -> None:
         self._lane = lane
+        self._sealers = sealers
         self._owned: dict[int, Owned] = {}
         self._turns: list[tuple[Any, ...]] = []
         self._events: list[tuple[Any, ...]] = []
@@ -158,6 +162,7 @@ class FlushArrays:
 
     def add(self, entry: FlushEntry) -> None:
         turn = entry.turn
+        sealed = EntrySealer(turn, self._sealers.get(turn.tenant))
         if turn.owned.is_lent:
             partition = _LENT
         else:
@@ -175,8 +180,8 @@ class FlushArrays:
                 entry.seq,
                 entry.crashes,
                 entry.version,
-                entry.result,
-                entry.error,
+                sealed.result(entry.result),
+                sealed.error(entry.error),
                 entry.waits,
                 entry.reason,
                 entry.trial,
@@ -184,11 +189,12 @@ class FlushArrays:
         )
         index = len(self._turns)
         for event in entry.events:
-            self._events.append((index, *event))
+            self._events.append((index, *sealed.event(event)))
         for row in entry.inbox.values():
             to = row.to or _ITS_OWN
+            payload = sealed.payload(row)
             self._inbox.append(
-                (index, row.inbox_id, *to, row.kind, row.name, row.correlation, row.request_id, row.payload, row.due_s)
+                (index, row.inbox_id, *to, row.kind, row.name, row.correlation, row.request_id, payload, row.due_s)
             )
         for inbox_id, to in entry.moves.items():
             self._moves[inbox_id] = (index, partition, inbox_id, to)

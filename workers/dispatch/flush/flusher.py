@@ -35,6 +35,7 @@ from argosy.workers.dispatch.flush.flush_queue import (
     Refused,
     tell_lost,
 )
+from argosy.workers.dispatch.flush.sealed_entry import sealers_of
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
@@ -198,7 +199,8 @@ class Flusher:
     async def _write(self, batch: FlushBatch, *, is_last_resort: bool = False) -> None:
         """Write the batch. is_last_resort: send the call until Postgres answers, however slow it is."""
         entries, moves, placements = batch
-        arrays = FlushArrays(self._lane)
+        turns = (entry.turn for entry in entries)
+        arrays = FlushArrays(self._lane, await sealers_of(self._stream.seals, turns, self._clock))
         for entry in entries:
             arrays.add(entry)
         for move in moves:

@@ -23,6 +23,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.ranges import joined
 from argosy.rounds import Rounds
+from argosy.seal.envelope import OVERHEAD_SIZE_BYTES
 from argosy.store.head import DueRow, Heads
 from argosy.turn.inbox import Queue
 from argosy.workers.dispatch.claims import Claims
@@ -158,7 +159,7 @@ class Inbox:
         size_bytes = sum(len(waits or b"") for waits in {row.turn_id: row.waits for row in due}.values())
         for row in due:
             found[row.queue] += 1
-            size_bytes += len(row.payload or b"")
+            size_bytes += len(row.payload) + OVERHEAD_SIZE_BYTES if row.payload else 0  # as they are stored, or more
         full = {queue for queue in Queue if 0 < wanted[queue] <= found[queue]}
         if size_bytes >= self._size_bytes_max:
             full.add(Queue.SAID)

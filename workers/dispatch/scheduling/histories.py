@@ -98,7 +98,7 @@ class Histories:
         later: list[Turn] = []
         for turn in turns:
             row = rows.get(turn.turn_id)
-            if row is None or row.events is not None:
+            if row is None or row.fault or row.events is not None:
                 self._enter(turn, row, rounds)
             elif row.size_bytes > self._heads.load_size_bytes_max:
                 self.large.append((turn, row.size_bytes))
@@ -168,6 +168,9 @@ class Histories:
     def _enter(self, turn: Turn, row: LoadedTurn | None, rounds: Rounds) -> None:
         """Begin a turn whose row was read. When that fails, this turn alone is given up, and the others go on."""
         try:
+            if row is not None and row.fault:
+                self._then.after_unreadable(turn, unopened(row.fault))
+                return
             if row is not None:
                 fill(turn, row)
             else:
@@ -191,6 +194,13 @@ def too_large(size_bytes: int, bound: int) -> Unreadable:
         "history_too_large",
         f"its events and unread signals have {size_bytes} bytes, the bound is HISTORY_SIZE_BYTES_MAX={bound}: raise it "
         "at the workers and resume the turn, or cancel it",
+    )
+
+
+def unopened(fault: str) -> Unreadable:
+    return Unreadable(
+        "payload_unreadable",
+        f"{fault}. Nothing of the turn was run: resume it once its key is back, or cancel it",
     )
 
 

@@ -1,0 +1,13 @@
+"""What can be wrong with sealed payloads and their keys."""
+
+from argosy.errors import ArgosyError, StoreUnavailableError
+
+
+class KeysUnavailableError(StoreUnavailableError):
+    """The keys of a tenant's payloads cannot be unwrapped now: the KMS does not answer."""
+
+
+class PayloadUnreadableError(ArgosyError):
+    """A sealed payload does not open, and will not: its key is gone, or it is not what was sealed for this place."""
+
+    code = "payload_unreadable"
