@@ -76,10 +76,11 @@ class RecordMacs:
 
     def checked(self, record: Record) -> Record:
         """Return a record with why it must not be taken, or with the word that it is proved. One that has no MAC, and
-        needs none, has neither.
+        needs none, has neither. Where none is needed, a MAC of a key that is not here is like none: whoever forges one
+        could as well leave it out, and a gateway that has another secret has said 202.
         """
         given = [value for name, value in record.headers if name == HEADER]
-        if given:
+        if given and (self._is_needed or len(given) > 1 or given[0][:_KEY_ID_BYTES] in self._keys):
             fault = self._fault(record, given)
             return record._replace(fault=fault, is_proved=fault is None)
         if not record.value:
