@@ -32,5 +32,6 @@ def server_config(app: Any, settings: Settings, *, is_own_process: bool, **more:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe X-Forwarded-For of anybody on this machine
         **more,
     )

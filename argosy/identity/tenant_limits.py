@@ -1,5 +1,6 @@
 """What a tenant may do: rates of requests, and how many streams it may have open. Pure."""
 
+from contextlib import suppress
 from typing import Annotated, Final
 
 import msgspec
@@ -36,13 +37,18 @@ class LimitsChange(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
 
 NO_LIMITS_OF_ITS_OWN: Final = TenantLimits()
-# Of what is stored: a later version may have written more.
-_stored: Final = msgspec.json.Decoder(dict[str, float])
+_stored: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_limits(text: str | None) -> TenantLimits:
-    """Return the limits that a row has. What this version does not know is passed over."""
+    """Return the limits that a row has. What this version does not know, or would not have written, is passed over:
+    one row of a later version must not keep a gateway from reading all others.
+    """
     if text is None:
         return NO_LIMITS_OF_ITS_OWN
-    known = {name: value for name, value in _stored.decode(text).items() if name in TenantLimits.__struct_fields__}
-    return msgspec.convert(known, TenantLimits, strict=False)
+    limits = NO_LIMITS_OF_ITS_OWN
+    for name, value in _stored.decode(text).items():
+        with suppress(msgspec.ValidationError):
+            read = msgspec.convert({name: msgspec.json.decode(value)}, TenantLimits, strict=False)
+            limits = msgspec.structs.replace(limits, **{name: getattr(read, name)})
+    return limits
