@@ -7,7 +7,9 @@ import pytest
 from argosy.erasure import ErasureKind, target_digest
 from argosy.identity.errors import TenantExistsError, TenantNotFoundError, TokenNotFoundError
 from argosy.identity.tenant import TenantState
+from argosy.seal.master import Wrapped
 from argosy.store.erasure import NewErasure
+from argosy.store.tenant_key import TenantKeys
 from tests.maintenance.term import term_of
 from tests.store.test_identity import Store, act, store, successor
 
@@ -79,6 +81,22 @@ async def test_at_the_end_its_name_is_free_and_its_tokens_are_nobodys(store: Sto
     assert again.state is TenantState.ACTIVE
     assert (await store.found(token)).revoked_at is not None
     assert await store.identities.list_tokens(NAME, None, 10) == []
+
+
+async def test_at_the_end_its_keys_are_destroyed_and_no_other_ones(store: Store) -> None:
+    keys = TenantKeys(store.pool)
+    await store.identities.create_tenant(NAME, act("tenant.create", NAME, NAME))
+    for tenant in (NAME, "default"):
+        await keys.add(tenant, 1, Wrapped("master", b"wrapped"), is_digest=False)
+    begun = await deleted(store)
+    before = await keys.of([NAME])
+
+    await done(store, begun)
+
+    assert [each.secret for each in before[NAME]] == [Wrapped("master", b"wrapped")]
+    after = await keys.of([NAME, "default"])
+    assert [(each.key_id, each.secret) for each in after[NAME]] == [(1, None)]
+    assert [each.secret for each in after["default"]] == [Wrapped("master", b"wrapped")]
 
 
 async def test_an_erasure_does_not_begin_before_its_fence_whoever_leads(store: Store) -> None:

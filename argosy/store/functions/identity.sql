@@ -356,6 +356,7 @@ BEGIN
   UPDATE logins SET subject = '', tenants = array_remove(tenants, e.tenant), tenant = NULL
   WHERE e.tenant = ANY (tenants) AND created_at <= e.through_at;
   IF e.fenced_at IS NOT NULL THEN
+    PERFORM destroy_tenant_keys(e.tenant);
     DELETE FROM tenants WHERE name = e.tenant AND erasure_id = p_erasure;
   END IF;
   PERFORM add_audit(ROW('role', 'erase', NULL, e.tenant, 'tenant.erased', p_erasure::text, 'done', '', '', '')::act, 1);
