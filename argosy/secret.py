@@ -24,8 +24,8 @@ class Keys(NamedTuple):
     """The keys of a fleet. calls: signs calls between its processes (rpc/signing.py); cursors: for cursors of the
     gateway's pages (gateway/page_cursor.py); places: for the turns' places in ids of a session's events
     (gateway/stream/place_cipher.py); shards: signs calls to shards (rpc/call_signing.py); records: signs records in the
-    log (record_mac.py). previous: the keys of the secret before this one, which prove what was made with them, and with
-    which nothing is made.
+    log (record_mac.py); logins: proves which browser began a sign-in (gateway/oidc_login.py). previous: the keys of the
+    secret before this one, which prove what was made with them, and with which nothing is made.
     """
 
     calls: bytes
@@ -33,6 +33,7 @@ class Keys(NamedTuple):
     places: bytes
     shards: bytes
     records: bytes
+    logins: bytes
     previous: "Keys | None" = None
 
 
@@ -78,6 +79,7 @@ def keys_of(secret: bytes) -> Keys:
         places=hkdf(secret, _SALT, b"places v1"),
         shards=hkdf(secret, _SALT, b"shards v1"),
         records=hkdf(secret, _SALT, b"records v1"),
+        logins=hkdf(secret, _SALT, b"logins v1"),
     )
 
 

@@ -115,9 +115,7 @@ class AccessTokens:
     async def verify(self, token: str, digest: bytes) -> KnownAccessToken:
         """Return a token that is good now. Raises BadTokenError, KeysAwayError."""
         parsed = parse(token)
-        trusted = self._trusted.get(parsed.issuer)
-        if trusted is None:
-            raise BadTokenError("issuer")
+        trusted = self._issuer_of(parsed)
         key = await self._key(parsed, trusted)
         now_ms = self._clock.unix_ms()
         claims = verify(parsed, trusted.issuer, key, now_ms / 1_000)
@@ -138,6 +136,19 @@ class AccessTokens:
         if len(self._remembered) > _REMEMBERED_MAX:
             self._remembered.popitem(last=False)
         return known
+
+    async def key_of(self, parsed: Parsed) -> tuple[Issuer, SigningKey]:
+        """Return the issuer that a token names, and the key with which it says that it was signed. Raises
+        BadTokenError, KeysAwayError.
+        """
+        trusted = self._issuer_of(parsed)
+        return trusted.issuer, await self._key(parsed, trusted)
+
+    def _issuer_of(self, parsed: Parsed) -> Trusted:
+        trusted = self._trusted.get(parsed.issuer)
+        if trusted is None:
+            raise BadTokenError("issuer")
+        return trusted
 
     async def _key(self, parsed: Parsed, trusted: Trusted) -> SigningKey:
         if trusted.keys.is_stale:

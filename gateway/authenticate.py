@@ -171,7 +171,7 @@ class Authenticator:
         return None
 
     def _login_in(self, scope: AsgiScope) -> str | None:
-        return None if self._is_private else self.logins.cookies.secret_in(scope)
+        return None if self._is_private else self.logins.secret_in(scope)
 
     # Access tokens of issuers, and logins
 
@@ -207,9 +207,8 @@ class Authenticator:
         named = own if tenant is None else _named(tenant)
         if self._cache.is_stale:
             raise unavailable("what is known of tenants is too old, and Postgres does not answer")
-        if isinstance(token, KnownAccessToken) and self._cache.is_revoked(
-            token.said.issuer, token.said.subject, named or "", token.said.at_s
-        ):
+        said = token.said
+        if said is not None and self._cache.is_revoked(said.issuer, said.subject, named or "", said.at_s):
             raise self._bad(scope, "revoked")
         if named is None:
             if token.tenants:

@@ -1,6 +1,7 @@
 """The parts of one gateway process that know who asks. state.py holds it; app.py opens and closes it."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -15,6 +16,7 @@ from argosy.gateway.identity_cache import IdentityCache
 from argosy.gateway.issuer_keys import IssuerKeys
 from argosy.gateway.key_copy import KeyCopy
 from argosy.gateway.key_fetch import IssuerAwayError, KeyFetch
+from argosy.gateway.oidc_login import OidcLogin
 from argosy.gateway.open_requests import OpenRequests
 from argosy.rounds import Rounds
 from argosy.store.identity import Identities
@@ -28,9 +30,16 @@ class Identity:
     """Tokens and tenants: where they are stored, what is known of them here, and what is written about them."""
 
     def __init__(
-        self, settings: Settings, pool: Pool, read_timeout_s: float, clock: Clock, *, is_private: bool
+        self,
+        settings: Settings,
+        pool: Pool,
+        read_timeout_s: float,
+        clock: Clock,
+        login_keys: Sequence[bytes],
+        *,
+        is_private: bool,
     ) -> None:
-        """is_private: see Authenticator."""
+        """login_keys: see OidcLogin. is_private: see Authenticator. oidc: None: people sign in with tokens alone."""
         self.stored = Identities(pool, settings.tenant_tokens_max)
         self.cache = IdentityCache(settings, self.stored, read_timeout_s, clock)
         self.audited = Audited(pool, clock)
@@ -38,6 +47,8 @@ class Identity:
         self.authenticator = Authenticator(
             settings, self.cache, self.access_tokens, self.audited, clock, is_private=is_private
         )
+        has_oidc = bool(settings.auth_oidc_client_id) and not is_private
+        self.oidc = OidcLogin(settings, self.access_tokens, self.audited, login_keys, clock) if has_oidc else None
         self.open_requests = OpenRequests(self.cache, clock)
         self._clock = clock
         self._rounds = Rounds("identity-writes", clock)
@@ -64,6 +75,8 @@ class Identity:
                 async with asyncio.timeout(_LAST_WRITE_S):
                     await self._write()
         await self.open_requests.close()
+        if self.oidc is not None:
+            await self.oidc.close()
         await self.access_tokens.close()
         await self.cache.close()
 

@@ -6,7 +6,7 @@ nothing but which keys are good.
 
 import asyncio
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import httpx2
 
@@ -58,7 +58,7 @@ class KeyFetch:
 
     async def _fetch(self, etag: str) -> Fetched:
         jwks_uri = self._jwks_uri or await self._discover()
-        raw, response = await self._read(jwks_uri, {"if-none-match": etag} if etag else {})
+        raw, response = await read_json(self._client, "GET", jwks_uri, {"if-none-match": etag} if etag else {})
         max_age = _MAX_AGE.search(response.headers.get("cache-control", ""))
         max_age_s = float(max_age[1]) if max_age else None
         if response.status_code == _UNCHANGED:
@@ -66,26 +66,45 @@ class KeyFetch:
         return Fetched(keys_in(raw), raw, response.headers.get("etag", ""), max_age_s)
 
     async def _discover(self) -> str:
-        url = self._issuer.rstrip("/") + "/.well-known/openid-configuration"
-        found = object_of((await self._read(url, {}))[0])
-        if found.get("issuer") != self._issuer:
-            raise IssuerAwayError("the issuer's configuration names another issuer")
-        jwks_uri = found.get("jwks_uri")
+        jwks_uri = (await discovered(self._client, self._issuer)).get("jwks_uri")
         if not isinstance(jwks_uri, str) or not is_safe(jwks_uri):
             raise IssuerAwayError("the issuer's configuration names no https address of its keys")
         return jwks_uri
 
-    async def _read(self, url: str, headers: dict[str, str]) -> tuple[bytes, httpx2.Response]:
-        async with self._client.stream("GET", url, headers={"accept": "application/json", **headers}) as response:
-            if response.status_code == _UNCHANGED and headers:
-                return b"", response
-            if response.status_code != _OK:
-                raise IssuerAwayError(f"it answered {response.status_code}")
-            if "json" not in response.headers.get("content-type", "").partition(";")[0]:
-                raise IssuerAwayError("its answer is no JSON")
-            raw = b""
-            async for chunk in response.aiter_bytes():
-                raw += chunk
-                if len(raw) > SIZE_BYTES_MAX:
-                    raise IssuerAwayError(f"its answer has more than {SIZE_BYTES_MAX} bytes")
-        return raw, response
+
+async def discovered(client: httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
+    """Return an issuer's own configuration. Raises IssuerAwayError, NotStrictError, and what the client raises."""
+    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    found = object_of((await read_json(client, "GET", url, {}))[0])
+    if found.get("issuer") != issuer:
+        raise IssuerAwayError("the issuer's configuration names another issuer")
+    return found
+
+
+async def read_json(
+    client: httpx2.AsyncClient,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    content: bytes | None = None,
+    *,
+    statuses: tuple[int, ...] = (_OK,),
+    auth: httpx2.Auth | None = None,
+) -> tuple[bytes, httpx2.Response]:
+    """Return the JSON that an issuer answers, and its answer. Raises IssuerAwayError: it has another of `statuses`, is
+    no JSON or too large; and what the client raises.
+    """
+    sent = {"accept": "application/json", **headers}
+    async with client.stream(method, url, headers=sent, content=content, auth=auth) as response:
+        if response.status_code == _UNCHANGED and "if-none-match" in headers:
+            return b"", response
+        if response.status_code not in statuses:
+            raise IssuerAwayError(f"it answered {response.status_code}")
+        if "json" not in response.headers.get("content-type", "").partition(";")[0]:
+            raise IssuerAwayError("its answer is no JSON")
+        raw = b""
+        async for chunk in response.aiter_bytes():
+            raw += chunk
+            if len(raw) > SIZE_BYTES_MAX:
+                raise IssuerAwayError(f"its answer has more than {SIZE_BYTES_MAX} bytes")
+    return raw, response

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from argosy.gateway.access_tokens import Issued
 from argosy.gateway.known_token import REVOKED, KnownToken
 from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.scopes import known
@@ -17,13 +18,14 @@ class KnownLogin:
 
     ends_at_ms: in Unix time, for good. idle_at_ms: unless it is used before, here or at another gateway; so it is
     looked up once more. token: with which it was made, and with which it ends; None: an issuer's user, or
-    ARGOSY_ADMIN_TOKEN. principal: whom it makes of a request. tenants: of which each request names one. tenant: which
-    it is without.
+    ARGOSY_ADMIN_TOKEN. said: of an issuer's user: who that is, and when they signed in; a revocation of that subject
+    ends it. principal: whom it makes of a request. tenants: of which each request names one. tenant: which it is
+    without.
     """
 
     __slots__ = (
-        "change_no", "ends_at_ms", "hash", "holds", "idle_at_ms", "issuer", "login_id", "principal", "tenant",
-        "tenants", "token", "token_hash", "written_until_ms",
+        "change_no", "ends_at_ms", "hash", "holds", "idle_at_ms", "issuer", "login_id", "principal", "said",
+        "tenant", "tenants", "token", "token_hash", "written_until_ms",
     )  # fmt: skip
 
     def __init__(self, row: LoginRow) -> None:
@@ -32,6 +34,10 @@ class KnownLogin:
         self.token_hash = row.token_hash
         self.issuer = row.issuer
         self.tenant = row.tenant
+        self.said: Issued | None = None
+        if row.issuer is not None:
+            subject = row.subject.removeprefix(f"{row.issuer}|")
+            self.said = Issued(row.issuer, subject, row.created_at.timestamp())
         self.tenants = row.tenants
         self.holds = 0
         self.token: KnownToken | None = None

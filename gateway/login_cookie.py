@@ -31,7 +31,6 @@ class LoginCookies:
 
     def __init__(self, settings: Settings) -> None:
         self.is_secure = urlsplit(settings.gateway_public_url).scheme == "https"
-        self._is_public = bool(settings.gateway_public_url)
         self.name = "__Host-argosy" if self.is_secure else "argosy"
         self.pending_name = f"{self.name}-login"
 
@@ -54,7 +53,7 @@ class LoginCookies:
 
     def check_place(self, scope: AsgiScope) -> None:
         """Raise Problem where nobody may sign in: nothing says that what they send is encrypted."""
-        if self._is_public:
+        if self.is_secure:
             return
         headers = dict(scope["headers"])
         client = scope.get("client")

@@ -27,6 +27,6 @@ async def grant_of(
     known = token_of(alone)
     if isinstance(known, KnownAccessToken):
         issuer = access_token.parse(token).issuer
-        return found, Grant(known.principal, None, issuer, known.tenants, tenant, known.ends_at_ms / 1_000)
+        return found, Grant(known.principal, None, issuer, known.tenants, tenant, known.ends_at_ms / 1_000, known.said)
     token_hash = known.hash if isinstance(known, KnownToken) else None
     return found, Grant(found, token_hash, tenant=tenant, ends_at_s=found.expires_at_s)

@@ -13,11 +13,12 @@ from starlette.types import Scope as AsgiScope
 
 from argosy.clock import Clock
 from argosy.config import Settings
+from argosy.gateway.access_tokens import Issued
 from argosy.gateway.audited import Audited
 from argosy.gateway.identity_cache import IdentityCache, unavailable
 from argosy.gateway.known_login import KnownLogin
 from argosy.gateway.known_token import REVOKED, KnownToken
-from argosy.gateway.login_cookie import LoginCookies, has_console_header
+from argosy.gateway.login_cookie import LoginCookies, has_console_header, is_of_console
 from argosy.gateway.problems import Problem
 from argosy.gateway.rate_limit import RateLimit
 from argosy.identity import api_token
@@ -44,6 +45,7 @@ class Grant(NamedTuple):
     """To whom a login is given. token_hash: of the token whose rights it has; None: ARGOSY_ADMIN_TOKEN. issuer: whose
     user it is instead, with the scopes of `principal` and these tenants. tenant: for which it acts unless a request
     names one. ends_at_s: when it ends at the latest, in Unix time; None: by the settings.
+    said: of an issuer's token.
     """
 
     principal: Principal
@@ -52,6 +54,7 @@ class Grant(NamedTuple):
     tenants: tuple[str, ...] = ()
     tenant: str | None = None
     ends_at_s: float | None = None
+    said: Issued | None = None
 
 
 class LoginSessions:
@@ -68,6 +71,26 @@ class LoginSessions:
         self._clock = clock
         self._issuers = {each.issuer: each.admin for each in settings.trusted_issuers}
         self._rate = RateLimit(_RATE, _BURST, clock, tenants_max=settings.gateway_tenants_max)
+
+    def secret_in(self, scope: AsgiScope) -> str | None:
+        """Return the secret of a login that a request has, if any. Raises Problem, which the audit is told, when it
+        must not count.
+        """
+        try:
+            return self.cookies.secret_in(scope)
+        except Problem as problem:
+            self._audited.refused(scope, problem.code, None)
+            raise
+
+    def check_place(self, scope: AsgiScope) -> None:
+        """Raise Problem, which the audit is told, unless the console's own page asks, where people may sign in."""
+        try:
+            self.cookies.check_place(scope)
+            if not is_of_console(scope):
+                raise Problem("foreign_origin", "a login is asked for by the console's own page alone")
+        except Problem as problem:
+            self._audited.refused(scope, problem.code, None)
+            raise
 
     def known(self, scope: AsgiScope, secret: str) -> KnownLogin | None:
         """Return the login of a request, which is good; None if only `look_up` can tell. Raises Problem."""
@@ -169,6 +192,11 @@ class LoginSessions:
         row = await self._cache.logins.stored.create(new, act._replace(target=str(login_id)))
         login = self._cache.logins.take(row)
         await self._cache.refresh_after()  # what was replaced is over here at once
+        said = grant.said
+        # The subject may have been revoked before this process heard of it.
+        if said is not None and self._cache.is_revoked(said.issuer, said.subject, grant.tenant or "", said.at_s):
+            await self.end(secret, act._replace(action="logout", target=str(login_id)))
+            raise Problem("invalid_token", _ENDED)
         return secret, login
 
     async def end(self, secret: str, act: Act) -> None:

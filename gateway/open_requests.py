@@ -110,7 +110,9 @@ class OpenRequests:
             is_revoked = self._cache.is_revoked(token.said.issuer, token.said.subject, "", token.said.at_s)
             is_over, is_doubtful = is_revoked or not token.has_key, token.is_key_stale
         elif isinstance(token, KnownLogin):
-            is_over, is_doubtful = token.is_over(now_ms), self._is_doubtful(token, now_ms)
+            said = token.said
+            is_revoked = said is not None and self._cache.is_revoked(said.issuer, said.subject, "", said.at_s)
+            is_over, is_doubtful = is_revoked or token.is_over(now_ms), self._is_doubtful(token, now_ms)
         else:
             is_over, is_doubtful = False, self._cache.find(token.hash) is not token
         if is_over or token.ends_at_ms <= now_ms:

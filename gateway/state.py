@@ -100,7 +100,7 @@ def make_state(
     log_monitor = LogMonitor(writer, LaneLogs(pool, settings.lane), settings.topic, settings.heartbeat_ttl_s, clock)
     jobs = Jobs(pool, settings.heartbeat_ttl_s)
     connections = WorkerConnections(catalog, keys.calls, clock, settings.stream_credit_size_bytes, tls)
-    identity = Identity(settings, pool, read_timeout_s, clock, is_private=is_private)
+    identity = Identity(settings, pool, read_timeout_s, clock, login_keys(keys), is_private=is_private)
     limits = FleetLimits(settings, pool, identity.cache, read_timeout_s, clock)
     return State(
         settings=settings,
@@ -134,6 +134,11 @@ def make_state(
         places_key_previous=keys.previous and keys.previous.places,
         identity=identity,
     )
+
+
+def login_keys(keys: Keys) -> list[bytes]:
+    """Return the keys of sign-ins that were begun: the first makes, all prove."""
+    return [keys.logins, *([keys.previous.logins] if keys.previous else [])]
 
 
 def state_of(request: Request) -> State:

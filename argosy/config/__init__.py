@@ -30,6 +30,7 @@ from argosy.config.issuers import Issuers
 from argosy.config.kinds import SECRET
 from argosy.config.log import Log
 from argosy.config.maintenance import Maintenance
+from argosy.config.oidc import Oidc
 from argosy.config.output import Output
 from argosy.config.places import Places
 from argosy.config.seal import Seal
@@ -56,8 +57,8 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, GrpcTls, Worker, Seal, Issuers, Identity, Gateway, Log,
-    Truth, Places, BaseSettings,
+    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, GrpcTls, Worker, Seal, Oidc, Issuers, Identity, Gateway,
+    Log, Truth, Places, BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""
 
@@ -155,6 +156,10 @@ class Settings(
                 "`openssl rand -hex 32`"
             )
         _ = self.trusted_issuers  # raises
+        if contradiction := self.oidc_contradiction:
+            raise ValueError(contradiction)
+        if self.auth_oidc_client_id and not (self.auth_jwt_issuer and self.gateway_public_url):
+            raise ValueError("AUTH_OIDC_CLIENT_ID needs AUTH_JWT_ISSUER, and GATEWAY_PUBLIC_URL to come back to")
         if self.token_lifetime_s > self.token_lifetime_s_max:
             raise ValueError("TOKEN_LIFETIME_S must not be above TOKEN_LIFETIME_S_MAX")
         if self.shard_view_size_bytes_max > self.shard_views_size_bytes_max:

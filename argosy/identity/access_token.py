@@ -93,20 +93,25 @@ def verify(parsed: Parsed, issuer: Issuer, key: SigningKey, now_s: float) -> Map
     """Return the claims of a token that its issuer signed, for this audience, and that is good now. now_s: Unix time.
     Raises BadTokenError.
     """
-    if not get_algorithm_by_name(parsed.algorithm).verify(parsed.signed, key.material, parsed.signature):
-        raise BadTokenError("signature")
+    check_signature(parsed, key)
     _check_type(parsed, issuer)
     claims = parsed.claims
     if parsed.issuer != issuer.issuer:
         raise BadTokenError("issuer")
-    _check_audience(claims, issuer)
-    _check_times(claims, issuer, now_s)
+    check_audience(claims, issuer)
+    check_times(claims, issuer, now_s)
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_LENGTH_MAX:
         raise BadTokenError("subject")
     if "cnf" in claims:  # it is bound to a key that would have to be shown, too: to ignore that would unbind it
         raise BadTokenError("bound")
     return claims
+
+
+def check_signature(parsed: Parsed, key: SigningKey) -> None:
+    """Raise BadTokenError unless a token was signed with a key."""
+    if not get_algorithm_by_name(parsed.algorithm).verify(parsed.signed, key.material, parsed.signature):
+        raise BadTokenError("signature")
 
 
 def expires_at_s(claims: Mapping[str, Any], issuer: Issuer) -> float:
@@ -122,7 +127,8 @@ def _check_type(parsed: Parsed, issuer: Issuer) -> None:
         raise BadTokenError("id_token")
 
 
-def _check_audience(claims: Mapping[str, Any], issuer: Issuer) -> None:
+def check_audience(claims: Mapping[str, Any], issuer: Issuer) -> None:
+    """Raise BadTokenError unless a token is for this audience."""
     given = claims.get("aud")
     audiences = [given] if isinstance(given, str) else given
     if not isinstance(audiences, list) or not all(isinstance(each, str) for each in audiences):
@@ -134,7 +140,8 @@ def _check_audience(claims: Mapping[str, Any], issuer: Issuer) -> None:
         raise BadTokenError("client")
 
 
-def _check_times(claims: Mapping[str, Any], issuer: Issuer, now_s: float) -> None:
+def check_times(claims: Mapping[str, Any], issuer: Issuer, now_s: float) -> None:
+    """Raise BadTokenError unless a token is good now, and for no longer than it may be."""
     expires_s, issued_s = _time(claims, "exp"), _time(claims, "iat")
     if expires_s is None or issued_s is None:
         raise BadTokenError("no_times")

@@ -15,11 +15,9 @@ from starlette.responses import Response
 from argosy.gateway import body, json_value, names
 from argosy.gateway.access import GuardedRoute, open_to_all
 from argosy.gateway.audited import act_of
-from argosy.gateway.login_cookie import is_of_console
 from argosy.gateway.login_grant import grant_of
 from argosy.gateway.openapi import answers, problems
 from argosy.gateway.parameters import strict
-from argosy.gateway.problems import Problem
 from argosy.gateway.routes.graphs import posted
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.routes.whoami import view_of
@@ -58,7 +56,8 @@ _posted: Final = msgspec.json.Decoder(LoginPosted)
 async def get_login_methods(request: Request) -> Response:
     """How people sign in here."""
     identity = state_of(request).identity
-    return json_response(LoginMethods(is_required=identity.authenticator.is_required, issuer=None))
+    issuer = None if identity.oidc is None else identity.oidc.name
+    return json_response(LoginMethods(is_required=identity.authenticator.is_required, issuer=issuer))
 
 
 @router.post(
@@ -73,10 +72,8 @@ async def log_in(request: Request) -> Response:
     state = state_of(request)
     authenticator = state.identity.authenticator
     sessions = authenticator.logins
-    sessions.cookies.check_place(request.scope)
-    if not is_of_console(request.scope):
-        raise Problem("foreign_origin", "a login is asked for by the console's own page alone")
-    old = sessions.cookies.secret_in(request.scope)
+    sessions.check_place(request.scope)
+    old = sessions.secret_in(request.scope)
     raw = await body.read(request, _BODY_SIZE_BYTES_MAX, state.settings.gateway_body_timeout_s)
     asked = json_value.decode(raw, _posted, "the body")
     tenant = None if asked.tenant is None else names.tenant(asked.tenant)
@@ -93,7 +90,7 @@ async def log_in(request: Request) -> Response:
 async def log_out(request: Request) -> Response:
     """End the login whose cookie the request has, at every gateway; 204 also when it is over."""
     sessions = state_of(request).identity.authenticator.logins
-    secret = sessions.cookies.secret_in(request.scope)
+    secret = sessions.secret_in(request.scope)
     if secret is not None and (login := await sessions.living(request.scope, secret)) is not None:
         act = act_of(request, login.principal, "logout", target=str(login.login_id))
         await sessions.end(secret, act)

@@ -69,9 +69,10 @@ async def revoke_subject(sub: str, request: Request) -> Response:
 
 
 def lifetime_s(settings: Settings) -> float:
-    """Return for how long an access token may be good that was issued by now."""
+    """Return for how long an access token may be good that was issued by now, or a login that was made with one."""
     own_s = settings.auth_jwt_lifetime_s_max + 2 * settings.auth_jwt_skew_s
-    return max((each.lifetime_s_max + 2 * each.skew_s for each in settings.trusted_issuers), default=own_s)
+    of_tokens_s = max((each.lifetime_s_max + 2 * each.skew_s for each in settings.trusted_issuers), default=own_s)
+    return max(of_tokens_s, settings.login_lifetime_s)
 
 
 def _issuer(settings: Settings, named: str | None) -> str:

@@ -59,7 +59,9 @@ def test_who_signs_in_sees_their_own_and_the_token_is_kept_nowhere(
 def test_a_bad_token_is_said_and_another_one_can_be_tried(guarded_console: Console, guarded: Guarded) -> None:
     console, browser = guarded_console, guarded_console.browser
     browser.resize(400, 800)  # it is there in a narrow window, too
-    console.open()
+    console.open("?login=tenant_unknown#/")  # as a provider's sign-in ends that lets nobody in
+    browser.until_text("a tenant that does not exist here", "form .problem")
+    assert browser.driver.current_url == f"{console.url}/#/"
 
     for token, said in (("", "Token is missing"), ("two words", "characters that no token has")):
         sign_in(browser, token)

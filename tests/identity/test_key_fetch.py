@@ -1,67 +1,15 @@
 """What a gateway takes from an issuer over HTTP, and what it does not."""
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from argosy.gateway.key_fetch import IssuerAwayError, KeyFetch
 from argosy.identity.issuer import is_safe
 from tests.identity.signed_tokens import Signer, set_of
+from tests.identity.web_server import JSON, WebServer
 
 SIGNER = Signer("key")
-Answer = tuple[int, dict[str, str], bytes]
-JSON = {"Content-Type": "application/json"}
-
-
-class WebServer:
-    """An issuer's server on loopback. answers: by path; seen: the paths and headers of all requests."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Callable[[], Answer]] = {}
-        self.seen: list[tuple[str, dict[str, str]]] = []
-        self.trickles = False
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                owner.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-                status, headers, body = owner.answers[self.path]()
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                try:
-                    for begin in range(0, len(body), 1 if owner.trickles else 65_536):
-                        self.wfile.write(body[begin : begin + (1 if owner.trickles else 65_536)])
-                        if owner.trickles:
-                            time.sleep(0.05)  # it is the one who is slow
-                except OSError:
-                    pass  # nobody reads it any more
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def answer(self, path: str, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.answers[path] = lambda: (status, JSON if headers is None else headers, body)
-
-
-@pytest.fixture
-def web() -> Iterator[WebServer]:
-    web = WebServer()
-    thread = threading.Thread(target=web.server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield web
-    web.server.shutdown()
-    web.server.server_close()
-    thread.join()
 
 
 async def test_a_set_is_read_once_and_then_only_when_it_has_changed(web: WebServer) -> None:

@@ -186,6 +186,7 @@ SECRETS = {
     "ARGOSY_TOKEN": "argosy_t_p4ssword",
     "KG_AUTH_TOKEN": "argosy_t_p4ssword",
     "PAYLOAD_KEYS": "p4ssword of payloads",
+    "AUTH_OIDC_CLIENT_SECRET": "p4ssword of the console",
 }
 SHORT = "hunter2" * 4
 

@@ -78,6 +78,8 @@ TABLE: Final = {
     "GET /v1/whoami": ANYBODY,
     "GET /v1/login": "nothing",
     "POST /v1/login": "nothing",
+    "GET /v1/login/oidc": "nothing",
+    "GET /v1/login/oidc/callback": "nothing",
     "POST /v1/logout": "nothing",
     "GET /metrics": "*metrics:read",
     "HEAD /metrics": "*metrics:read",

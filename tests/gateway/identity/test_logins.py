@@ -329,6 +329,9 @@ async def test_nobody_signs_in_where_what_they_send_may_be_read(
     made, far = await tokens.make(), await open_guarded()
     assert problem(await Page(far).sign_in(made.token)) == (403, "login_refused")
 
+    plain = await open_guarded(gateway_public_url="http://localhost")  # far from it, that is no TLS
+    assert problem(await Page(plain).sign_in(made.token)) == (403, "login_refused")
+
     client = await near(gateway_hosts=("box.example",))
     for headers in ({"host": "box.example"}, {"x-forwarded-for": "192.0.2.9"}, {"forwarded": "for=192.0.2.9"}):
         answer = await Page(client).ask("POST", "/v1/login", json={"token": made.token}, headers=headers)

@@ -44,7 +44,9 @@ def _install() -> Path:
 class OpenIdProvider:
     """One issuer on a port of its own. It signs with the newest key, and shows all that it has."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *redirect_uris: str) -> None:
+        """redirect_uris: to which it sends people back whom it signs in for its client `console`."""
+        self._redirect_uris = redirect_uris
         self._program = _install() / "provider.mjs"
         self._keys_file = folder / "issuer-private-keys.json"
         self._log = folder / "openid-provider.log"
@@ -70,7 +72,7 @@ class OpenIdProvider:
         self._keys_file.write_text(json.dumps({"keys": self._keys}))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [_NODE, self._program, str(self.port), self._keys_file], stdout=log, stderr=log
+                [_NODE, self._program, str(self.port), self._keys_file, *self._redirect_uris], stdout=log, stderr=log
             )
         deadline_s = time.monotonic() + _READY_WITHIN_S
         while True:
