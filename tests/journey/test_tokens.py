@@ -106,13 +106,13 @@ def test_the_way_in_leads_to_turns_of_a_tenant_and_a_revocation_ends_them(fleet:
     for token in (made["token"], successor["token"]):
         with Client(fleet.url, token=token) as shop, pytest.raises(UnauthenticatedError):
             shop.request("GET", "/v1/whoami")  # the gateway that ends a token knows it at once
+    (line,) = succeeded(fleet, "audit", "--limit", "1", "--tenant", "acme", "--url", fleet.url).splitlines()
     asked(fleet, "tenants", "suspend", "acme")
     assert asked(fleet, "whoami")["role"] == "admin"
     told = [json.loads(each) for each in succeeded(fleet, "audit", "--json", "--url", fleet.url).splitlines()]
     assert {"token.create", "tenant.create", "token.rotate", "token.revoke", "tenant.suspend"} <= {
         each["action"] for each in told
     }
-    (line,) = succeeded(fleet, "audit", "--limit", "1", "--tenant", "acme", "--url", fleet.url).splitlines()
     assert "  token " in line
     assert "tenant acme" in line
 
