@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from argosy import config
 from argosy.clock import SystemClock
+from argosy.graph.asker import Asker
 from argosy.graph.facts import GraphName
 from argosy.graph.feeds import Fed, FeedBatch, FeedState, RefusedLine, end_of, is_next, new_feed, numbered_lines
 from argosy.ingest.chain import EMPTY, chain_of
@@ -69,7 +70,9 @@ class MemoryGraphs:
         self.graphs: dict[str, MemoryGraph] = {}
         self.shards: dict[str, uuid.UUID] = {}
 
-    def of(self, tenant: str, graph: str, incarnation: uuid.UUID | None = None) -> MemoryGraph:
+    def of(
+        self, tenant: str, graph: str, incarnation: uuid.UUID | None = None, *, asker: Asker | None = None
+    ) -> MemoryGraph:
         if graph not in self.graphs:
             self.graphs[graph] = MemoryGraph(self, GraphName(tenant, graph))
         return self.graphs[graph]
