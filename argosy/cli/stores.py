@@ -21,10 +21,16 @@ def migrate(
         bool,
         typer.Option(help="After a restore: leave tokens in force; those revoked since the backup are, too, then."),
     ] = False,
+    grant_to: Annotated[
+        list[str] | None, typer.Option(help="Give this role of the database what gateways, workers and shards need.")
+    ] = None,
+    grant_maintenance_to: Annotated[
+        list[str] | None, typer.Option(help="Give this role of the database what `argosy maintain` needs.")
+    ] = None,
 ) -> None:
     """Bring the database to this version's schema."""
+    from argosy.store import grants, preflight
     from argosy.store import migrate as migrations
-    from argosy.store import preflight
 
     settings = load_settings(_MIGRATE)
     dsn = dsn_of(settings)
@@ -47,6 +53,12 @@ def migrate(
         typer.echo(f"warning: {warning}")
     applied = asyncio.run(migrations.migrate(dsn))
     typer.echo("\n".join(f"applied: {name}" for name in applied) or "nothing was missing")
+    for role in grant_to or ():
+        asyncio.run(grants.grant(dsn, role))
+        typer.echo(f"granted to {role}: what the fleet needs")
+    for role in grant_maintenance_to or ():
+        asyncio.run(grants.grant(dsn, role, is_of_maintenance=True))
+        typer.echo(f"granted to {role}: what the fleet and argosy maintain need")
 
 
 def topics() -> None:

@@ -84,9 +84,12 @@ async def list_audit(pool: Pool, tenant: str | None, before: int | None, limit: 
     return [AuditRow(row[0], row[1], Act(*row[2:12]), row[12]) for row in rows]
 
 
-async def purge_audit(pool: Pool, role: str, term: int, age_s: float, limit: int) -> int:
-    """Delete at most `limit` rows that are older than age_s; how many. Raises OwnershipLostError."""
-    return int(await write_as(pool, _SQL["purge_audit"], role, term, age_s, limit))
+async def purge_audit(pool: Pool, role: str, term: int, age_s: float, limit: int) -> int | None:
+    """Delete at most `limit` rows that are older than age_s; how many. None: this process's role of the database may
+    not (store/grants.py). Raises OwnershipLostError.
+    """
+    gone = await write_as(pool, _SQL["purge_audit"], role, term, age_s, limit)
+    return None if gone is None else int(gone)
 
 
 def tell(act: Act, number: int = 1) -> None:

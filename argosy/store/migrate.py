@@ -119,6 +119,11 @@ async def pending(dsn: str) -> list[str]:
         return [migration.name for migration in await _missing(connection)]
     except UNAVAILABLE as error:
         raise unavailable(error) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SettingError(
+            "STATE_DB_URI: this user may not read schema argosy: let its owner run `argosy migrate --grant-to USER`: "
+            f"{error}"
+        ) from error
     finally:
         connection.terminate()
 

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+import structlog
+
+from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import StoreUnavailableError
@@ -23,6 +26,8 @@ from argosy.store.ingest import Jobs
 from argosy.store.maintenance import FIRST_PLACE, AgedTurn, Maintenance
 from argosy.store.pool import Pool
 from argosy.workers.maintenance.role import Ticked
+
+log = structlog.get_logger()
 
 _LOOKS_PER_BATCH: Final = 8  # turns to look at for each turn of a batch: they lie in many partitions
 
@@ -60,6 +65,7 @@ class Retention:
         self._share_s = share_s
         self._place = FIRST_PLACE
         self._misses = 0
+        self._is_audit_kept = False
 
     async def tick(self, term: int) -> Ticked:
         until_s = self._clock.monotonic_s() + self._share_s
@@ -79,7 +85,8 @@ class Retention:
             self._place = turns[-1].place if has_more else FIRST_PLACE
         waiting = f"; {kept} wait until the log has forgotten their record" if kept else ""
         of_jobs = f"; {jobs} jobs forgotten or given up" if jobs else ""
-        of_identity = f"; {identity} tokens, logins or rows of the audit forgotten" if identity else ""
+        of_identity = "; the audit is kept, of which this role may delete nothing" if self._is_audit_kept else ""
+        of_identity += f"; {identity} tokens, logins or rows of the audit forgotten" if identity else ""
         has_more |= max(strays, jobs, identity) >= self._batch_max
         return Ticked(f"{gone} turns and {strays} stray rows forgotten{of_jobs}{of_identity}{waiting}", has_more)
 
@@ -97,7 +104,11 @@ class Retention:
         tokens = await identities.purge_tokens(self.name, term, self._audit_age_s, self._batch_max)
         tokens += await identities.logins.purge(self.name, term, _LOGIN_AGE_S, self._batch_max)
         tokens += await identities.purge_revocations(self.name, term, self._batch_max)
-        return tokens + await purge_audit(self._pool, self.name, term, self._audit_age_s, self._batch_max)
+        rows = await purge_audit(self._pool, self.name, term, self._audit_age_s, self._batch_max)
+        if rows is None and not self._is_audit_kept:
+            log.warning(telemetry.AUDIT_KEPT, wanted="argosy migrate --grant-maintenance-to ROLE")
+        self._is_audit_kept = rows is None
+        return tokens + (rows or 0)
 
     async def _purge(self, store: Maintenance, lane: str, partition: int, turns: list[UUID]) -> int:
         try:

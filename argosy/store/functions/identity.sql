@@ -382,7 +382,7 @@ BEGIN
 END
 $$;
 
--- Deletes rows of the audit that are old, the oldest first; how many.
+-- Deletes rows of the audit that are old, the oldest first; how many. NULL: this role of the database may not.
 CREATE OR REPLACE FUNCTION purge_audit(p_role text, p_term bigint, p_age_s double precision, p_limit integer) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
@@ -396,6 +396,8 @@ BEGIN
   GET DIAGNOSTICS gone = ROW_COUNT;
   PERFORM set_config('argosy.purges_audit', '', true);
   RETURN gone;
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN NULL;
 END
 $$;
 
