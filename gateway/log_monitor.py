@@ -55,7 +55,9 @@ def check_start(seen: Identity, recorded: LaneLog | None, topic: str) -> str:
 
 
 class LogMonitor:
-    """Looks at the log and at the lane's record of it. reason: why nothing may be appended now; empty while it may."""
+    """Looks at the log and at the lane's record of it. reason: why nothing may be appended now; empty while it may.
+    away: what was said when the log did not answer at the last look; empty: it did.
+    """
 
     def __init__(self, writer: LogWriter, lane_logs: LaneLogs, topic: str, ttl_s: float, clock: Clock) -> None:
         self._writer = writer
@@ -68,6 +70,7 @@ class LogMonitor:
         self._recorded_at_s = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self.reason = ""
+        self.away = ""
 
     @property
     def seen(self) -> Identity:
@@ -95,8 +98,11 @@ class LogMonitor:
         What cannot be asked now counts as unchanged; appends to a topic that is not there fail by themselves.
         """
         opened = self._writer.identity
-        with contextlib.suppress(ArgosyError):
+        try:
             self._seen = await self._writer.look()
+            self.away = ""
+        except ArgosyError as error:
+            self.away = str(error)
         if self._clock.monotonic_s() - self._recorded_at_s >= _LANE_INTERVAL_S:
             with contextlib.suppress(ArgosyError):
                 self._recorded = await self._lane_logs.find(_NOBODY, self._ttl_s)

@@ -9,7 +9,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Fence, Held, Identity, Recovery
-from argosy.logs.kafka_config import admin_config, code_of, reason_of, unavailable
+from argosy.logs.kafka_config import Refusals, admin_config, code_of, reason_of
 from argosy.logs.kafka_group import KafkaGroup, how_to_lower
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer, known_answer
 from argosy.logs.topic import Topic
@@ -26,7 +26,8 @@ class KafkaAdmin:
         self._topic = topic
         self._clock = clock
         self._metadata = KafkaMetadata(settings, topic, clock)
-        self._admin = AdminClient(admin_config(settings))
+        self._refusals = Refusals()
+        self._admin = AdminClient(admin_config(settings) | {"error_cb": self._refusals.note})
 
     async def ensure_topic(self) -> list[str]:
         try:
@@ -38,7 +39,7 @@ class KafkaAdmin:
                 topic = await self._wait_visible()
             return self._check(topic, await self._read_config(), broker_count)
         except (KafkaException, TimeoutError) as error:
-            raise unavailable(error) from error
+            raise self._refusals.unavailable(self._admin, error) from error
 
     async def warnings(self) -> list[str]:
         """Return warnings about the topic in plain words; none when it does not exist. Raises LogUnavailableError."""
@@ -47,7 +48,7 @@ class KafkaAdmin:
             topic = await self._metadata.first()
             return [] if topic is None else self._warnings(topic, await self._read_config(), len(cluster.nodes))
         except (KafkaException, TimeoutError) as error:
-            raise unavailable(error) from error
+            raise self._refusals.unavailable(self._admin, error) from error
 
     async def kept_s(self) -> float | None:
         """Return for how many seconds the topic keeps a record, accepted or not (retention.ms).
@@ -57,7 +58,7 @@ class KafkaAdmin:
         try:
             kept_ms = int((await self._read_config()).get("retention.ms", "-1"))
         except (KafkaException, TimeoutError) as error:
-            raise unavailable(error) from error
+            raise self._refusals.unavailable(self._admin, error) from error
         return None if kept_ms < 0 else kept_ms / 1000
 
     async def recovery(self) -> Recovery:
@@ -83,7 +84,7 @@ class KafkaAdmin:
             for each in future.values():
                 await answer(each)
         except (KafkaException, TimeoutError) as error:
-            raise unavailable(error) from error
+            raise self._refusals.unavailable(self._admin, error) from error
         return True
 
     async def held(self) -> Held:

@@ -62,6 +62,28 @@ def admin_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
+class Refusals:
+    """What brokers, or the check of their certificates, last said against a connection of one client; "": nothing.
+
+    librdkafka tells it beside the call that then fails, as one that was not answered in time.
+    """
+
+    def __init__(self) -> None:
+        self.said = ""
+
+    def note(self, error: KafkaError) -> None:
+        """Take an error from librdkafka (`error_cb`)."""
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+            self.said = error.str()
+
+    def unavailable(self, admin: Any, error: BaseException) -> LogUnavailableError:
+        """Return the LogUnavailableError for a failed call of an admin client, whose `error_cb` this is."""
+        admin.poll(0)  # its errors come to us in here
+        if self.said:
+            return LogUnavailableError(f"Kafka and this process do not agree on a connection: {self.said}")
+        return unavailable(error)
+
+
 class Messages:
     """Converts librdkafka's messages into log events, in place of a logging.Logger, and limits their number.
 

@@ -19,7 +19,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Identity, Span
-from argosy.logs.kafka_config import admin_config, code_of, reason_of, unavailable
+from argosy.logs.kafka_config import Refusals, admin_config, code_of, reason_of
 from argosy.logs.topic import Topic
 
 REQUEST_TIMEOUT_S: Final = 5.0  # of the first request, and of requests of an operator
@@ -76,7 +76,8 @@ class KafkaMetadata:
         self._topic = topic
         self._visible_s = settings.kafka_topic_visible_s
         self._clock = clock
-        self._config = admin_config(settings)
+        self._refusals = Refusals()
+        self._config = admin_config(settings) | {"error_cb": self._refusals.note}
         self._timeout_s = REQUEST_TIMEOUT_S
         self._known: tuple[str, str] | None = None
         try:
@@ -97,6 +98,7 @@ class KafkaMetadata:
         except TimeoutError as error:
             raise self._away(error) from error
         self._timeout_s = _AGAIN_TIMEOUT_S
+        self._refusals.said = ""
         return found
 
     async def first(self) -> Any | None:
@@ -138,7 +140,7 @@ class KafkaMetadata:
 
     def _away(self, error: BaseException) -> LogUnavailableError:
         self._timeout_s = min(self._timeout_s, _AWAY_TIMEOUT_S)
-        return unavailable(error)
+        return self._refusals.unavailable(self._admin, error)
 
     async def spans(self, partitions: Sequence[int]) -> dict[int, Span]:
         begins, ends = await asyncio.gather(

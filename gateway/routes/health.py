@@ -67,6 +67,8 @@ async def readyz(request: Request) -> Response:
     }
     if state.log_monitor.reason:
         content["log_refused"] = state.log_monitor.reason
+    if state.log_monitor.away:
+        content["log_away"] = state.log_monitor.away
     return json_response(content) if is_ready else _unready(content)
 
 
