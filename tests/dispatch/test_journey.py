@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 from argosy import Context, ids, record, step
+from argosy.identity.turn_principal import LOCAL
 from argosy.log import Batch, Record
 from argosy.store.numbered_stream import Answer
 from argosy.workflow.definition import Workflow
@@ -59,11 +60,12 @@ JOURNEY: Final = {
     "workers/dispatch/flush/flush_queue.py",
     "workers/dispatch/flush/flusher.py",
 }
-# 14 more, entered and left at once; they know nothing of turns in memory. What each is for.
+# 15 more, entered and left at once; they know nothing of turns in memory. What each is for.
 TOOLS: Final = {
     "argosy/clock.py": "the clock that is injected",
     "argosy/consuming/continuity.py": "whether a batch leaves anything out",
     "argosy/crash_points.py": "where tests end the process",
+    "argosy/identity/turn_principal.py": "who posted it",
     "argosy/ids.py": "ids and buckets",
     "argosy/json_text.py": "what JSON is sound",
     "argosy/log.py": "the contract of a log: tuples",
@@ -118,7 +120,9 @@ class Entered:
 async def test_the_files_that_a_turn_enters_from_poll_to_end() -> None:
     session_id = ids.session_id_of("default", "default", "journey")
     turn_id = ids.TurnIdMint("default", "default").mint(ids.bucket_of(session_id))
-    asked = record.encode(record.TurnRequested(turn_id.bytes, "default", "default", "journey", "w", b"1"))
+    asked = record.encode(
+        record.TurnRequested(turn_id.bytes, "default", "default", "journey", "w", b"1", created_by=LOCAL)
+    )
     async with Parts(OneWorkflow(Workflow("w", "1", "", flow, True, True, False))) as parts:
         answers = parts.accepts.call
 
