@@ -60,7 +60,7 @@ JOURNEY: Final = {
     "workers/dispatch/flush/flush_queue.py",
     "workers/dispatch/flush/flusher.py",
 }
-# 15 more, entered and left at once; they know nothing of turns in memory. What each is for.
+# 18 more, entered and left at once; they know nothing of turns in memory. What each is for.
 TOOLS: Final = {
     "argosy/clock.py": "the clock that is injected",
     "argosy/consuming/continuity.py": "whether a batch leaves anything out",
@@ -72,11 +72,14 @@ TOOLS: Final = {
     "argosy/names.py": "what names may be",
     "argosy/record.py": "the form of a record",
     "argosy/rounds.py": "rounds of a loop that must not end",
+    "argosy/seal/envelope.py": "payloads at rest",
     "argosy/store/columns.py": "rows as columns",
     "argosy/store/row_uuid.py": "UUIDs, quickly",
     "argosy/tally.py": "counters",
+    "workers/dispatch/accept/record_payloads.py": "sealed payloads of records",
     "workers/dispatch/claims.py": "which partition a bucket is of",
     "workers/dispatch/database_clock.py": "the database's time",
+    "workers/dispatch/flush/sealed_entry.py": "sealed payloads of flushes",
 }
 
 
