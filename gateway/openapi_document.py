@@ -111,7 +111,7 @@ def _document(app: FastAPI, shapes: Sequence[Any], accesses: Accesses, *, is_req
     )
     document["paths"] = dict(sorted((document["paths"] | _merged(document["paths"])).items()))
     for path, method, operation in _operations(document):
-        _complete(path, operation)
+        _complete(path, operation, is_open=accesses[method, path].is_open)
         operation |= _security(accesses[method, path], is_required=is_required)
     of_fastapi = document.get("components", {}).get("schemas", {})
     own = {name: schema for name, schema in of_fastapi.items() if "ValidationError" not in name}
@@ -143,7 +143,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
             yield path, method.upper(), operation
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
+def _complete(path: str, operation: dict[str, Any], *, is_open: bool) -> None:
     """Add what FastAPI does not know of an operation: what names in its path may be, and headers that its code reads.
 
     FastAPI's own 422 is removed.
@@ -157,7 +157,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     ]
     if path.startswith("/v1/"):
         read = _READ_HEADERS.get(operation["operationId"])
-        parameters += [TENANT] if read is None else [read, TENANT]
+        parameters += [*([] if read is None else [read]), *([] if is_open else [TENANT])]
     if parameters:
         operation["parameters"] = parameters
 

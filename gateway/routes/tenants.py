@@ -66,8 +66,8 @@ class TenantChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     not named stay. One of the two.
     """
 
-    state: Literal["active", "suspended"] | None = None
-    limits: LimitsChange | None = None
+    state: Literal["active", "suspended"] | msgspec.UnsetType = msgspec.UNSET
+    limits: LimitsChange | msgspec.UnsetType = msgspec.UNSET
 
 
 _posted: Final = msgspec.json.Decoder(TenantPosted)
@@ -120,9 +120,9 @@ async def change_tenant(tenant: str, request: Request) -> Response:
     change = json_value.decode(raw, _change, "the body")
     if not is_tenant(tenant):
         raise tenant_not_found(tenant)
-    if (change.state is None) == (change.limits is None):
+    if (change.state is msgspec.UNSET) == (change.limits is msgspec.UNSET):
         raise Problem("invalid_request", "say either what state the tenant is to have, or which limits")
-    if change.state is None:
+    if change.state is msgspec.UNSET:
         limits = msgspec.json.encode(change.limits).decode()
         act = act_of(request, principal_of(request), "tenant.limits", tenant=tenant, target=tenant)._replace(
             reason=limits

@@ -114,10 +114,14 @@ COMMANDS = [
     ["tokens", "list"],
     ["tokens", "revoke", TURN],
     ["tokens", "rotate", TURN],
+    ["tokens", "revoke-subject", "bob"],
     ["tenants", "list"],
     ["tenants", "create", "acme"],
     ["tenants", "suspend", "acme"],
     ["tenants", "activate", "acme"],
+    ["tenants", "limits", "acme", "--streams", "5"],
+    ["tenants", "delete", "acme", "--again", "acme"],
+    ["audit"],
 ]
 
 
