@@ -248,7 +248,11 @@ async def early(hand: Hand, turn: New, kind: str = "cancel", tenant: str | None 
     await hand.rows(query, turn.partition, *sent, "go" if kind == "signal" else "", kind)
 
 
-@pytest.mark.parametrize("how", [{}, {"not_before": FUTURE}, {"on_busy": "reject"}, {"key": "k"}], ids=str)
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"not_before": FUTURE}, {"on_busy": "reject"}, {"key": "k"}],
+    ids=["plain", "delayed", "rejecting", "keyed"],
+)
 async def test_a_turn_whose_cancel_came_before_it_is_accepted_as_cancelled(hand: Hand, how: dict[str, Any]) -> None:
     running, turn, behind = New("a"), New("a", deadline_s=60, **how), New("a")
     await hand.accept(running)
