@@ -214,9 +214,11 @@ class Identities:
         row = await self._pool.fetchrow(_SQL["get_tenant"], name)
         return None if row is None else _tenant(row)
 
-    async def create_tenant(self, name: str, act: Act) -> TenantRow:
-        """Make a tenant, which is active. Raises TenantExistsError."""
-        return _tenant(await self._write(act, "create_tenant", name))
+    async def create_tenant(self, name: str, act: Act, *, keys_known_s: float = 0.0) -> TenantRow:
+        """Make a tenant, which is active. keys_known_s: for how long processes may seal with keys that were destroyed.
+        Raises TenantExistsError, also when keys of a tenant of this name were destroyed since.
+        """
+        return _tenant(await self._write(act, "create_tenant", name, keys_known_s))
 
     async def set_tenant_state(self, name: str, state: TenantState, act: Act) -> TenantRow:
         """Make a tenant active or suspended; nothing is written when it is. Raises TenantNotFoundError."""

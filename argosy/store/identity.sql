@@ -85,7 +85,7 @@ SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n
 
 -- name: create_tenant
 -- Make a tenant.
-SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM create_tenant($1::text, ($2::text, $3::text, $4::uuid, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text)::act) AS n
+SELECT n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text FROM create_tenant($1::text, $2::double precision, ($3::text, $4::text, $5::uuid, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text)::act) AS n
 
 -- name: set_tenant_state
 -- Let a tenant be active or suspended.

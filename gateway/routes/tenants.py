@@ -106,7 +106,9 @@ async def create_tenant(request: Request) -> Response:
     if not is_tenant(name):  # the pattern alone would take a line break behind it
         raise Problem("invalid_request", "a tenant's name has 1 to 63 letters, digits, dots, underscores or dashes")
     act = act_of(request, principal_of(request), "tenant.create", tenant=name, target=name)
-    return json_response(_shown(await state.identity.stored.create_tenant(name, act)), 201)
+    keys_known_s = state.settings.payload_keys_cache_s + state.settings.payload_keys_stale_s_max
+    made = await state.identity.stored.create_tenant(name, act, keys_known_s=keys_known_s)
+    return json_response(_shown(made), 201)
 
 
 @router.patch(

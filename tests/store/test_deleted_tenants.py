@@ -99,6 +99,20 @@ async def test_at_the_end_its_keys_are_destroyed_and_no_other_ones(store: Store)
     assert [each.secret for each in after["default"]] == [Wrapped("master", b"wrapped")]
 
 
+async def test_its_name_is_not_free_while_a_process_may_still_seal_with_keys_that_were_destroyed(store: Store) -> None:
+    """What a forgotten key sealed for the new tenant, nobody could open later."""
+    await store.identities.create_tenant(NAME, act("tenant.create", NAME, NAME))
+    await TenantKeys(store.pool).add(NAME, 1, Wrapped("master", b"wrapped"), is_digest=False)
+    await done(store, await deleted(store))
+
+    with pytest.raises(TenantExistsError, match="destroyed lately"):
+        await store.identities.create_tenant(NAME, act("tenant.create", NAME, NAME), keys_known_s=3_900.0)
+
+    assert await store.identities.get_tenant(NAME) is None
+    await store.pool.execute("UPDATE tenant_keys SET destroyed_at = now() - interval '3901 seconds'")
+    await store.identities.create_tenant(NAME, act("tenant.create", NAME, NAME), keys_known_s=3_900.0)
+
+
 async def test_an_erasure_does_not_begin_before_its_fence_whoever_leads(store: Store) -> None:
     await store.identities.create_tenant(NAME, act("tenant.create", NAME, NAME))
     term = await term_of(store.dsn, "erase")

@@ -226,8 +226,9 @@ BEGIN
 END
 $$;
 
--- Makes a tenant.
-CREATE OR REPLACE FUNCTION create_tenant(p_name text, p_act act) RETURNS tenants LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
+-- Makes a tenant. p_keys_known_s: for how long a process may have in memory, and seal with, what keys a tenant of this name had:
+-- what they sealed for the new one nobody could open, once that memory has ended.
+CREATE OR REPLACE FUNCTION create_tenant(p_name text, p_keys_known_s double precision, p_act act) RETURNS tenants LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
   change bigint := next_change();
   made tenants;
@@ -238,6 +239,10 @@ BEGIN
     RAISE EXCEPTION '%', CASE WHEN EXISTS (SELECT 1 FROM tenants WHERE name = p_name AND erasure_id IS NOT NULL)
       THEN 'the tenant ' || p_name || ' is being deleted: it can be made again when its erasure is done'
       ELSE 'there is a tenant ' || p_name || ' already' END USING ERRCODE = 'AR102';
+  END IF;
+  IF EXISTS (SELECT 1 FROM tenant_keys WHERE tenant = p_name AND destroyed_at > now() - make_interval(secs => p_keys_known_s)) THEN
+    RAISE EXCEPTION '%', 'the keys of a tenant ' || p_name || ' were destroyed lately, and processes may still have them: its name is '
+      || 'free after PAYLOAD_KEYS_CACHE_S and PAYLOAD_KEYS_STALE_S_MAX' USING ERRCODE = 'AR102';
   END IF;
   PERFORM add_audit(p_act, 1);
   RETURN made;
