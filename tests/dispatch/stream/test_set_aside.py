@@ -11,6 +11,7 @@ from argosy.clock import SystemClock
 from argosy.config import load
 from argosy.errors import FlushRefusedError
 from argosy.log import Batch, Record
+from argosy.seal.codec import PLAIN
 from argosy.store.numbered_stream import Answer
 from argosy.workers.dispatch.accept.intake import Intake
 from argosy.workers.dispatch.owned import Owned
@@ -24,6 +25,7 @@ class Store:
     """In place of the stream to Postgres: refuses whatever has a turn in it, when it is told to."""
 
     refuses_turns = False
+    seals = PLAIN
 
     async def call(self, _: str, *arguments: Any, void: Any = None) -> Answer:
         turn_ids = arguments[8]
