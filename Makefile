@@ -68,7 +68,7 @@ LOWEST := tests/journey/test_emit.py \
   tests/client/test_fleet.py tests/client/test_streams.py tests/client/test_retries.py tests/client/test_in_process.py \
   tests/gateway/test_openapi.py tests/gateway/test_bad_input.py tests/gateway/test_enqueue.py tests/gateway/test_batch.py \
   tests/gateway/test_http_bounds.py tests/gateway/test_metrics.py tests/gateway/stream/test_turn_stream.py \
-  tests/dispatch/test_poke_service.py tests/dispatch/stream/test_service.py tests/dispatch/stream/test_signed_streams.py \
+  tests/rpc/test_tls.py tests/dispatch/test_poke_service.py tests/dispatch/stream/test_service.py tests/dispatch/stream/test_signed_streams.py \
   tests/store/test_pool.py tests/store/test_accept.py tests/store/test_session_settings.py \
   tests/shards/test_engine.py tests/shards/test_vectors.py tests/shards/test_view.py tests/shards/test_server.py \
   tests/workflow/test_payload.py tests/workflow/test_emit.py tests/identity tests/unit

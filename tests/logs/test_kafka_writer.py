@@ -139,7 +139,7 @@ async def test_an_append_that_a_close_meets_while_it_is_collected_is_certainly_n
 async def test_the_time_in_which_an_append_is_collected_counts(kafka_settings: Settings) -> None:
     """Nobody looks for a turn in the log for longer than that."""
     await ensure_turns(kafka_settings, "")
-    update = {"kafka_linger_ms": 300.0, "log_append_timeout_s": 0.2}
+    update = {"kafka_linger_ms": 1_000.0, "log_append_timeout_s": 0.2}
     writer = await KafkaWriter.open(
         kafka_settings.model_copy(update=update), turns_topic(kafka_settings), SystemClock()
     )
