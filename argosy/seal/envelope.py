@@ -15,9 +15,9 @@ from argosy.seal.errors import PayloadUnreadableError
 
 KEY_SIZE_BYTES: Final = 32
 KEY_USES_MAX: Final = 2**26  # by one process: 2^31 in all with 32 processes that seal for one tenant all the time
-SEALED: Final = 1  # the first byte of a sealed value
 
-_HEAD: Final = struct.Struct(">BI")
+_SEALED: Final = b"\x01"  # the first byte of a sealed value
+_HEAD: Final = struct.Struct(">cI")
 _NONCE_SIZE_BYTES: Final = 12
 _TAG_SIZE_BYTES: Final = 16
 OVERHEAD_SIZE_BYTES: Final = _HEAD.size + _NONCE_SIZE_BYTES + _TAG_SIZE_BYTES
@@ -25,7 +25,7 @@ OVERHEAD_SIZE_BYTES: Final = _HEAD.size + _NONCE_SIZE_BYTES + _TAG_SIZE_BYTES
 
 def is_sealed(value: bytes | None) -> bool:
     """Whether a stored value is sealed, or was before it was damaged."""
-    return bool(value) and value[0] == SEALED  # type: ignore[index]
+    return value is not None and value[:1] == _SEALED
 
 
 def key_id_of(value: bytes) -> int:
@@ -38,7 +38,7 @@ def key_id_of(value: bytes) -> int:
 
 def seal(key: AESGCM, key_id: int, data: bytes, place: bytes) -> bytes:
     """Return the sealed value of `data`, which opens at this place alone."""
-    head, nonce = _HEAD.pack(SEALED, key_id), os.urandom(_NONCE_SIZE_BYTES)
+    head, nonce = _HEAD.pack(_SEALED, key_id), os.urandom(_NONCE_SIZE_BYTES)
     return head + nonce + key.encrypt(nonce, data, head + place)
 
 

@@ -23,7 +23,7 @@ from argosy.identity.scopes import Scope
 
 router: Final = APIRouter(prefix="/v1/subjects", tags=["identity"], dependencies=[strict], route_class=GuardedRoute)
 
-_BODY_SIZE_BYTES_MAX: Final = 16_384
+_BODY_SIZE_BYTES_MAX: Final = 65_536  # of each character JSON may make twelve bytes
 
 
 class SubjectPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -150,8 +150,10 @@ async def test_a_level_that_somebody_holds_is_waited_for_and_not_for_ever(pool: 
     await holder.execute("UPDATE limit_levels SET level = 7")
 
     waiting = asyncio.create_task(gateway.settle([told("a", 3)], []))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(5):
+        while not await holder.fetchval(blocked):  # noqa: ASYNC110  # Postgres has no event for it
+            await asyncio.sleep(0.005)
     await transaction.commit()
     await holder.close()
 
