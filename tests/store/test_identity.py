@@ -412,7 +412,7 @@ async def test_a_copy_has_what_the_table_has_whatever_is_written_at_once(store: 
 
 async def test_a_write_waits_for_one_that_is_not_committed_and_is_numbered_behind_it(store: Store) -> None:
     before = await store.identities.changes_no()
-    first, values = write("create_tenant", "first", *act("tenant.create"))
+    first, values = write("create_tenant", "first", 0.0, *act("tenant.create"))
     create = store.identities.create_tenant
     second = await behind(store, first, lambda: create("second", act("tenant.create")), *values)
 
@@ -423,7 +423,7 @@ async def test_a_write_waits_for_one_that_is_not_committed_and_is_numbered_behin
 async def test_a_write_that_is_kept_waiting_for_too_long_may_be_tried_again(store: Store) -> None:
     connection = await connect(store.dsn)
     await connection.execute("BEGIN")
-    statement, values = write("create_tenant", "first", *act("tenant.create"))
+    statement, values = write("create_tenant", "first", 0.0, *act("tenant.create"))
     await connection.fetch(statement, *values)
 
     with pytest.raises(StoreBusyError):
