@@ -9,6 +9,9 @@ Rules:
 - A group begins when the turns of a first or second crash have made progress, have gone, or have lived half as long
   again as they had when they were in the crash. A turn that ran for much longer than the trial takes is believed to do
   so again.
+- A turn that was alone in one crash may be parked by the next. So its last trial waits until each accused turn that
+  runs has lived for _LAST_S: one that kills later than it was watched for, because others killed sooner, shows itself
+  meanwhile, and nobody pays for it. It waits for _LAST_S_MAX at the most, as crashes may go on and on.
 - A trial is over when each of its turns has made progress, has gone, or has lived through the time of the trial.
 - The largest groups come first, as they are the least suspicious, then the turns that were alone in fewer crashes, then
   the shortest trials; tenants take turns. A group is never larger than the `size` of any of its members, and no member
@@ -17,32 +20,19 @@ Rules:
   kept for it.
 """
 
-from collections import Counter
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from argosy.workers.dispatch.execution.crash_rule import MARGIN, WATCH_S_MIN, Run, Standing, shrunk, spared
+from argosy.workers.dispatch.execution.accused import Accused, plan, told_at_s
+from argosy.workers.dispatch.execution.crash_rule import MARGIN, Run, Standing, shrunk, spared
 
 _GATHER_S: Final = 0.25  # partitions and pages are read one after the other: wait for turns of the same crash
 _GATHER_S_MAX: Final = 1.0  # more that come all the time do not put the trial off
 _PATIENCE_S: Final = 5.0  # a session of a turn of a first crash waits no longer for others' trials
+_LAST_S: Final = 90.0
+_LAST_S_MAX: Final = 300.0
 _ROOM_S: Final = 2.0  # how long a group waits for as many slots as it can use
 
 T = TypeVar("T")
-
-
-class Accused(Generic[T]):
-    """An accused turn in this process. began_s: None while it waits."""
-
-    __slots__ = ("began_s", "came_s", "is_written", "standing", "tenant", "turn")
-
-    def __init__(self, turn: T, standing: Standing, tenant: str, came_s: float) -> None:
-        self.turn = turn
-        self.standing = standing
-        self.tenant = tenant
-        self.came_s = came_s
-        self.began_s: float | None = None
-        # Whether Moves.waits has named it: what it waits for is written.
-        self.is_written = False
 
 
 class Postponed(NamedTuple, Generic[T]):
@@ -191,9 +181,10 @@ class Suspects(Generic[T]):
         new = [each for each in self._waiting.values() if not each.standing.size]
         for each in new:
             each.standing = each.standing._replace(size=shrunk(len(new)))
-        group = _plan(list(self._waiting.values()), is_first=True)[0]
+        group = plan(list(self._waiting.values()), is_first=True)[0]
         watch_s = max(each.standing.watch_s for each in group)
-        if (free_s := self._free_at_s(now_s, watch_s, is_alone=len(group) == 1)) > now_s:
+        free_s = max(self._free_at_s(now_s, watch_s, is_alone=len(group) == 1), self._last_at_s(now_s, group))
+        if free_s > now_s:
             self._wakes.append(free_s)
             return
         wanted = min(len(group), self._half)
@@ -235,7 +226,7 @@ class Suspects(Generic[T]):
         told_s = now_s
         for each in self._running.values():
             began_s, ran_s = now_s if each.began_s is None else each.began_s, each.standing.ran_s
-            each_s = _told_at_s(each)
+            each_s = told_at_s(each)
             if is_alone:
                 ran_s = max(ran_s, each.standing.longest_s)
                 each_s = max(each_s, began_s + MARGIN * ran_s)
@@ -243,6 +234,14 @@ class Suspects(Generic[T]):
             if not is_later:
                 told_s = max(told_s, each_s)
         return told_s
+
+    def _last_at_s(self, now_s: float, group: list[Accused[T]]) -> float:
+        """Return when a group that is tried for the last time may begin; now_s for any other."""
+        if not group[0].standing.alone:
+            return now_s
+        began_s = (now_s if each.began_s is None else each.began_s for each in self._running.values())
+        lived_s = max(began_s, default=-_LAST_S) + _LAST_S
+        return max(now_s, min(lived_s, group[0].came_s + _LAST_S_MAX))
 
     def _tell(self, now_s: float, moves: Moves[T]) -> None:
         """Add to moves.waits what each waiting turn waits for, once that is known and if it is not written yet."""
@@ -264,37 +263,9 @@ class Suspects(Generic[T]):
 
     def _waits(self, from_s: float, turns: set[T]) -> list[Postponed[T]]:
         found, behind, until_s = [], int(bool(self._group)), from_s
-        for group in _plan(list(self._waiting.values())):
+        for group in plan(list(self._waiting.values())):
+            until_s = self._last_at_s(until_s, group)
             found += [Postponed(each.turn, each.standing, behind, until_s) for each in group if each.turn in turns]
             behind += 1
             until_s += max(each.standing.watch_s for each in group)
         return found
-
-
-def _told_at_s(entry: Accused[T]) -> float:
-    """Return when a running turn will have lived for MARGIN times what it ran before its crash, or longer (watch_s)."""
-    return (entry.began_s or 0.0) + max(WATCH_S_MIN, entry.standing.watch_s)
-
-
-def _plan(waiting: list[Accused[T]], *, is_first: bool = False) -> list[list[Accused[T]]]:
-    """Return the groups in which the waiting turns are tried, in order. is_first: only the first group."""
-    seen: Counter[str] = Counter()
-    ranked = []
-    for number, each in enumerate(waiting):
-        standing = each.standing
-        rank = (-standing.size, standing.alone, standing.watch_s, seen[each.tenant], number)
-        seen[each.tenant] += 1
-        ranked.append((rank, each))
-    left = [each for _, each in sorted(ranked, key=lambda each: each[0])]
-    groups: list[list[Accused[T]]] = []
-    while left and not (is_first and groups):
-        group: list[Accused[T]] = []
-        for each in left:
-            if each.standing.size <= len(group):
-                break
-            if each.standing.watch_s <= 2 * left[0].standing.watch_s:
-                group.append(each)
-        groups.append(group)
-        taken = set(map(id, group))
-        left = [each for each in left if id(each) not in taken]
-    return groups
