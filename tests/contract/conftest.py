@@ -131,7 +131,7 @@ class Log:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             str(MEMBER),
-            self.settings.model_dump_json(),
+            self.settings.model_dump_json(exclude_unset=True),
             self.dsn,
             self._lane,
             stdin=asyncio.subprocess.PIPE,
