@@ -95,7 +95,7 @@ async def test_one_of_many_that_kills_its_workers_is_found_and_the_others_comple
         explaining = asyncio.create_task(_explained(client, turns[::8], codes))
         poison = await client.post("poisoned", "dies", counter=str(tmp_path / "deaths"), how=how)
 
-        parked = await client.until_status([poison], {"parked"}, within_s=240)
+        parked = await client.until_status([poison], {"parked"}, within_s=360)  # 90 s are the last trial's wait
         released.touch()
         await client.until_status(turns, within_s=60)
         explaining.cancel()
