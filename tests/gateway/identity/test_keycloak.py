@@ -21,7 +21,7 @@ from argosy.store.audit import Act
 from argosy.store.identity import Identities
 from argosy.store.pool import open_pool
 from tests.gateway.identity.browser_page import Page
-from tests.gateway.identity.test_logins import MovedClock
+from tests.harness.hand_clock import AheadClock
 from tests.identity.keycloak import PASSWORD, Keycloak
 
 PUBLIC: Final = "http://localhost"
@@ -42,8 +42,8 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
+def clock() -> AheadClock:
+    return AheadClock()
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def trusting(gateway_dsn: str, tmp_path: Path, issuer: Keycloak) -> Settings:
 
 
 @pytest.fixture
-async def client(trusting: Settings, clock: MovedClock) -> AsyncIterator[httpx2.AsyncClient]:
+async def client(trusting: Settings, clock: AheadClock) -> AsyncIterator[httpx2.AsyncClient]:
     async with open_pool(trusting, trusting.state_db_uri) as pool:
         with contextlib.suppress(TenantExistsError):
             await Identities(pool, 10).create_tenant("acme", Act("test", "", None, None, "tenant.create"))
@@ -134,7 +134,7 @@ async def test_who_signs_in_at_it_is_one_of_the_realms_people(client: httpx2.Asy
 
 
 async def test_a_token_of_its_newest_key_is_good_at_once_and_the_older_stay_good(
-    client: httpx2.AsyncClient, issuer: Keycloak, clock: MovedClock
+    client: httpx2.AsyncClient, issuer: Keycloak, clock: AheadClock
 ) -> None:
     old = await asyncio.to_thread(issuer.token, "agent-of-acme")
     assert (await who(client, old)).status_code == 200
