@@ -17,9 +17,7 @@ _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 REQUESTS = Counter("argosy_gateway_requests", "HTTP requests", ["route", "status"])
 REQUEST_S = Histogram("argosy_gateway_request_seconds", "Time until an answer begins", ["route"], buckets=_LATENCY_S)
 APPENDS = Counter("argosy_gateway_appends", "Turns handed to the log, by outcome", ["outcome"])
-RATE_LIMITED = Counter(
-    "argosy_gateway_rate_limited", "Requests refused by a limit of their tenant, by what the limit is of", ["kind"]
-)
+RATE_LIMITED = Counter("argosy_gateway_rate_limited", "Requests refused by a limit, by what it is of", ["kind"])
 CONNECTIONS_REFUSED = Counter(
     "argosy_gateway_connections_refused", "Connections that were closed, by the bound that they exceeded", ["why"]
 )
@@ -179,6 +177,7 @@ GATEWAY_FEW_FILES: Final = "gateway.few_files"
 AUDIT: Final = "audit"
 IDENTITY_TOO_MANY_TOKENS: Final = "identity.too_many_tokens"
 GATEWAY_UNAUTHENTICATED: Final = "gateway.unauthenticated"
+GATEWAY_UNTRUSTED_PROXY: Final = "gateway.untrusted_proxy"
 REQUEST_FAILED: Final = "request.failed"
 PARTITIONS_CLAIMED: Final = "partitions.claimed"
 PARTITIONS_TAKEN: Final = "partitions.taken"

@@ -19,6 +19,8 @@ from argosy.identity.signing_keys import SigningKey
 
 _REMEMBERED_MS: Final = 60_000
 _REMEMBERED_MAX: Final = 50_000
+_SEEN_S: Final = 3_600.0
+_SEEN_MAX: Final = 50_000
 
 
 class KeysAwayError(Exception):
@@ -84,6 +86,8 @@ class AccessTokens:
         self._trusted = {each.issuer.issuer: each for each in trusted}
         self._clock = clock
         self._remembered: OrderedDict[bytes, KnownAccessToken] = OrderedDict()
+        # Ids of principals of which a token was good here, and when; the one of longest ago first.
+        self._seen: OrderedDict[str, float] = OrderedDict()
 
     async def open(self, *, is_needed: bool) -> None:
         """Have the keys of all issuers, and keep up with them. Raises IssuerAwayError when they are needed, and one
@@ -112,6 +116,18 @@ class AccessTokens:
         self._remembered.move_to_end(digest)
         return found
 
+    def recognized(self, token: str) -> str | None:
+        """Return the id of the principal that a token names, if one of theirs was good here within _SEEN_S. Whether
+        this one is theirs nobody has looked at.
+        """
+        try:
+            parsed = parse(token)
+        except BadTokenError:
+            return None
+        named = _id_of(parsed.issuer, parsed.claims.get("sub"))
+        seen_s = self._seen.get(named)
+        return None if seen_s is None or self._clock.monotonic_s() - seen_s > _SEEN_S else named
+
     async def verify(self, token: str, digest: bytes) -> KnownAccessToken:
         """Return a token that is good now. Raises BadTokenError, KeysAwayError."""
         parsed = parse(token)
@@ -123,7 +139,7 @@ class AccessTokens:
         tenants, scopes = rights_in(claims, trusted.issuer)
         principal = Principal(
             PrincipalKind.JWT,
-            f"{parsed.issuer}|{claims['sub']}",
+            _id_of(parsed.issuer, claims["sub"]),
             tenants[0] if len(tenants) == 1 else None,
             scopes,
             expires_at_s=ends_at_s,
@@ -135,6 +151,7 @@ class AccessTokens:
         self._remembered[digest] = known
         if len(self._remembered) > _REMEMBERED_MAX:
             self._remembered.popitem(last=False)
+        self._see(principal.id)
         return known
 
     async def key_of(self, parsed: Parsed) -> tuple[Issuer, SigningKey]:
@@ -143,6 +160,12 @@ class AccessTokens:
         """
         trusted = self._issuer_of(parsed)
         return trusted.issuer, await self._key(parsed, trusted)
+
+    def _see(self, named: str) -> None:
+        self._seen[named] = self._clock.monotonic_s()
+        self._seen.move_to_end(named)
+        if len(self._seen) > _SEEN_MAX:
+            self._seen.popitem(last=False)
 
     def _issuer_of(self, parsed: Parsed) -> Trusted:
         trusted = self._trusted.get(parsed.issuer)
@@ -160,3 +183,8 @@ class AccessTokens:
         if key is None:
             raise BadTokenError("unknown_kid")
         return key
+
+
+def _id_of(issuer: str, subject: object) -> str:
+    """Return the id of the principal who is a subject of an issuer."""
+    return f"{issuer}|{subject}"

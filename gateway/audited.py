@@ -1,13 +1,14 @@
 """What the audit says of requests: who asked, from where, and what was refused.
 
 Refused requests are counted, and written once a minute: a row for each source, reason and tenant, with a number. So a
-flood fills no disk. A source that sends bad credentials is answered 429 beyond _FAILURES_BURST at once and
-_FAILURES_RATE a second, before anything is looked up for it; a credential that is known is good all the same, so that
-those behind one proxy do not lock each other out.
+flood fills no disk. A source that sends bad credentials is answered 429 beyond so many (failures.py), before anything
+is looked up for it. Those behind one proxy do not lock each other out: a credential that is known is good all the same,
+and who was let in lately has a bucket of their own beside that of the source.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -17,23 +18,25 @@ from starlette.types import Scope as AsgiScope
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.errors import StoreUnavailableError
+from argosy.gateway.failures import Failures
 from argosy.gateway.identity_cache import unavailable
 from argosy.gateway.problems import Problem
-from argosy.gateway.request_origin import request_id_of
+from argosy.gateway.request_origin import has_unbelieved_hops, request_id_of
 from argosy.identity.principal import Principal
 from argosy.identity.scopes import Scope
 from argosy.store.audit import REFUSALS_MAX, Act, Refusals, audit, note_refusals
 from argosy.store.pool import Pool
 
-_FAILURES_BURST: Final = 20.0
-_FAILURES_RATE: Final = 2.0
-SOURCES_MAX: Final = 10_000  # that are remembered
+log = telemetry.logger()
+
 _NETWORK_BITS: Final = 64  # of an IPv6 address: one client has at least as many addresses as are in it
 _ACTS_S: Final = 60.0  # what is noted is written once in this time, for each token, tenant and target
 _ACTS_MAX: Final = 10_000
 _WRITE_S_MAX: Final = 2.0
 _UNKNOWN: Final = "unknown"  # an actor whose credential was bad, or who had none
 _LOCAL: Final = "local"  # a source without an address: a Unix socket
+_WHO: Final = "argosy.recognized"  # a key of the scope: whose bucket a bad credential empties
+_SAID_S: Final = 3_600.0  # a proxy that is not trusted is told of no more often
 
 _Key = tuple[str, str, str | None]
 
@@ -46,27 +49,36 @@ class Audited:
         self._clock = clock
         self._refused: Counter[_Key] = Counter()
         self._acts: dict[_Key, Act] = {}
-        # By source: what it has left, and when; the one that failed longest ago first.
-        self._failures: dict[str, tuple[float, float]] = {}
+        self._networks = Failures(clock)
+        self._recognized = Failures(clock)
+        self._say_at_s = clock.monotonic_s()
         self._acting: dict[tuple[str, str | None, str], float] = {}
 
-    def check_source(self, scope: AsgiScope) -> None:
-        """Raise Problem when the source of a request has sent too many bad credentials."""
-        left = self._left(_network_of(source_of(scope)), self._clock.monotonic_s())
-        if left < 1:
+    def check_source(self, scope: AsgiScope, recognize: Callable[[], Hashable | None] | None = None) -> None:
+        """Raise Problem when the source of a request has sent too many bad credentials.
+
+        recognize: returns whose the credential says that it is, if they were let in here lately: what others behind
+        the same address send is not theirs to pay for. It is called only when the source has nothing left, and proves
+        nothing: who knows what it asks for slows down that one alone.
+        """
+        network = _network_of(source_of(scope))
+        wait_s = self._networks.wait_s(network)
+        if wait_s and recognize is not None and (who := recognize()) is not None:
+            scope[_WHO] = who
+            wait_s = self._recognized.wait_s((network, who))
+        if wait_s:
             self.refused(scope, "rate_limited", None)
-            detail = "too many bad credentials came from this address"
-            raise Problem("rate_limited", detail, retry_after_s=(1 - left) / _FAILURES_RATE)
+            raise Problem("rate_limited", "too many bad credentials came from this address", retry_after_s=wait_s)
 
     def failed(self, scope: AsgiScope, reason: str) -> None:
         """Note a bad credential. reason: for the audit alone: no answer tells it."""
-        network, now_s = _network_of(source_of(scope)), self._clock.monotonic_s()
-        left = max(self._left(network, now_s) - 1, 0.0)
-        self._failures.pop(network, None)
-        if len(self._failures) >= SOURCES_MAX:
-            del self._failures[next(iter(self._failures))]
-        self._failures[network] = (left, now_s)
+        network, who = _network_of(source_of(scope)), scope.get(_WHO)
+        if who is None:
+            self._networks.add(network)
+        else:
+            self._recognized.add((network, who))
         self.refused(scope, reason, None, code="invalid_token")
+        self._say_unbelieved(scope)
 
     def refused(self, scope: AsgiScope, reason: str, principal: Principal | None, *, code: str = "") -> None:
         """Note that a request was refused. code: of the answer, if that is not the reason."""
@@ -114,9 +126,12 @@ class Audited:
             self._refused = Counter({key: counts[key] + self._refused[key] for key in self._acts})
             raise
 
-    def _left(self, network: str, now_s: float) -> float:
-        left, at_s = self._failures.get(network, (_FAILURES_BURST, now_s))
-        return min(_FAILURES_BURST, left + (now_s - at_s) * _FAILURES_RATE)
+    def _say_unbelieved(self, scope: AsgiScope) -> None:
+        """Say that bad credentials came by a proxy that may be one of ours: then all of its clients are one source."""
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._say_at_s and has_unbelieved_hops(scope):
+            self._say_at_s = now_s + _SAID_S
+            log.warning(telemetry.GATEWAY_UNTRUSTED_PROXY, source=source_of(scope), setting="GATEWAY_TRUSTED_PROXIES")
 
 
 def act_of(request: Request, principal: Principal, action: str, *, tenant: str | None = None, target: str = "") -> Act:

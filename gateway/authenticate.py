@@ -165,7 +165,7 @@ class Authenticator:
         is_of_issuer = self._is_of_issuer(text)
         if is_of_issuer and (token := self._access_tokens.remembered(digest)) is not None:
             return self._of_issuer(scope, token, tenant)
-        self._audited.check_source(scope)
+        self._audited.check_source(scope, lambda: self._access_tokens.recognized(text) if is_of_issuer else None)
         if not is_of_issuer and not api_token.is_token(text):
             raise self._bad(scope, "malformed")
         return None

@@ -97,7 +97,8 @@ class LoginSessions:
         login = self._cache.logins.find(api_token.digest(secret))
         now_ms = self._clock.unix_ms()
         if login is None or login.idle_at_ms <= now_ms < login.ends_at_ms:
-            self._audited.check_source(scope)
+            # A login that is known here, and seems idle, is nobody's guess.
+            self._audited.check_source(scope, lambda: None if login is None else login.hash)
             if not api_token.is_login(secret):
                 raise self._bad(scope, "malformed")
             return None

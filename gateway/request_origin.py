@@ -2,7 +2,7 @@
 
 The peer is the source, unless it is one of GATEWAY_TRUSTED_PROXIES. Then X-Forwarded-For says from whom it took the
 request: read from its end, the first address that is no trusted proxy's. What stands further left, anybody may have
-written.
+written. A request that names hops and comes from no trusted proxy is marked: an operator may have forgotten one.
 
 X-Request-Id is a client's, or a proxy's, if it looks like an id; else the gateway makes one. The answer has it.
 """
@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 HEADER: Final = b"x-request-id"
 _ID: Final = "argosy.request_id"
+_UNBELIEVED: Final = "argosy.unbelieved_hops"
 _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _MADE_BYTES: Final = 12
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,5}")
@@ -39,18 +40,21 @@ class Origins:
         for name, value in scope["headers"]:
             if name == HEADER:
                 given = value if given is None else b""  # two are none
-            elif name == b"x-forwarded-for" and self._trusted:
+            elif name == b"x-forwarded-for":
                 hops.append(value)
         if hops:
-            scope["client"] = self._client(scope.get("client"), b",".join(hops).decode("latin-1"))
+            client = scope.get("client")
+            if self._trusted and client and self._is_trusted(_address(client[0])):
+                scope["client"] = self._client(client, b",".join(hops).decode("latin-1"))
+            else:
+                scope[_UNBELIEVED] = True
         request_id = given if given and _WELL_FORMED.fullmatch(given) else os.urandom(_MADE_BYTES).hex().encode()
         scope[_ID] = request_id.decode()
         return request_id
 
-    def _client(self, client: tuple[str, int] | None, forwarded: str) -> tuple[str, int] | None:
-        if not client or not self._is_trusted(_address(client[0])):
-            return client
-        found = client
+    def _client(self, proxy: tuple[str, int], forwarded: str) -> tuple[str, int]:
+        """Return from whom a trusted proxy took a request."""
+        found = proxy
         for hop in reversed(forwarded.rsplit(",", _HOPS_MAX)[-_HOPS_MAX:]):
             address = _address(hop)
             if address is None:
@@ -67,6 +71,11 @@ class Origins:
 def request_id_of(scope: Scope) -> str:
     """Return the id of a request; empty outside of a gateway."""
     return str(scope.get(_ID, ""))
+
+
+def has_unbelieved_hops(scope: Scope) -> bool:
+    """Whether a request says from where it was forwarded, and comes from nobody who is believed that."""
+    return _UNBELIEVED in scope
 
 
 def _address(text: str) -> Address | None:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from argosy import config
-from argosy.gateway.request_origin import Origins, request_id_of
+from argosy.gateway.request_origin import Origins, has_unbelieved_hops, request_id_of
 from tests.gateway.conftest import OpenGateway
 
 PROXIES = [ipaddress.ip_network(each) for each in ("10.0.0.0/8", "2001:db8::/32")]
@@ -47,6 +47,25 @@ def asked(client: str, *forwarded: str, trusted: Any = PROXIES) -> str:
 )
 def test_a_source_is_the_last_hop_that_is_no_trusted_proxy(client: str, forwarded: list[str], source: str) -> None:
     assert asked(client, *forwarded) == source
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "trusted", "is_marked"),
+    [
+        ("10.0.0.1", ["198.51.100.7"], [], True),
+        ("192.0.2.1", ["198.51.100.7"], PROXIES, True),
+        ("10.0.0.1", ["198.51.100.7"], PROXIES, False),
+        ("10.0.0.1", [], [], False),
+    ],
+)
+def test_hops_that_are_not_believed_are_seen(
+    client: str, forwarded: list[str], trusted: Any, *, is_marked: bool
+) -> None:
+    headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
+    scope: dict[str, Any] = {"client": (client, 7), "headers": headers}
+    Origins(trusted).settle(scope)
+
+    assert has_unbelieved_hops(scope) is is_marked
 
 
 def test_without_trusted_proxies_nothing_is_believed() -> None:

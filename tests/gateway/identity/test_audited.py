@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from argosy.gateway import audited
+from argosy.gateway import audited, failures
 from argosy.gateway.audited import Audited, source_of
 from argosy.gateway.problems import Problem
 from argosy.identity import principal
@@ -57,7 +57,7 @@ def test_a_network_of_64_bits_is_one_source(other: str, is_same: bool) -> None:
 
 
 def test_sources_that_are_remembered_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audited, "SOURCES_MAX", 10)
+    monkeypatch.setattr(failures, "SOURCES_MAX", 10)
     audit = audit_of(HandClock())
     for number in range(15):
         for _ in range(20):
