@@ -18,7 +18,8 @@ class Maintenance(BaseModel):
         default=2_592_000.0,
         ge=0,
         le=3_153_600_000,
-        description="Ended turns and jobs are forgotten after this, with history, rejects and keys; so are receipts.",
+        description="Ended turns and jobs are forgotten after this, with history, rejects and keys; so are receipts. "
+        "Turns no sooner than 25 hours after they were accepted.",
     )
     retention_batch_max: int = Field(
         default=200, ge=1, le=10_000, description="Turns that are forgotten in one transaction."

@@ -19,10 +19,10 @@ ORDER BY m.partition
 SELECT note_trimmed($1::text, $2::bigint, $3::text, $4::timestamptz)
 
 -- name: list_ended
--- Turns that ended at least $1 seconds ago, after a place in the order of their ends, $4 at the most; may_go: the log has
--- forgotten their record (purge_turns looks again).
+-- Turns that ended at least $1 seconds ago, after a place in the order of their ends, $4 at the most; may_go: neither their
+-- record nor a copy of it can come any more (purge_turns looks again).
 SELECT t.ended_at, t.turn_id, t.lane, t.bucket * l.partition_count / 1024 AS partition,
-       coalesce(t.accepted_at < gone_from_log(t.lane, t.bucket * l.partition_count / 1024), false) AS may_go
+       coalesce(t.accepted_at < forgotten_before(t.lane, t.bucket * l.partition_count / 1024), false) AS may_go
 FROM (SELECT o.* FROM turns AS o
       WHERE o.ended_at IS NOT NULL AND o.ended_at < now() - make_interval(secs => $1)
         AND (o.ended_at, o.turn_id) > ($2::timestamptz, $3::uuid)

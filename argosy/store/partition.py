@@ -29,6 +29,15 @@ class Claimed(NamedTuple):
     former_epoch: int | None
 
 
+class LogPlace(NamedTuple):
+    """How far a partition of a log is accepted. through_s: everything that was appended before this database time;
+    -inf: it is not known.
+    """
+
+    position: int
+    through_s: float
+
+
 class Orphan(NamedTuple):
     """A partition whose owner does not live, or that has none."""
 
@@ -144,8 +153,8 @@ class Partitions:
             for each in rows
         ]
 
-    async def open_positions(self, log_id: str, begins: Mapping[int, int]) -> dict[int, int]:
-        """Return the position of each partition in this log; one that was never read begins where the log does."""
+    async def open_positions(self, log_id: str, begins: Mapping[int, int]) -> dict[int, LogPlace]:
+        """Return how far each partition of this log is; one that was never read begins where the log does."""
         await self._pool.execute(_SQL["open_positions"], log_id, self._lane, list(begins), list(begins.values()))
         rows = await self._pool.fetch(_SQL["list_positions"], log_id, list(begins))
-        return {row[0]: row[1] for row in rows}
+        return {row[0]: LogPlace(row[1], row[2]) for row in rows}

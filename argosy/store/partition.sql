@@ -59,8 +59,8 @@ SELECT $1, u.partition, $2, u.position FROM unnest($3::integer[], $4::bigint[]) 
 ON CONFLICT DO NOTHING
 
 -- name: list_positions
--- Where these partitions of a log are accepted up to.
-SELECT u.partition, p.position FROM unnest($2::integer[]) AS u (partition)
+-- Where these partitions of a log are accepted up to, and through which time: -infinity as long as nobody knows.
+SELECT u.partition, p.position, extract(epoch FROM p.accepted_through)::double precision FROM unnest($2::integer[]) AS u (partition)
 CROSS JOIN LATERAL (
-  SELECT n.position FROM positions AS n WHERE n.log_id = $1 AND n.partition = u.partition
+  SELECT n.position, n.accepted_through FROM positions AS n WHERE n.log_id = $1 AND n.partition = u.partition
   ORDER BY n.position DESC LIMIT 1) AS p

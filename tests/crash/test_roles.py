@@ -52,9 +52,9 @@ async def make_roles(owner: str) -> None:
 
 
 async def grow_old(owner: str) -> None:
-    """Turns are kept for some minutes after the log has forgotten them: let these have passed."""
+    """Turns are kept for a day, and some minutes after the log has forgotten them: let these have passed."""
     connection = await asyncpg.connect(owner)
-    past = "accepted_at = accepted_at - interval '1 hour', ended_at = ended_at - interval '1 hour'"
+    past = "accepted_at = accepted_at - interval '2 days', ended_at = ended_at - interval '2 days'"
     await connection.execute(f"UPDATE argosy.turns SET {past}")  # noqa: S608
     await connection.close()
 

@@ -3,6 +3,7 @@ back without losing one of its own.
 """
 
 import asyncio
+import time
 import uuid
 from collections import Counter
 from typing import Final
@@ -28,12 +29,12 @@ def partitions() -> int:
     return 4
 
 
-def foreign_turn(partitions: int) -> tuple[uuid.UUID, Entry]:
-    """A turn of a tenant that the producer is not, in a record as a gateway writes it."""
+def foreign_turn(partitions: int, days_old: float = 0.0) -> tuple[uuid.UUID, Entry]:
+    """A turn of a tenant that the producer is not, in a record as a gateway wrote it so many days ago."""
     session = f"s-{uuid.uuid4().hex}"
     session_id = ids.session_id_of(TENANT, "default", session)
     bucket = ids.bucket_of(session_id)
-    turn_id = ids.TurnIdMint(TENANT, "default").mint(bucket)
+    turn_id = ids.TurnIdMint(TENANT, "default").mint(bucket, int((time.time() - days_old * 86_400) * 1_000))
     value = record.encode(record.TurnRequested(turn_id.bytes, TENANT, "default", session, "echo", b'{"n":1}'))
     return turn_id, Entry(ids.partition_of(bucket, partitions), session_id.bytes, value)
 
@@ -86,6 +87,38 @@ async def test_what_somebody_else_appends_is_a_turn_only_where_no_record_needs_a
         "signed": (Counter(forged_record=2, unsigned_record=1), set[uuid.UUID]()),
     }
     assert (codes, turns) == expected[mode]
+    await client.judge(disruptions=0)
+
+
+async def no_worker_for(fleet: Fleet, days: float) -> None:
+    """As it is when nobody has accepted anything for so many days."""
+    connection = await asyncpg.connect(fleet.environment["STATE_DB_URI"], server_settings={"search_path": "argosy"})
+    try:
+        await connection.execute(f"UPDATE positions SET accepted_through = now() - interval '{days} days'")  # noqa: S608
+    finally:
+        await connection.close()
+
+
+@pytest.mark.slow
+async def test_a_copy_of_an_old_record_is_no_new_turn_and_a_record_that_waited_for_weeks_is(
+    idle_fleet: Fleet, client: Client, partitions: int
+) -> None:
+    idle_fleet.environment["LOG_RECORDS"] = "signed"
+    (worker,) = await asyncio.to_thread(idle_fleet.start, 1)
+    await client.until_status([await client.post(f"s-{number}", "echo") for number in range(2 * partitions)])
+    assert await asyncio.to_thread(worker.terminate) == 0
+    copies = [foreign_turn(partitions, days_old=22) for _ in range(2 * partitions)]
+    waited = [foreign_turn(partitions, days_old=19) for _ in range(2 * partitions)]
+
+    await no_worker_for(idle_fleet, days=20)
+    await append(idle_fleet, [entry for _, entry in (*copies, *waited)], LOG_RECORDS="signed")
+    await asyncio.to_thread(idle_fleet.worker)
+    own = [await client.post(f"s-{number}", "echo") for number in range(2 * partitions)]
+    await client.until_status(own, within_s=60)
+
+    codes, turns = await stored(idle_fleet)
+    assert codes == Counter(expired_record=len(copies))
+    assert turns == {turn_id for turn_id, _ in waited}
     await client.judge(disruptions=0)
 
 

@@ -186,7 +186,7 @@ async def test_what_ended_long_ago_goes_from_the_log_and_from_postgres_and_never
     await execute(
         fleet,
         "UPDATE turns SET accepted_at = accepted_at - $1::interval, ended_at = ended_at - $1::interval",
-        timedelta(days=1),
+        timedelta(days=2),
     )
     young = [await client.post(f"s-{number}", "echo", effects=0) for number in range(5)]
     await client.until_status(young)

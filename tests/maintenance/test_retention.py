@@ -52,9 +52,10 @@ class Keeping:
         )
 
     async def trimmed(self, days_ago: float, *partitions: int) -> None:
-        """What was accepted before then is gone from the log: from these partitions, or from all."""
+        """What was accepted before then is gone from the log: from these partitions, or from all. They are read on."""
         await self.hand.rows(
-            "UPDATE positions SET trimmed_through = now() - $1::interval WHERE partition = ANY ($2) RETURNING 1",
+            "UPDATE positions SET trimmed_through = now() - $1::interval, accepted_through = now()"
+            " WHERE partition = ANY ($2) RETURNING 1",
             timedelta(days=days_ago),
             list(partitions or range(PARTITION_COUNT)),
         )
@@ -133,6 +134,23 @@ async def test_a_turn_is_forgotten_when_it_is_old_and_its_record_is_gone(
     await cancel(keeping.hand, turn)
     await keeping.age(days_old)
     await keeping.trimmed(trimmed_days_ago)
+
+    assert await keeping.forgotten() == forgotten
+
+
+@pytest.mark.parametrize(("hours_later", "forgotten"), [(24, 0), (26, 1)])
+async def test_a_turn_stays_while_a_copy_of_its_record_could_be_a_new_turn(
+    keeping: Keeping, hours_later: float, forgotten: int
+) -> None:
+    turn = New("a")
+    await accept(keeping.hand, turn)
+    await cancel(keeping.hand, turn)
+    await keeping.age(40)
+    await keeping.trimmed(10)
+    await keeping.hand.rows(  # from then on nobody was there who accepts
+        "UPDATE positions SET accepted_through = (SELECT accepted_at FROM turns) + $1::interval RETURNING 1",
+        timedelta(hours=hours_later),
+    )
 
     assert await keeping.forgotten() == forgotten
 

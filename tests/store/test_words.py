@@ -26,6 +26,7 @@ from argosy.turn import inbox
 from argosy.turn.events import SETTLED_OUTCOMES, STEP_EVENTS, Event
 from argosy.turn.inbox import EARLY, KEPT_FOR_TURN, START, Fate, RowKind, RowState, TimerName, queue_of
 from argosy.turn.status import ACTIVE, ENDED, HELD, OPEN, RESTING, Status
+from argosy.workers.dispatch.lateness import ExpiredRecordError
 from tests.store.hand import Hand
 from tests.store.reachable import reachable
 
@@ -63,6 +64,7 @@ OTHER_WORDS: Final = {
     *("erased", "hex"),
     *("infinity", "on", "argosy.purges_audit"),
     *(*TenantState, "tenant.erased", "role", "erase", "tokens", "reading"),
+    ExpiredRecordError.code,
 }  # fmt: skip
 _COLUMN: Final = "|".join(WORDS)
 _ONE: Final = re.compile(rf"\b(?:p_)?({_COLUMN})\s*(?:=|<>)\s*'([^']*)'")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from argosy.consuming.continuity import Reading
 from argosy.log import Record
+from argosy.workers.dispatch.lateness import new_since_ms
 
 
 class Resume(Enum):
@@ -32,12 +33,13 @@ class Owned(Reading):
     """A partition under one claim in Postgres, and how it is read. A new claim makes a new Owned; once `is_void`, it
     stays so.
 
-    It is changed by its methods only. log_id, position: the next record to accept, and in which log. lag: records
-    behind it at the last look. backlog: what was read and not accepted yet. is_open: what the former owner left is
-    known, so turns that wait in Postgres may run; is_closing: we hand it over, and still own it; is_lent: it is that of
-    one borrowed turn. resume: how its turns go on that are running in Postgres. crashed_at_s: when an owner of it last
-    died, database time; 0: never. held_at_s: when we sent the last call whose answer confirmed that it is ours,
-    monotonic. graph_epoch: the epoch under which its turns write to graphs.
+    It is changed by its methods only. log_id, position: the next record to accept, and in which log. new_since_ms: no
+    id of a new turn is older (lateness.py). lag: records behind the position at the last look. backlog: what was read
+    and not accepted yet. is_open: what the former owner left is known, so turns that wait in Postgres may run;
+    is_closing: we hand it over, and still own it; is_lent: it is that of one borrowed turn. resume: how its turns go on
+    that are running in Postgres. crashed_at_s: when an owner of it last died, database time; 0: never. held_at_s: when
+    we sent the last call whose answer confirmed that it is ours, monotonic. graph_epoch: the epoch under which its
+    turns write to graphs.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class Owned(Reading):
         "last_bucket",
         "log_id",
         "mark",
+        "new_since_ms",
         "partition",
         "position",
         "resume",
@@ -67,6 +70,7 @@ class Owned(Reading):
         self.first_bucket, self.last_bucket = buckets
         self.log_id = ""
         self.position = 0
+        self.new_since_ms = 0
         self.lag = 0
         self.backlog: list[Record | Hole] = []
         self.mark: AcceptedThrough | None = None
@@ -124,10 +128,15 @@ class Owned(Reading):
         """Take over the position that Postgres has for this log."""
         self.log_id = log_id
         self.position = position
+        self.new_since_ms = 0
 
     def accept_to(self, position: int) -> None:
         """Note that everything before this position is accepted."""
         self.position = position
+
+    def accept_through(self, through_s: float, now_s: float) -> None:
+        """Note that everything is accepted that was appended before this database time. now_s: this machine's time."""
+        self.new_since_ms = max(self.new_since_ms, new_since_ms(through_s, now_s))
 
     def measure(self, end: int) -> None:
         """Note where the log ends."""

@@ -5,6 +5,8 @@
 -- A partition whose p_to is NULL has such turns in this call, and no others. The fence alone is asked for it, and of its
 -- turns those are left out (places NULL) that have no such row, or are here already: they were accepted before. Who posted
 -- such a turn that row says, which has it from the row of the turn that started it; t_created_by is of records alone.
+-- Of a dead letter that is too old to be of a new turn (expired_record) nothing is kept when its turn is here. `applied` says
+-- then which of all dead letters are kept.
 CREATE OR REPLACE FUNCTION accept(
   p_worker uuid, p_no bigint, p_lane text, p_log text,
   p_partitions integer[], p_epochs bigint[], p_from bigint[], p_to bigint[], p_through timestamptz[],
@@ -54,10 +56,16 @@ BEGIN
     result.held := ARRAY(SELECT u.partition = ANY (moved) FROM unnest(p_partitions) WITH ORDINALITY AS u (partition, ord) ORDER BY u.ord);
   END IF;
 
+  -- The places are held: role retention has either forgotten such a turn by now, or leaves it here until the end.
+  IF 'expired_record' = ANY (d_code) THEN
+    result.applied := ARRAY(
+      SELECT u.code <> 'expired_record' OR NOT EXISTS (SELECT 1 FROM turns AS t WHERE t.turn_id = turn_of_record(u.value))
+      FROM unnest(d_code, d_value) WITH ORDINALITY AS u (code, value, ord) ORDER BY u.ord);
+  END IF;
   INSERT INTO dead_letters (log_id, partition, position, lane, value, code, reason)
   SELECT p_log, u.partition, u.position, p_lane, u.value, u.code, u.reason
-  FROM unnest(d_partition, d_position, d_value, d_code, d_reason) AS u (partition, position, value, code, reason)
-  WHERE u.partition = ANY (moved)
+  FROM unnest(d_partition, d_position, d_value, d_code, d_reason) WITH ORDINALITY AS u (partition, position, value, code, reason, ord)
+  WHERE u.partition = ANY (moved) AND coalesce(result.applied[u.ord::integer], true)
   ON CONFLICT DO NOTHING;
 
   -- Only an accept of this partition deletes such a row, and this one holds the places: what is here now stays until below.

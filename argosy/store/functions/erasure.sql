@@ -428,6 +428,22 @@ BEGIN
 END
 $$;
 
+-- The turn that a record is of; NULL: it does not say. What stands where: see is_record_erased.
+CREATE OR REPLACE FUNCTION turn_of_record(p_value bytea) RETURNS uuid LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  head integer;
+BEGIN
+  IF octet_length(p_value) < 32 THEN
+    RETURN NULL;
+  END IF;
+  head := CASE WHEN get_byte(p_value, 1) = 220 THEN 4 ELSE 2 END;
+  IF get_byte(p_value, head) <> 196 OR get_byte(p_value, head + 1) <> 16 THEN
+    RETURN NULL;
+  END IF;
+  RETURN encode(substring(p_value FROM head + 3 FOR 16), 'hex')::uuid;
+END
+$$;
+
 -- Names what an erasure does not reach: backups that were made before it ended, and logs outside Postgres (p_until NULL: there
 -- are none), with the time when they have forgotten what they had until now. Done again, it names the same.
 CREATE OR REPLACE FUNCTION name_left(p_role text, p_term bigint, p_erasure uuid, p_until timestamptz) RETURNS void

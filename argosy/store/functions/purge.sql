@@ -1,27 +1,27 @@
 -- Forgets those of some turns of one partition that may go, with all that belongs to them, and sessions that are left
--- without turns, with their graphs; answers how many turns. One whose record is still in the log stays: if it were read
--- again, it would run again. So does one of which a duplicate stays: that one's record would find its key free.
+-- without turns, with their graphs; answers how many turns. One whose record could be read stays, or a copy of it that is no
+-- late one: it would run again. So does one of which a duplicate stays: that one's record would find its key free.
 -- The partition's places are held, so that no accept of it is under way: none counts on a session or a key that goes here.
 CREATE OR REPLACE FUNCTION purge_turns(p_role text, p_term bigint, p_lane text, p_partition integer, p_turns uuid[], p_age_s double precision)
 RETURNS integer LANGUAGE plpgsql VOLATILE
 SET lock_timeout = '2s' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-  trimmed timestamptz;
+  forgettable timestamptz;
   gone uuid[];
   gone_sessions uuid[];
 BEGIN
   PERFORM hold_term(p_role, p_term);
   PERFORM lock_places(p_lane, ARRAY[p_partition]);
-  trimmed := gone_from_log(p_lane, p_partition);
+  forgettable := forgotten_before(p_lane, p_partition);
   -- Duplicates first: what they are duplicates of may go with them.
   gone := ARRAY(
     SELECT t.turn_id FROM turns AS t
     WHERE t.turn_id = ANY (p_turns) AND t.duplicate_of IS NOT NULL
-      AND t.lane = p_lane AND t.ended_at < now() - make_interval(secs => p_age_s) AND t.accepted_at < trimmed);
+      AND t.lane = p_lane AND t.ended_at < now() - make_interval(secs => p_age_s) AND t.accepted_at < forgettable);
   gone := gone || ARRAY(
     SELECT t.turn_id FROM turns AS t
     WHERE t.turn_id = ANY (p_turns) AND t.duplicate_of IS NULL
-      AND t.lane = p_lane AND t.ended_at < now() - make_interval(secs => p_age_s) AND t.accepted_at < trimmed
+      AND t.lane = p_lane AND t.ended_at < now() - make_interval(secs => p_age_s) AND t.accepted_at < forgettable
       AND NOT EXISTS (SELECT 1 FROM turns AS d WHERE d.duplicate_of = t.turn_id AND d.turn_id <> ALL (gone)));
   gone := ARRAY(SELECT u FROM unnest(gone) AS u ORDER BY u);
   IF cardinality(gone) = 0 THEN

@@ -49,3 +49,17 @@ BEGIN
           WHERE l.lane = p_lane);
 END
 $$;
+
+-- Until when turns of a partition of this lane were accepted that role retention may forget: their record is gone from the log,
+-- and a copy of it that somebody appends from now on comes too late to be a new turn (workers/dispatch/lateness.py has the rule:
+-- LATE_S is the day; by the hour a gateway's clock may be fast).
+CREATE OR REPLACE FUNCTION forgotten_before(p_lane text, p_partition integer) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (SELECT least(gone_from_log(p_lane, p_partition), p.accepted_through - interval '25 hours')
+          FROM lane_logs AS l CROSS JOIN LATERAL (
+            SELECT n.accepted_through FROM positions AS n
+            WHERE n.log_id = l.cluster_id || '/' || l.topic_id AND n.partition = p_partition
+            ORDER BY n.position DESC LIMIT 1) AS p
+          WHERE l.lane = p_lane);
+END
+$$;

@@ -22,6 +22,7 @@ from argosy.store.queries import load_queries
 from argosy.store.row_uuid import row_uuid
 from argosy.store.start import StartRow
 from argosy.workers.dispatch.accept.record_payloads import AS_THEY_ARE, RecordPayloads
+from argosy.workers.dispatch.lateness import ExpiredRecordError
 from argosy.workers.dispatch.owned import Owned
 from argosy.workers.dispatch.turn import Turn
 
@@ -52,6 +53,15 @@ def _created_by(claimed: bytes, *, is_proved: bool) -> bytes | None:
         raise InvalidRecordError(str(error)) from error
 
 
+def _check_age(asked: TurnRequested, owned: Owned) -> None:
+    if (minted_ms := int.from_bytes(asked.turn_id[:6], "big")) < owned.new_since_ms:
+        days = (owned.new_since_ms - minted_ms) / 86_400_000 + 1
+        raise ExpiredRecordError(
+            f"the record's id is {days:.1f} days older than what was accepted before it: this is a copy of an old "
+            "record, or its gateway's clock is slow"
+        )
+
+
 class AcceptArrays:
     """Collects the arguments of one accept: flat parallel arrays, in the order of the function's parameters.
 
@@ -59,7 +69,7 @@ class AcceptArrays:
     None has turns that other turns started, and no records. payloads: opens and seals the inputs.
     """
 
-    __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_payloads", "_rows", "_through", "partitions")
+    __slots__ = ("_dead", "_input_max", "_lane", "_log_id", "_payloads", "_rows", "partitions", "through")
 
     def __init__(self, lane: str, log_id: str, input_max: int, payloads: RecordPayloads = AS_THEY_ARE) -> None:
         self._payloads = payloads
@@ -67,14 +77,14 @@ class AcceptArrays:
         self._log_id = log_id
         self._input_max = input_max
         self.partitions: list[tuple[Owned, int | None]] = []
-        self._through: list[datetime | None] = []
+        self.through: list[datetime | None] = []
         self._rows: list[tuple[Any, ...]] = []
         self._dead: list[tuple[Any, ...]] = []
 
     def add_partition(self, owned: Owned, position: int, through_s: float | None) -> None:
         """Move the partition to `position`. through_s: the time through which it is then accepted; None: unchanged."""
         self.partitions.append((owned, position))
-        self._through.append(None if through_s is None else datetime.fromtimestamp(through_s, UTC))
+        self.through.append(None if through_s is None else datetime.fromtimestamp(through_s, UTC))
 
     def add_start(self, owned: Owned, row: StartRow, partition_count: int) -> Turn:
         """Add a turn that another turn started, and return it. Raises RecordError when it cannot become a turn.
@@ -93,16 +103,19 @@ class AcceptArrays:
             raise RecordError(f"{error!r:.500}") from error
         if all(each is not owned for each, _ in self.partitions):
             self.partitions.append((owned, None))
-            self._through.append(None)
+            self.through.append(None)
         return turn
 
     def add(self, owned: Owned, each: Record, partition_count: int) -> Turn:
-        """Add the record and return its turn. Raises RecordError when the record cannot become a turn."""
+        """Add the record and return its turn. Raises RecordError when the record cannot become a turn, its subclass
+        ExpiredRecordError when it can be no new one.
+        """
         try:
             if each.fault is not None:
                 raise each.fault
             trace = _trace(each.headers) if each.headers else None
             asked = record.decode(each.value)
+            _check_age(asked, owned)
             created_by = _created_by(asked.created_by, is_proved=each.is_proved)
             return self._add(owned, asked, trace, created_by, partition_count)
         except RecordError:
@@ -169,7 +182,7 @@ class AcceptArrays:
             [owned.epoch for owned, _ in self.partitions],
             [None if position is None else owned.position for owned, position in self.partitions],
             [position for _, position in self.partitions],
-            self._through,
+            self.through,
             *columns(self._rows, RECORDS),
             *columns(self._dead, DEAD_LETTERS),
         ]

@@ -6,27 +6,28 @@ Rules (I1; a prototype that did not keep them lost one turn in 35,000):
   before it ended (Batch.begin); otherwise the partition is read again from its position, as a new reading.
 - Positions without a record (transactions of a foreign producer, compaction) are passed, any number of them, where the
   reader says that the log has none there and that is believed (argosy/consuming/continuity.py).
-- A record that cannot become a turn becomes a dead letter, in the same transaction, and the position passes it.
+- A record that cannot become a turn becomes a dead letter, in the same transaction, and the position passes it. So
+  does one that is too old to be a new turn (lateness.py), unless Postgres has its turn.
 """
 
 import asyncio
-import contextlib
 import uuid
 
 import structlog
 
-from argosy import crash_points, record, telemetry
+from argosy import crash_points, telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.consuming.continuity import is_continued
 from argosy.errors import FlushRefusedError, FlushSlowError, OwnershipLostError, RecordError
-from argosy.log import Batch, LogReader, Record
+from argosy.log import Batch, LogReader
 from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
-from argosy.store.numbered_stream import NumberedStream
+from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.start import StartRow
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
 from argosy.workers.dispatch.accept.accepted import Accepted, AfterAccept
+from argosy.workers.dispatch.accept.aside import Aside
 from argosy.workers.dispatch.accept.backlog import Backlog, Taken
 from argosy.workers.dispatch.accept.record_payloads import AS_THEY_ARE, RecordPayloads, payloads_of
 from argosy.workers.dispatch.claims import Claims
@@ -157,7 +158,7 @@ class Intake:
                 if not owned.is_void:
                     arrays.add_partition(owned, owned.position if position is None else position, through_s)
             if arrays.partitions:
-                await self._call(arrays, [], [])
+                await self._call(arrays, [], Aside())
 
     async def start(
         self, starts: list[tuple[Owned, StartRow]], *, is_last_resort: bool = False
@@ -174,7 +175,7 @@ class Intake:
                 except RecordError as error:
                     refused.append((owned, row, error))
             if turns:
-                await self._call(arrays, turns, [], is_last_resort=is_last_resort)
+                await self._call(arrays, turns, Aside(), is_last_resort=is_last_resort)
         return refused
 
     async def _accept_or_read_again(self, taken: list[Taken]) -> None:
@@ -193,7 +194,7 @@ class Intake:
         values = (each.value for _, records in taken for each in records if not isinstance(each, Hole))
         arrays = self._arrays(await payloads_of(self._stream.seals, values))
         turns: list[Turn] = []
-        aside: list[Record] = []
+        aside = Aside()
         for owned, records in taken:
             position = records[-1].position + 1
             arrays.add_partition(owned, position, owned.take_mark(position))
@@ -204,15 +205,14 @@ class Intake:
                     turns.append(arrays.add(owned, each, self._claims.partition_count))
                 except RecordError as error:
                     arrays.add_dead_letter(owned, each, error)
-                    aside.append(each)
-                    telemetry.DEAD_LETTERS.labels(code=error.code).inc()
-                    where = {"partition": owned.partition, "position": each.position}
-                    log.warning(telemetry.RECORD_KEPT_ASIDE, **where, reason=str(error))
+                    aside.add(owned, each, error)
         try:
-            await self._call(arrays, turns, aside, is_last_resort=is_last_resort)
+            answer = await self._call(arrays, turns, aside, is_last_resort=is_last_resort)
         except FlushRefusedError as error:
             # The checks above passed, so the record at fault must be found; it becomes a dead letter, too.
             await self._halve(taken, error)
+        else:
+            aside.say(answer.applied)
 
     async def _halve(self, taken: list[Taken], error: FlushRefusedError) -> None:
         """Accept in parts what Postgres refused or was too slow for, down to a single record."""
@@ -238,25 +238,20 @@ class Intake:
             raise error
         arrays = self._arrays()
         arrays.add_partition(owned, refused.position + 1, None)
-        arrays.add_dead_letter(owned, refused, RecordError(f"Postgres refuses it: {error}"))
+        fault = RecordError(f"Postgres refuses it: {error}")
+        arrays.add_dead_letter(owned, refused, fault)
         telemetry.DEAD_LETTERS.labels(code="refused_by_store").inc()
         log.error(telemetry.RECORD_KEPT_ASIDE, partition=owned.partition, position=refused.position, reason=str(error))
-        await self._call(arrays, [], [refused])
+        aside = Aside()
+        aside.add(owned, refused, fault)
+        await self._call(arrays, [], aside)
 
     def _arrays(self, payloads: RecordPayloads = AS_THEY_ARE) -> AcceptArrays:
         return AcceptArrays(self._lane, self._claims.log.log_id, self._input_max, payloads)
 
-    def _ids_of(self, aside: list[Record]) -> list[uuid.UUID]:
-        """Return the ids of dead letters that can be decoded and that a gateway wrote: clients may follow them."""
-        turn_ids: list[uuid.UUID] = []
-        for each in (one for one in aside if one.fault is None):
-            with contextlib.suppress(RecordError), self._rounds.outlive():
-                turn_ids.append(uuid.UUID(bytes=record.decode(each.value).turn_id))
-        return turn_ids
-
     async def _call(
-        self, arrays: AcceptArrays, turns: list[Turn], aside: list[Record], *, is_last_resort: bool = True
-    ) -> None:
+        self, arrays: AcceptArrays, turns: list[Turn], aside: Aside, *, is_last_resort: bool = True
+    ) -> Answer:
         crash_points.reach("before_accept")
         began_s = self._sent_s = self._clock.monotonic_s()
         try:
@@ -279,9 +274,12 @@ class Intake:
         telemetry.ACCEPTED.inc(len(turns))
         held = answer.held or ()
         lost = [owned for (owned, _), is_held in zip(arrays.partitions, held, strict=True) if not is_held]
-        for (owned, position), is_held in zip(arrays.partitions, held, strict=True):
+        now_s = self._clock.unix_ms() / 1_000
+        for (owned, position), through, is_held in zip(arrays.partitions, arrays.through, held, strict=True):
             if is_held:
                 owned.confirm(began_s)
+            if is_held and through is not None:
+                owned.accept_through(through.timestamp(), now_s)
             if is_held and position is not None:
                 owned.accept_to(position)
                 self._reader.accepted(owned.partition, position)
@@ -293,7 +291,8 @@ class Intake:
             elif not turn.owned.is_void:
                 turn.place_at(place)
                 placed.append((turn, is_head))
-        settled += self._ids_of(aside)
+        settled += aside.turn_ids(self._rounds)
         for owned in lost:
             owned.lose()
         self._then.after_accept(Accepted(answer.at, placed, settled, lost, read))
+        return answer

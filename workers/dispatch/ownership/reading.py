@@ -100,7 +100,9 @@ class Reading:
                 continue
             if each.log_id != self._claims.log.log_id:
                 # Only once: later an accept in flight may be ahead of this.
-                each.begin_at(self._claims.log.log_id, positions[each.partition])
+                place = positions[each.partition]
+                each.begin_at(self._claims.log.log_id, place.position)
+                each.accept_through(place.through_s, self._clock.unix_ms() / 1_000)
             first = where_to_read(each.position, spans[each.partition])
             if first != each.position:
                 await self._read_another_log(each, first, spans[each.partition])
