@@ -78,9 +78,7 @@ class GraphNameError(GraphInputError):
 
 
 class CypherError(GraphInputError):
-    """A query is no valid Cypher, not allowed, or fails. message: without the position. position: (line, column) in the
-    query, both from 1; None: not known.
-    """
+    """A query is no valid Cypher, not allowed, or fails. position: (line, column) in it, both from 1."""
 
     code = "invalid_cypher"
 
@@ -194,6 +192,10 @@ class GraphFileError(ShardUnavailableError):
     code = "graph_file"
 
 
+class ListsDisagreeError(ShardUnavailableError):
+    code = "lists_disagree"
+
+
 class GraphAwayError(UnavailableError):
     """A graph cannot be asked now, as code of workflows and steps is told: a shard, or Postgres, is away. A step that
     ends with it waits, and is tried again, without spending one of its retries; an at_most_once step fails.
@@ -203,7 +205,7 @@ class GraphAwayError(UnavailableError):
 
 
 class GraphUnusableError(GraphAwayError):
-    """The graph's shard answers, and has lost the graph or cannot use its file: who waits, waits for an operator."""
+    """The graph's shard answers, and cannot serve the graph as it is: who waits, waits for an operator."""
 
 
 class ViewLostError(UnavailableError):
@@ -287,9 +289,7 @@ class WaitTimeoutError(StepError):
 
 
 class GraphConditionError(StepError):
-    """A write to a graph was refused whole. failed: the index of the operation whose condition did not hold, or that
-    needs what is not there; reason: why.
-    """
+    """A write to a graph was refused whole. failed: the index of the operation for which it was; reason: why."""
 
     code = "graph_condition"
 

@@ -18,9 +18,7 @@ REQUESTS = Counter("argosy_gateway_requests", "HTTP requests", ["route", "status
 REQUEST_S = Histogram("argosy_gateway_request_seconds", "Time until an answer begins", ["route"], buckets=_LATENCY_S)
 APPENDS = Counter("argosy_gateway_appends", "Turns handed to the log, by outcome", ["outcome"])
 RATE_LIMITED = Counter("argosy_gateway_rate_limited", "Requests refused by a limit, by what it is of", ["kind"])
-CONNECTIONS_REFUSED = Counter(
-    "argosy_gateway_connections_refused", "Connections that were closed, by the bound that they exceeded", ["why"]
-)
+CONNECTIONS_REFUSED = Counter("argosy_gateway_connections_refused", "Connections closed, by the bound passed", ["why"])
 STREAMS = Gauge("argosy_gateway_streams", "Event streams that clients have open")
 STREAMS_REFUSED = Counter("argosy_gateway_streams_refused", "Event streams refused for want of room")
 UPLOADS = Gauge("argosy_gateway_uploads", "Uploads into graphs under way")
@@ -51,9 +49,7 @@ RUNNING = Gauge("argosy_turns_running", "Turns that hold a slot")
 READY_SESSIONS = Gauge("argosy_ready_sessions", "Sessions whose head could run and waits for a slot")
 PARTITIONS_OWNED = Gauge("argosy_partitions_owned", "Partitions that this worker owns")
 PARTITION_LAG = Gauge("argosy_partition_lag", "Records not accepted yet", ["partition"])
-PARTITION_EPOCH = Gauge(
-    "argosy_partition_epoch", "Epoch under which this worker owns it, without its lineage", ["partition"]
-)
+PARTITION_EPOCH = Gauge("argosy_partition_epoch", "Epoch of this worker's claim, without its lineage", ["partition"])
 PARTITION_READY_SESSIONS = Gauge(
     "argosy_partition_ready_sessions", "Sessions whose head could run and waits for a slot", ["partition"]
 )
@@ -275,6 +271,7 @@ GRAPH_DROP_FAILED: Final = "graph.drop_failed"
 SHARD_STARTED: Final = "shard.started"
 SHARD_DRAINING: Final = "shard.draining"
 SHARD_STOPPED: Final = "shard.stopped"
+SHARD_LISTS_DISAGREE: Final = "shard.lists_disagree"
 SHARD_UNMEASURED: Final = "shard.unmeasured"
 SHARD_WRITE_FAILED: Final = "shard.write_failed"
 SHARD_VIEW_FAILED: Final = "shard.view_failed"

@@ -17,6 +17,7 @@ from argosy.errors import (
     GraphNotFoundError,
     KeyExpiredError,
     KeyMismatchError,
+    ListsDisagreeError,
     OutcomeUnknownError,
     SettingError,
     ShardUnavailableError,
@@ -47,8 +48,9 @@ def problem_of_graph(error: ArgosyError) -> Problem:
     if isinstance(error, CypherError):
         return Problem(error.code, detail, **_position(error))
     if isinstance(error, UnavailableError | SettingError):
-        # To a client it is all one: a shard that is away, has no room, or does not have the graph yet.
-        code = error.code if isinstance(error, ViewLostError | EmbedderAwayError) else ShardUnavailableError.code
+        # To a client the rest is all one: a shard that is away, has no room, or does not have the graph yet.
+        is_told = isinstance(error, ViewLostError | EmbedderAwayError | ListsDisagreeError)
+        code = error.code if is_told else ShardUnavailableError.code
         return Problem(code, detail, retry_after_s=RETRY_AFTER_S)
     return Problem(error.code, detail)
 

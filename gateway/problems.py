@@ -87,6 +87,7 @@ KINDS: Final[dict[str, Kind]] = {
     "identity_unavailable": Kind(503, "Whether the credential is good cannot be told", True),
     "store_unavailable": Kind(503, "Postgres cannot be asked", True),
     "shard_unavailable": Kind(503, "The graph's shard cannot be asked", True),
+    "lists_disagree": Kind(503, "The graph's shard, or this gateway, does not enforce access control lists", True),
     "view_lost": Kind(503, "What answers queries about the graph ended, and is made again", True),
     "embedder_away": Kind(503, "What makes vectors of texts cannot be asked", True),
     "embedder_failed": Kind(503, "What makes vectors of texts failed, and an operator has to see to it"),

@@ -17,7 +17,9 @@ from argosy.turn.keys import step_key
 from argosy.turn.wait import WaitKind, decode
 
 _UNUSABLE: Final = GraphUnusableError.__name__  # as step.retrying has it
-_OF_A_PRIVATE_STEP: Final = "the graph's shard answers, and cannot use the graph's file or does not have it"
+_OF_A_PRIVATE_STEP: Final = (
+    "the graph's shard answers, and cannot use the graph's file or does not have it, or does not enforce lists"
+)
 
 
 class _Failed(msgspec.Struct):
@@ -40,7 +42,8 @@ def verdict_of_retries(
     if (message := _unusable(facts)) is not None:
         why = f"It waits for a graph: {message}. It asks again at {text_of(until)}."
         to_do = (
-            "An operator has to act, as docs/restore.md#graphs says; then it goes on by itself. POST …/cancel ends it."
+            "An operator has to act: for a graph's file docs/restore.md#graphs says how. Then it goes on by itself. "
+            "POST …/cancel ends it."
         )
         return Verdict("waiting_for_operator", why, to_do)
     if shards := ", ".join(sorted({wait.name for wait in retries if wait.name})):

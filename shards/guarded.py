@@ -3,7 +3,7 @@
 Rules:
 - This is the last place before a graph's file, so nothing depends on who asked before. RIGHTS has what each call needs;
   OF_FILES are calls about graphs as files, which the fleet makes for itself and for nobody, and need no asker.
-- A call that says not who asks is refused, and so is one whose asker lacks the right.
+- A call that says not who asks is refused (enforcement.py), and so is one whose asker lacks the right.
 - An administrator of the graph is held back by no list of a node, and the call goes on without its asker. For anybody
   else the lists of nodes hold: reads show what they see (seen.py), and writes are looked at one by one (permits.py).
 - Cypher has a view of the whole graph. So a query of somebody from whom a list keeps a node is refused. It is looked at
@@ -13,13 +13,13 @@ Rules:
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from argosy.clock import Clock
 from argosy.errors import GraphForbiddenError
 from argosy.graph.acl import ALL, GraphAccess, GraphAcl, Right, check_lists, rights_of
-from argosy.graph.asker import makers_label
+from argosy.graph.asker import Asker, makers_label
 from argosy.graph.facts import (
     Answer,
     Applied,
@@ -72,6 +72,8 @@ _Life = tuple[str, str, UUID, int]
 
 class GuardedShard(Shard):
     """A shard that lets nobody in without a right. is_open: a graph without a list is open (KG_ACL_DEFAULT_ALLOW)."""
+
+    _ENFORCES: ClassVar[bool] = True
 
     def __init__(
         self, engine: Engine, maker: ViewMaker, bounds: ShardBounds, clock: Clock, *, is_open: bool = False
@@ -188,7 +190,7 @@ class GuardedShard(Shard):
         return await super().feeds(await self._admitted("feeds", ref, deadline_s), names, deadline_s=deadline_s)
 
     async def get_acl(self, ref: GraphRef, *, deadline_s: float) -> GraphAccess:
-        rights = await self._rights(ref, deadline_s)
+        rights = await self._rights(ref, self.lists.known(ref.asker), deadline_s)
         found = await super().get_acl(ref, deadline_s=deadline_s)
         return GraphAccess(found.acl if Right.ADMIN in rights else None, rights)
 
@@ -197,22 +199,20 @@ class GuardedShard(Shard):
 
     async def _admitted(self, call: str, ref: GraphRef, deadline_s: float) -> GraphRef:
         """Return the graph for a call whose asker has the right to it: without an asker from whom nothing is kept.
-        Raises GraphForbiddenError.
+        Raises GraphForbiddenError, ListsDisagreeError.
         """
-        rights = await self._rights(ref, deadline_s)
+        asker = self.lists.known(ref.asker)
+        rights = await self._rights(ref, asker, deadline_s)
         if (needed := RIGHTS[call]) is not None and needed not in rights:
             raise GraphForbiddenError(f"graph {ref.graph!r}: whoever asks needs the right {str(needed)!r} to it")
-        return ref._replace(asker=None) if Right.ADMIN in rights else ref
+        # Whoever asks need not enforce lists, too: here they hold.
+        return ref._replace(asker=None if Right.ADMIN in rights else asker._replace(enforced=True))
 
-    async def _rights(self, ref: GraphRef, deadline_s: float) -> frozenset[Right]:
-        if ref.asker is None:
-            raise GraphForbiddenError(
-                "the call says not who asks, and this shard enforces who may: set KG_BRAIN_ENFORCE where it came from"
-            )
-        if ref.asker.is_admin:
+    async def _rights(self, ref: GraphRef, asker: Asker, deadline_s: float) -> frozenset[Right]:
+        if asker.is_admin:
             return ALL
         acl = await self._reads.acl(ref, self._deadline(ref, deadline_s))
-        return rights_of(acl, ref.asker, ref.graph, is_open=self._is_open)
+        return rights_of(acl, asker, ref.graph, is_open=self._is_open)
 
     async def _check_sees_all(self, ref: GraphRef, deadline_s: float) -> None:
         """Raise GraphForbiddenError when a list keeps a node of the graph from whoever asks."""

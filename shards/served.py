@@ -92,4 +92,6 @@ class ServedShard:
             "member_id": str(self._member_id),
             "grpc": self._server.address,
             "draining": self._stopping.is_set(),
+            "enforces_lists": self._shard.lists.is_on,
+            "lists_disagree": self._shard.lists.fault,
         }

@@ -8,7 +8,7 @@ import builtins
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from argosy import crash_points, telemetry
 from argosy.clock import Clock
@@ -38,6 +38,7 @@ from argosy.shards.bounds import ShardBounds
 from argosy.shards.builds import Builds
 from argosy.shards.copies import ShardCopies
 from argosy.shards.deadline import Deadline
+from argosy.shards.enforcement import Enforcement
 from argosy.shards.engine import Batch, Engine, Ingested, Interrupt
 from argosy.shards.forgetting import Forgetting
 from argosy.shards.kept_views import KeptViews
@@ -53,11 +54,16 @@ _NO_TENANT: Final = ""  # whose call it is that is about all: no tenant is calle
 
 
 class Shard:
-    """The graphs of an engine, from here to `end`. Made and used on one event loop."""
+    """The graphs of an engine, from here to `end`. Made and used on one event loop. lists: whether it enforces them,
+    which this one does not.
+    """
+
+    _ENFORCES: ClassVar[bool] = False
 
     def __init__(self, engine: Engine, maker: ViewMaker, bounds: ShardBounds, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        self.lists: Final = Enforcement(clock, is_on=self._ENFORCES)
         self._limits = bounds.limits
         self._threads = Threads(
             "read", bounds.read_threads, waiting_max=bounds.read_queue_max, bound="SHARD_READ_QUEUE_MAX"
@@ -103,6 +109,7 @@ class Shard:
 
     async def get_nodes(self, ref: GraphRef, ids: Sequence[str], *, deadline_s: float) -> list[Node | None]:
         self._limits.check_ids(ids)
+        self.lists.check(ref.asker)
         if (found := self._reads.nodes_at_hand(ref, ids)) is not None:  # its names are those of a graph
             return found
         return await self._reads.get_nodes(ref, ids, self._deadline(ref, deadline_s))
@@ -270,6 +277,9 @@ class Shard:
             await self._reads.get_nodes(ref, (), deadline)
 
     def _deadline(self, ref: GraphRef, deadline_s: float) -> Deadline:
-        """Return the deadline of a call that is about this graph. Raises GraphInputError for what is no name."""
+        """Return the deadline of a call that is about this graph. Raises GraphInputError for what is no name, and
+        ListsDisagreeError for lists that are not enforced here.
+        """
         check_name(ref)
+        self.lists.check(ref.asker)
         return Deadline(self._clock, deadline_s)

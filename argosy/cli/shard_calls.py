@@ -43,6 +43,8 @@ _REFUSED: Final[Mapping[Asked, str]] = {
 async def shards(opened: Opened) -> list[Shown]:
     await opened.members.refresh()
     await opened.members.look()
+    if opened.graphs.are_guarded:
+        await opened.members.check_lists()
     moves, plans = await moves_of_shards(opened.pool), await list_plans(opened.pool)
     counted = await opened.directory.count()
     return [

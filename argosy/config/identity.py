@@ -16,7 +16,7 @@ class Identity(BaseModel):
     kg_brain_enforce: bool = Field(
         default=False,
         description="Graphs and nodes have access control lists, and shards deny what these do not allow. Set it for "
-        "all processes; it needs KG_AUTH_REQUIRED.",
+        "shards first, then for gateways and workers; it needs KG_AUTH_REQUIRED at all of them.",
     )
     kg_acl_default_allow: bool = Field(
         default=False,

@@ -15,11 +15,13 @@ _ROLE: Final = "role:"
 
 class Asker(NamedTuple):
     """Who asks. is_admin: every right in every graph, and no list says otherwise: an administrator of graphs, or the
-    fleet itself.
+    fleet itself. enforced: lists hold for them. The process that asks says so if it enforces lists, and then a shard
+    that does not enforce them refuses the call.
     """
 
     labels: frozenset[str]
     is_admin: bool = False
+    enforced: bool = False
 
 
 FLEET: Final = Asker(frozenset(), is_admin=True)
@@ -44,6 +46,17 @@ def turn_asker(own_graph: str, principal_id: str | None, *, is_admin: bool = Fal
     if principal_id is not None:
         labels |= {EVERYBODY, user_label(principal_id)}
     return Asker(frozenset(labels), is_admin and principal_id is not None)
+
+
+def told(asker: Asker | None, *, is_known: bool, enforces: bool) -> Asker | None:
+    """Return who asks, as shards are told. is_known: KG_AUTH_REQUIRED. enforces: KG_BRAIN_ENFORCE.
+
+    Shards hear it before they enforce lists, so that they can begin to while nobody else does. The fleet says always
+    that it is the fleet, which no list holds back.
+    """
+    if asker is None or asker is FLEET:
+        return asker
+    return asker._replace(enforced=enforces) if is_known else None
 
 
 def makers_label(asker: Asker) -> str:

@@ -47,7 +47,8 @@ class GraphRef(NamedTuple):
     @property
     def limited(self) -> Asker | None:
         """Who asks, if lists of nodes hold for them."""
-        return None if self.asker is None or self.asker.is_admin else self.asker
+        asker = self.asker
+        return None if asker is None or asker.is_admin or not asker.enforced else asker
 
     @property
     def life(self) -> tuple[str, str, uuid.UUID, int]:

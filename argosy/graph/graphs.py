@@ -13,6 +13,7 @@ import builtins
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import BinaryIO, Final, TypeVar
 
 from argosy.clock import Clock, SystemClock
@@ -25,7 +26,7 @@ from argosy.errors import (
     ShardUnavailableError,
     UnavailableError,
 )
-from argosy.graph.asker import FLEET, Asker
+from argosy.graph.asker import Asker, told
 from argosy.graph.asking import Asking
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
@@ -74,6 +75,7 @@ class Graphs:
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
         self.are_guarded: Final = settings.kg_brain_enforce
+        self._told: Final = partial(told, is_known=settings.kg_auth_required, enforces=self.are_guarded)
 
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
         """Call this with each shard that answers after it did not, or for the first time."""
@@ -207,9 +209,6 @@ class Graphs:
         who asks; None: nobody says, which a shard that enforces access control lists refuses.
         """
         return BoundGraph(self, GraphName(tenant, graph), incarnation, self._told(asker))
-
-    def _told(self, asker: Asker | None) -> Asker | None:
-        return asker if self.are_guarded or asker is FLEET else None  # the fleet says it always
 
     async def ask(
         self,

@@ -3,11 +3,13 @@
 Rules:
 - What is asked again, after a pause with jitter and until the deadline: reads, and writes under a key, after any
   failure; a write without a key only when it certainly changed nothing; what consumes a stream never. A file that
-  the shard cannot use is as it is a moment later, so nothing is asked again for that. In the last moments before the
-  deadline nothing is: nobody would hear what came of it, and the failure says more than a deadline.
+  the shard cannot use, and whether it enforces lists, is as it is a moment later, so nothing is asked again for these.
+  In the last moments before the deadline nothing is: nobody would hear what came of it, and the failure says more than
+  a deadline.
 - ShardUnavailableError and OutcomeUnknownError count against the shard. Every other answer, a refusal too, counts for
   it; so does one that it is not ready for this call or cannot use this graph's file, since it may be well with other
-  graphs; so does one that a call was stopped at its deadline.
+  graphs; so does one that it does not enforce lists as this process does; so does one that a call was stopped at its
+  deadline.
 - Silence until the deadline counts against the shard when the call was a look or had nothing to compute (is_quick), and
   had LOOK_S for that. Of other calls it says nothing: they may ask for too much, or have too little time.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
@@ -19,6 +21,7 @@ Rules:
 import random
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Final, Protocol, TypeVar
 
@@ -30,14 +33,16 @@ from argosy.errors import (
     ArgosyError,
     GraphDeadlineError,
     GraphFileError,
+    ListsDisagreeError,
     OutcomeUnknownError,
     ShardBusyError,
     ShardSilentError,
     ShardUnavailableError,
     ViewLostError,
 )
+from argosy.graph.asker import Asker
 from argosy.graph.breaker import Breaker, BreakerState, Pass
-from argosy.graph.facts import Member
+from argosy.graph.facts import NOBODY, GraphRef, Member
 from argosy.graph.transport import Transport
 
 T = TypeVar("T")
@@ -50,6 +55,8 @@ _PAUSE_S_MIN: Final = 0.05  # doubled each time: a connection that broke is soon
 _PAUSE_S_MAX: Final = 1.0  # a shard that starts again is found within a second
 _LAST_S_MAX: Final = 0.4  # more than what a shard takes from a call's time, to tell how it ended
 _FAILURES: Final = (ShardUnavailableError, OutcomeUnknownError)
+_NO_GRAPH: Final = GraphRef("default", "none", NOBODY, 0, Asker(frozenset(), is_admin=True, enforced=True))
+_ANSWERS: Final = (ShardBusyError, GraphFileError, ListsDisagreeError)  # of the former
 
 
 class Again(Enum):
@@ -91,6 +98,7 @@ class Line:
         self.is_up: bool | None = None
         self.fault = ""
         self._is_down_said = False
+        self._disagrees = ""
         endpoint = member.endpoint
         self._up = telemetry.SHARD_UP.labels(endpoint=endpoint)
         self._answered = telemetry.SHARD_CALLS.labels(endpoint=endpoint, outcome="answered")
@@ -100,8 +108,10 @@ class Line:
 
     @property
     def why_not(self) -> str:
-        """Why the shard cannot be asked, or did not answer when it was asked last; empty: neither."""
-        return self.reason or self.fault
+        """Why the shard cannot be asked, or did not answer when it was asked last, or not as this process wants it to
+        (ListsDisagreeError); empty: none of these.
+        """
+        return self.reason or self.fault or self._disagrees
 
     async def ask(self, work: Work[T], until_s: float, again: Again, *, is_quick: bool = False) -> T:
         """Return what `work` returns, which is called once or, if it may be, several times, until until_s. is_quick: it
@@ -113,7 +123,7 @@ class Line:
         while True:
             try:
                 return await self._once(work, until_s, is_quick=is_quick)
-            except GraphFileError:
+            except (GraphFileError, ListsDisagreeError):
                 raise
             except again.value:
                 delay_s = random.uniform(0.5, 1.0) * pause_s
@@ -153,6 +163,15 @@ class Line:
         left_s = until_s - self._clock.monotonic_s()
         return left_s > 0 and await self.look(min(LOOK_S, left_s))
 
+    async def check_lists(self) -> None:
+        """Note whether the shard serves processes that enforce access control lists: it is asked as one of these."""
+        with suppress(ArgosyError):  # that it has no such graph says that it enforces them, too
+            await self._once(
+                lambda shard, left_s: shard.get_acl(_NO_GRAPH, deadline_s=left_s),
+                self._clock.monotonic_s() + LOOK_S,
+                is_quick=True,
+            )
+
     async def close(self) -> None:
         """End it: whoever has it still asks nothing more by it."""
         self.is_closed, self.reason = True, "the shard is no member any more, or answers elsewhere"
@@ -169,8 +188,10 @@ class Line:
             raise self._left_alone(f"shard {self.member.endpoint} does not answer, and is left alone for a while")
         try:
             answer = await work(self.transport, until_s - now_s)
-        except (ShardBusyError, GraphFileError):
+        except _ANSWERS as error:
             self._note_up(call)
+            if isinstance(error, ListsDisagreeError):
+                self._disagrees = str(error)
             raise
         except _FAILURES as error:
             self._note_down(call, error)
@@ -191,6 +212,7 @@ class Line:
             self._note_nothing(call)
             raise
         self._note_up(call)
+        self._disagrees = ""
         return answer
 
     def _left_alone(self, why: str) -> ShardUnavailableError:
@@ -218,6 +240,7 @@ class Line:
         # A shard that never answered here may be starting, beside this process: it is said from the second time on.
         is_starting = self.is_up is None
         self.is_up = False
+        self._disagrees = ""
         self.fault = f"{type(error).__name__}: {error}"
         self._up.set(0)
         if not (is_starting or self._is_down_said):

@@ -118,6 +118,10 @@ class Members:
         lines = [await self.line(member_id) for member_id in list(self._rows)]
         await asyncio.gather(*(line.look() for line in lines))
 
+    async def check_lists(self) -> None:
+        """Look which members that answer enforce access control lists; `why_not` says which do not."""
+        await asyncio.gather(*(line.check_lists() for line in self._lines.values() if line.is_up))
+
     async def watch(self) -> None:
         """Read the members again and look at them, for ever."""
         rounds, next_s = Rounds("shard watch", self._clock), 0.0

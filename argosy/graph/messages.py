@@ -38,7 +38,7 @@ def graph_to_pb(ref: GraphRef) -> pb.Graph:
     if asker is not None:
         made.asker.SetInParent()  # one without labels is one all the same
         made.asker.labels.extend(sorted(asker.labels))
-        made.asker.is_admin = asker.is_admin
+        made.asker.is_admin, made.asker.enforced = asker.is_admin, asker.enforced
     return made
 
 
@@ -46,7 +46,8 @@ def graph_of_pb(graph: pb.Graph) -> GraphRef:
     ref = _ref(graph.tenant, graph.graph, graph.incarnation, graph.generation)
     if not graph.HasField("asker"):
         return ref
-    return ref._replace(asker=_asker(tuple(graph.asker.labels), is_admin=graph.asker.is_admin))
+    asker = graph.asker
+    return ref._replace(asker=_asker(tuple(asker.labels), is_admin=asker.is_admin, enforced=asker.enforced))
 
 
 @lru_cache(1_024)  # the same graphs are asked again and again, and a UUID takes as long to make as a node to read
@@ -55,8 +56,8 @@ def _ref(tenant: str, graph: str, incarnation: bytes, generation: int) -> GraphR
 
 
 @lru_cache(1_024)
-def _asker(labels: tuple[str, ...], *, is_admin: bool) -> Asker:
-    return Asker(frozenset(labels), is_admin)
+def _asker(labels: tuple[str, ...], *, is_admin: bool, enforced: bool) -> Asker:
+    return Asker(frozenset(labels), is_admin, enforced)
 
 
 def access_to_pb(access: GraphAccess) -> pb.GetAclResponse:

@@ -14,6 +14,7 @@ from argosy.errors import (
     GraphMissingError,
     GraphMovingError,
     GraphTakenError,
+    ListsDisagreeError,
     OutcomeUnknownError,
     ShardUnavailableError,
     StoreUnavailableError,
@@ -21,7 +22,7 @@ from argosy.errors import (
 )
 
 # What does not pass by itself.
-_FOR_OPERATORS: Final = (GraphFileError, GraphMissingError, GraphTakenError)
+_FOR_OPERATORS: Final = (GraphFileError, GraphMissingError, GraphTakenError, ListsDisagreeError)
 # Of errors whose own words name an endpoint, a file or a folder, or are those of a user's code.
 _WORDS: Final[dict[type[ArgosyError], str]] = {
     GraphFileError: "the graph's shard answers, and cannot use the graph's file: an operator has to restore the file, "
@@ -30,6 +31,8 @@ _WORDS: Final[dict[type[ArgosyError], str]] = {
     "or drop the graph (`argosy graph drop`)",
     GraphTakenError: "the graph's shard has another graph of this name, which the database does not know, or has "
     "dropped this one: an operator has to look with `argosy shards orphans`, or drop it again (`argosy graph drop`)",
+    ListsDisagreeError: "the graph's shard and the process that asks it do not both enforce access control lists: an "
+    "operator has to set KG_BRAIN_ENFORCE for both (docs/security.md)",
     GraphMovingError: "the graph is being moved: try again",
     WrongOwnerError: "the graph's shard does not have the graph as it is known here",
     OutcomeUnknownError: "the graph's shard was cut off while it wrote",

@@ -23,6 +23,7 @@ from argosy.errors import (
     InternalError,
     KeyExpiredError,
     KeyMismatchError,
+    ListsDisagreeError,
     OutcomeUnknownError,
     ShardBusyError,
     ShardUnavailableError,
@@ -61,6 +62,7 @@ _TYPES: Final = {each.code: each for each in _STATUSES}
 # What came later, by the code that versions before know it as: theirs is the wider error.
 _NARROWER: Final[dict[str, dict[str, type[ArgosyError]]]] = {
     WrongOwnerError.code: {GraphDroppedError.code: GraphDroppedError},
+    ShardUnavailableError.code: {ListsDisagreeError.code: ListsDisagreeError},
 }
 
 

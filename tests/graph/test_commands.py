@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,10 +39,13 @@ class Fleet:
         self.server = server
         self._dsn = dsn
 
-    async def argosy(self, *words: str, code: int = 0, typed: str = "", listed: str = "") -> Any:
+    async def argosy(
+        self, *words: str, code: int = 0, typed: str = "", listed: str = "", environment: Mapping[str, str] = {}
+    ) -> Any:
         """listed: the endpoints that the settings have."""
-        environment = {"GRAPH_SERVICE_ENDPOINTS": listed} if listed else {}
-        return await argosy(*words, code=code, typed=typed, environment={"STATE_DB_URI": self._dsn, **environment})
+        named = {"GRAPH_SERVICE_ENDPOINTS": listed} if listed else {}
+        settings = {"STATE_DB_URI": self._dsn, **named, **environment}
+        return await argosy(*words, code=code, typed=typed, environment=settings)
 
 
 async def argosy(*words: str, environment: dict[str, str], code: int = 0, typed: str = "") -> Any:
@@ -81,8 +84,10 @@ async def fleet(graph_dsn: str, directory: Directory, tmp_path: Path) -> AsyncIt
 
 
 async def test_shards_and_graphs_are_shown(fleet: Fleet) -> None:
-    shards, graphs, others, stats, missing = await asyncio.gather(
+    enforcing = {"KG_BRAIN_ENFORCE": "1", "KG_AUTH_REQUIRED": "1"}
+    shards, held, graphs, others, stats, missing = await asyncio.gather(
         fleet.argosy("shards", "list"),
+        fleet.argosy("shards", "list", environment=enforcing),
         fleet.argosy("graph", "list"),
         fleet.argosy("graph", "list", "--tenant", "acme"),
         fleet.argosy("graph", "stats", "crm"),
@@ -92,6 +97,8 @@ async def test_shards_and_graphs_are_shown(fleet: Fleet) -> None:
     (shard,) = shards
     assert (shard["member_id"], shard["endpoint"]) == (str(fleet.member.member_id), fleet.member.endpoint)
     assert (shard["graphs"], shard["is_up"], shard["reason"]) == (1, True, "")
+    assert held[0]["is_up"]
+    assert "this shard does not: set KG_BRAIN_ENFORCE=1" in held[0]["reason"]
     assert [each["graph"] for each in graphs] == ["crm"]
     assert others == []
     assert missing == "argosy: there is no graph 'none'\n"

@@ -2,15 +2,16 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from argosy import config
 from argosy.clock import SystemClock
-from argosy.errors import GraphForbiddenError
+from argosy.errors import GraphForbiddenError, ListsDisagreeError
 from argosy.graph.acl import GraphAcl
 from argosy.graph.asker import FLEET
 from argosy.graph.facts import FencingToken, Member, Source
@@ -35,16 +36,23 @@ ADA: Final = Principal(PrincipalKind.TOKEN, "ada", TENANT, frozenset({Scope.TURN
 BOSS: Final = Principal(PrincipalKind.JWT, "boss", TENANT, frozenset({Scope.TURNS_WRITE, Scope.GRAPHS_ADMIN}))
 
 
-@pytest.fixture
-async def graphs(directory: Directory, tmp_path: Path) -> AsyncIterator[Graphs]:
-    enforced = {"KG_AUTH_REQUIRED": "1", "KG_BRAIN_ENFORCE": "1"}
-    settings = config.load(enforced, shard_dir=str(tmp_path / "shard"), shard_port=0, argosy_data_dir=tmp_path)
-    clock = SystemClock()
+KNOWN: Final = {"KG_AUTH_REQUIRED": "1"}
+ENFORCED: Final = {**KNOWN, "KG_BRAIN_ENFORCE": "1"}
+
+
+@asynccontextmanager
+async def served(
+    directory: Directory, folder: Path, of_shard: Mapping[str, str], of_worker: Mapping[str, str]
+) -> AsyncIterator[Graphs]:
+    """The graphs as a worker has them, with settings of its own."""
+    placed: dict[str, Any] = {"shard_dir": str(folder / "shard"), "shard_port": 0, "argosy_data_dir": folder}
+    settings, clock = config.load(of_shard, **placed), SystemClock()
     engine = open_engine(settings, is_own_process=False)
     shard = open_shard(settings, engine, clock)
-    server = ShardServer(shard, engine.member_id, load_keys("", tmp_path).shards, clock, settings)
+    server = ShardServer(shard, engine.member_id, load_keys("", folder).shards, clock, settings)
     await server.start()
     await directory.seed([Member(engine.member_id, server.address)])
+    settings = config.load(of_worker, **placed)
     members = Members(directory, connect_to_shards(settings, clock), settings, clock)
     try:
         yield Graphs(directory, members, settings, clock)
@@ -52,6 +60,12 @@ async def graphs(directory: Directory, tmp_path: Path) -> AsyncIterator[Graphs]:
         await members.close()
         await server.stop(0)
         await shard.end()
+
+
+@pytest.fixture
+async def graphs(directory: Directory, tmp_path: Path) -> AsyncIterator[Graphs]:
+    async with served(directory, tmp_path, ENFORCED, ENFORCED) as graphs:
+        yield graphs
 
 
 def turn_of(graphs: Graphs, who: Principal | None, own: str = OWN) -> TurnGraphs:
@@ -118,3 +132,27 @@ async def test_a_turn_uploads_where_it_is_an_administrator(graphs: Graphs) -> No
 
     with pytest.raises(GraphForbiddenError, match="admin"):
         await turn_of(graphs, ADA).start_ingest("people", b"{}", "key")
+
+
+async def test_lists_hold_at_shards_before_workers_enforce_them(directory: Directory, tmp_path: Path) -> None:
+    """So nobody is refused who may: shards are the first that are set to enforce."""
+    async with served(directory, tmp_path, ENFORCED, KNOWN) as graphs:
+        assert await write(turn_of(graphs, ADA), None) == 1
+        await graphs.create(TENANT, "people")
+        with pytest.raises(GraphForbiddenError):
+            await read(turn_of(graphs, ADA), "people")
+        await graphs.of(TENANT, "people", asker=FLEET).set_acl(GraphAcl(read=("user:ada",)))
+        assert not await read(turn_of(graphs, ADA), "people")
+
+
+async def test_turns_wait_for_a_shard_that_enforces_no_lists(directory: Directory, tmp_path: Path) -> None:
+    """It is not taken for one that is away, which it is not."""
+    async with served(directory, tmp_path, KNOWN, ENFORCED) as graphs:
+        shard = (await graphs.create(TENANT, "people")).shard
+        for who in (None, ADA, BOSS):
+            with pytest.raises(ListsDisagreeError):
+                await read(turn_of(graphs, who), "people")
+            with pytest.raises(ListsDisagreeError):
+                await write(turn_of(graphs, who), None)
+        assert graphs.is_shard_up(shard)
+        assert "KG_BRAIN_ENFORCE" in graphs.why_not(shard)

@@ -8,6 +8,7 @@ from argosy.errors import (
     GraphDroppedError,
     GraphMovingError,
     InternalError,
+    ListsDisagreeError,
     ShardBusyError,
     WrongOwnerError,
 )
@@ -23,7 +24,7 @@ class OlderRefusal(msgspec.Struct, frozen=True, omit_defaults=True):
     now_ms: int = 0
 
 
-@pytest.mark.parametrize("kind", [WrongOwnerError, GraphDroppedError, ShardBusyError])
+@pytest.mark.parametrize("kind", [WrongOwnerError, GraphDroppedError, ShardBusyError, ListsDisagreeError])
 def test_an_error_comes_back_as_it_was_raised(kind: type[ArgosyError]) -> None:
     error = error_of(decode(encode(refusal_of(kind("why")))))
 

@@ -215,13 +215,23 @@ async def test_before_lists_are_enforced_administrators_set_them(
         assert (await world.done(world.bob, "GET", "/people"))["nodes"] == 0
 
 
-async def test_a_gateway_that_says_not_who_asks_gets_nothing(
-    settings: Settings, open_gateway: OpenGateway, tmp_path: Path
+async def test_a_gateway_and_a_shard_of_which_one_enforces_lists_serve_nobody(
+    settings: Settings, open_gateway: OpenGateway, open_guarded: OpenGuarded, tokens: Tokens, tmp_path: Path
 ) -> None:
-    """Shards that enforce are the last place: a gateway with other settings opens nothing."""
+    """Shards that enforce are the last place: a gateway with other settings opens nothing. Nor is anything open at a
+    shard with other settings than its gateway.
+    """
     async with shard_served(settings.model_copy(update=ENFORCED), tmp_path / "shard"):
         client = await open_gateway()
         await client.post("/v1/graphs", json={"graph": "people"})
         answer = await client.get("/v1/graphs/people/nodes")
-        assert (answer.status_code, answer.json()["code"]) == (403, "graph_forbidden")
+        assert (answer.status_code, answer.json()["code"]) == (503, "lists_disagree")
         assert "KG_BRAIN_ENFORCE" in answer.json()["detail"]
+    async with shard_served(settings, tmp_path / "other"):
+        client, boss = await open_guarded(**ENFORCED), await tokens.make(Role.TENANT)
+        answer = await client.post("/v1/graphs", json={"graph": "people"}, headers=boss.headers)
+        assert (answer.status_code, answer.json()["code"]) == (503, "lists_disagree"), answer.text
+        operator = await tokens.make_operator()
+        (shard,) = (await client.get("/v1/fleet/shards", headers=operator.headers)).json()["shards"]
+        assert shard["is_up"]
+        assert "KG_BRAIN_ENFORCE" in shard["reason"]
