@@ -25,7 +25,7 @@ _ASKED_AT_ONCE: Final = 16  # graphs of a page that are asked who may read them
 def asker_of(request: Request) -> Asker:
     """Return who asks. Not for routes that are open to all."""
     principal = principal_of(request)
-    return principal_asker(principal.id, principal.roles, is_admin=Scope.GRAPHS_ADMIN in principal.scopes)
+    return principal_asker(principal.known_as, principal.roles, is_admin=Scope.GRAPHS_ADMIN in principal.scopes)
 
 
 def bound_graph(request: Request, tenant: str, name: str) -> BoundGraph:

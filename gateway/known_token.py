@@ -15,6 +15,7 @@ from argosy.identity.scopes import Scope, expand
 from argosy.store.identity import TokenRow
 
 REVOKED: Final = 0.0  # as the end of a token: before every time
+_ID_SIZE_BYTES: Final = 16
 
 
 class _Grant(NamedTuple):
@@ -31,7 +32,8 @@ class KnownToken:
     were asked for with it look here whether it is still good.
 
     ends_at_ms: in Unix time; REVOKED: it has ended. used_at_ms: when this process saw it last. holds: streams, waits
-    and uploads under way.
+    and uploads under way. _id: its id, and behind it that of its subject, if it has another: most have none, and so
+    take no room for it.
     """
 
     __slots__ = (
@@ -54,7 +56,7 @@ class KnownToken:
 
     def __init__(self, row: TokenRow) -> None:
         self.hash = row.hash
-        self._id = row.token_id.bytes
+        self._id = row.token_id.bytes + (b"" if row.subject_id is None else row.subject_id.bytes)
         self._principal: Principal | None = None
         self.holds = 0
         self.used_at_ms = self.written_at_ms = 0
@@ -62,7 +64,7 @@ class KnownToken:
 
     @property
     def token_id(self) -> uuid.UUID:
-        return uuid.UUID(bytes=self._id)
+        return uuid.UUID(bytes=self._id[:_ID_SIZE_BYTES])
 
     @property
     def principal(self) -> Principal:
@@ -76,7 +78,7 @@ class KnownToken:
 
     def replace(self, other: "KnownToken") -> None:
         """Take over what it is in a database that went back: that may be older than what was known."""
-        self.change_no, self.ends_at_ms = other.change_no, other.ends_at_ms
+        self.change_no, self.ends_at_ms, self._id = other.change_no, other.ends_at_ms, other._id
         self._tenant, self._grant, self._principal = other._tenant, other._grant, None
 
     def end(self) -> None:
@@ -94,7 +96,7 @@ class KnownToken:
             self.ends_at_ms = REVOKED
 
     def _made_principal(self) -> Principal:
-        token_id = self.token_id
+        token_id, subject = self.token_id, self._id[_ID_SIZE_BYTES:]
         expires_at_s = None if self.ends_at_ms == math.inf else self.ends_at_ms / 1_000
         made = self._principal = Principal(
             PrincipalKind.TOKEN,
@@ -106,6 +108,7 @@ class KnownToken:
             sessions=self._grant.sessions,
             workflows=self._grant.workflows,
             roles=self._grant.roles,
+            subject=str(uuid.UUID(bytes=subject)) if subject else "",
         )
         return made
 

@@ -31,16 +31,20 @@ def user_label(principal_id: str) -> str:
     return f"{_USER}{principal_id}"
 
 
+def own_labels(principal_id: str, roles: tuple[str, ...]) -> list[str]:
+    """Return the labels of a principal that not everybody has, its own first."""
+    return [user_label(principal_id), *(f"{_ROLE}{role}" for role in roles)]
+
+
 def principal_asker(principal_id: str, roles: tuple[str, ...], *, is_admin: bool) -> Asker:
-    """Return a principal as one who asks. roles: of its credential."""
-    return Asker(
-        frozenset({EVERYBODY, user_label(principal_id), *(f"{_ROLE}{role}" for role in roles)}), is_admin=is_admin
-    )
+    """Return a principal as one who asks. principal_id: as whom lists know it. roles: of its credential."""
+    return Asker(frozenset((EVERYBODY, *own_labels(principal_id, roles))), is_admin=is_admin)
 
 
 def turn_asker(own_graph: str, principal_id: str | None, *, is_admin: bool = False) -> Asker:
     """Return a turn as one who asks: it has its session's own graph, what is open to turns, and what is open to the
-    principal who asked for it. principal_id: None: nobody knows who that was. is_admin: the principal is.
+    principal who asked for it. principal_id: as whom lists know it; None: nobody knows who that was. is_admin: the
+    principal is.
     """
     labels = {TURNS, own_graph}
     if principal_id is not None:

@@ -26,7 +26,8 @@ class Principal(NamedTuple):
     """Who asks. id: of the audit log; no secret. tenant: whom the request is for; None: an operator who named none.
     sessions, workflows: patterns that limit the credential to some; None: to none. expires_at_s: in Unix time; None:
     never. acts_as: the tenant is one that an operator named in X-Argosy-Tenant. roles: of the credential, in the words
-    of whoever gave it out, for access control lists of graphs; they are no rights here.
+    of whoever gave it out, for access control lists of graphs; they are no rights here. subject: as whom these lists
+    know it, if that is not its id: a token that took the place of others has the id of the first one.
     """
 
     kind: PrincipalKind
@@ -39,6 +40,12 @@ class Principal(NamedTuple):
     workflows: tuple[str, ...] | None = None
     acts_as: bool = False
     roles: tuple[str, ...] = ()
+    subject: str = ""
+
+    @property
+    def known_as(self) -> str:
+        """As whom access control lists know it."""
+        return self.subject or self.id
 
     def may_see(self, session: str) -> bool:
         """Whether a session is among those that the credential is limited to."""

@@ -1,7 +1,8 @@
 """The principal of a turn: who posted it, as a gateway found out then, and what that allows the turn. Pure.
 
 What is recorded is how the principal was recognized (kind), its id, its scopes as they were when the turn was posted,
-and the sessions and workflows that its credential was limited to. Never a secret, and no name of a role: a role may
+the sessions and workflows that its credential was limited to, and as whom access control lists of graphs know it, if
+that is not its id. Never a secret, and no name of a role: a role may
 mean more in a later version. A token that is revoked later, or whose rights change, changes no turn that it has posted.
 
 - It travels as a member of the turn's record (argosy/record.py), so the record's MAC covers it. A worker of a version
@@ -38,7 +39,7 @@ class TurnPrincipal(msgspec.Struct, frozen=True, gc=False):
 
     kind: local (nobody was asked), token, jwt, or one that a later version knows. id: of the audit log; no secret.
     tenant: of the turn. scopes: as they were when it was posted. sessions, workflows: patterns that the credential was
-    limited to; None: to none.
+    limited to; None: to none. subject: see Principal.
     """
 
     kind: str
@@ -47,6 +48,12 @@ class TurnPrincipal(msgspec.Struct, frozen=True, gc=False):
     scopes: frozenset[str]
     sessions: tuple[str, ...] | None = None
     workflows: tuple[str, ...] | None = None
+    subject: str = ""
+
+    @property
+    def known_as(self) -> str:
+        """As whom access control lists know it."""
+        return self.subject or self.id
 
 
 class _Recorded(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -57,6 +64,7 @@ class _Recorded(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     scopes: tuple[str, ...] = ()
     sessions: tuple[str, ...] | None = None
     workflows: tuple[str, ...] | None = None
+    subject: str = ""
 
 
 _decode: Final = msgspec.json.Decoder(_Recorded).decode
@@ -70,7 +78,8 @@ def recorded(principal: Principal) -> bytes:
     if principal.kind is PrincipalKind.LOCAL:
         return LOCAL
     scopes = tuple(sorted(principal.scopes & OF_TENANTS))
-    return _encode(_Recorded(principal.kind, principal.id, scopes, principal.sessions, principal.workflows))
+    of_whom = (principal.kind, principal.id, scopes, principal.sessions, principal.workflows, principal.subject)
+    return _encode(_Recorded(*of_whom))
 
 
 def taken(claimed: bytes, *, is_proved: bool) -> bytes | None:
@@ -96,7 +105,8 @@ def principal_of_turn(created_by: bytes | None, tenant: str) -> TurnPrincipal | 
         return None
     if found.kind == PrincipalKind.LOCAL:
         return TurnPrincipal(found.kind, found.id, tenant, frozenset(map(str, OF_TENANTS)))
-    return TurnPrincipal(found.kind, found.id, tenant, frozenset(found.scopes), found.sessions, found.workflows)
+    limits = (found.sessions, found.workflows)
+    return TurnPrincipal(found.kind, found.id, tenant, frozenset(found.scopes), *limits, found.subject)
 
 
 def fault(who: TurnPrincipal | None, scope: Scope, session: str | None, workflow: str | None = None) -> str | None:

@@ -55,7 +55,8 @@ class Changes(NamedTuple):
 class TokenRow(NamedTuple):
     """A token. hash: api_token.digest of it. tenant: None: of the installation. scopes: its own, beside those of its
     role. sessions, workflows: patterns that limit it; None: they do not. expires_at: None: never. replaced_by: its
-    successor, which a rotation made. change_no: of the last write to it, but for last_used_at.
+    successor, which a rotation made. change_no: of the last write to it, but for last_used_at. subject_id: of the token
+    as which access control lists know it, the first one of its rotations; None: it is that one.
     """
 
     token_id: uuid.UUID
@@ -75,6 +76,7 @@ class TokenRow(NamedTuple):
     replaced_by: uuid.UUID | None
     last_used_at: datetime | None
     change_no: int
+    subject_id: uuid.UUID | None = None
 
 
 class TenantRow(NamedTuple):

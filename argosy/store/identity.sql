@@ -5,7 +5,7 @@ SELECT lineage(), no FROM identity_changes
 -- name: tokens_since
 -- Tokens that were written after a change, each with a number of its own.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id
 FROM tokens AS t WHERE t.change_no > $1 ORDER BY t.change_no LIMIT $2
 
 -- name: tenants_since
@@ -28,20 +28,20 @@ SELECT purge_revocations($1::text, $2::bigint, $3::integer)
 -- name: find_token
 -- The token with a hash, and its tenant.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id,
        n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text
 FROM tokens AS t LEFT JOIN tenants AS n ON n.name = t.tenant WHERE t.hash = $1
 
 -- name: list_tokens
 -- Tokens, whosever they are, after an id.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id
 FROM tokens AS t WHERE t.token_id > $1 ORDER BY t.token_id LIMIT $2
 
 -- name: list_tokens_of_tenant
 -- Tokens of a tenant, after an id. Both ends are written out, so that one index alone fits.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id
 FROM tokens AS t
 WHERE (coalesce(t.tenant, ''), t.token_id) > ($1::text, $2::uuid)
   AND (coalesce(t.tenant, ''), t.token_id) <= ($1::text, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
@@ -50,13 +50,13 @@ ORDER BY coalesce(t.tenant, ''), t.token_id LIMIT $3
 -- name: get_token
 -- A token of a tenant, or whosever it is.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id
 FROM tokens AS t WHERE t.token_id = $1 AND ($2::text IS NULL OR t.tenant = $2)
 
 -- name: create_token
 -- See functions/identity.sql, as for all that call a function of the same name below.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id
 FROM create_token($1::uuid, $2::bytea, $3::text, $4::text, $5::text, $6::text[], $7::text[], $8::text[], $9::text, $10::text,
   $11::double precision, $12::integer, ($13::text, $14::text, $15::uuid, $16::text, $17::text, $18::text, $19::text, $20::text, $21::text, $22::text)::act) AS t
 
@@ -67,7 +67,7 @@ SELECT revoke_token($1::uuid, $2::text, ($3::text, $4::text, $5::uuid, $6::text,
 -- name: rotate_token
 -- Give a token a successor.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id
 FROM rotate_token($1::uuid, $2::text, $3::uuid, $4::bytea, $5::text, $6::text, $7::double precision, $8::double precision,
   $9::integer, ($10::text, $11::text, $12::uuid, $13::text, $14::text, $15::text, $16::text, $17::text, $18::text, $19::text)::act) AS t
 

@@ -22,6 +22,7 @@ from argosy.gateway.problems import Problem
 from argosy.gateway.routes.graphs import posted
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
+from argosy.graph.asker import user_label
 from argosy.identity import api_token
 from argosy.identity.principal import PATTERNS_MAX, Principal, fault_of_grant
 from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope, expand
@@ -61,7 +62,8 @@ class RotationPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class TokenView(msgspec.Struct, kw_only=True):
     """A token, without itself. tenant: null: of the installation. hint: the first characters that people tell tokens
-    apart by. replaced_by: the successor that a rotation made.
+    apart by. replaced_by: the successor that a rotation made. label: by which access control lists know it, and every
+    successor of it.
     """
 
     token_id: uuid.UUID
@@ -79,6 +81,7 @@ class TokenView(msgspec.Struct, kw_only=True):
     revoked_by: str | None
     replaced_by: uuid.UUID | None
     last_used_at: datetime | None
+    label: str
 
 
 class TokenMade(TokenView, kw_only=True):
@@ -243,5 +246,5 @@ def _not_found(token_id: object) -> Problem:
 
 
 def _members(row: TokenRow) -> dict[str, Any]:
-    facts = row._asdict()
+    facts = row._asdict() | {"label": user_label(str(row.subject_id or row.token_id))}
     return {name: facts[name] for name in TokenView.__struct_fields__}

@@ -13,6 +13,7 @@ from argosy.gateway.access import GuardedRoute, needs_a_principal, principal_of
 from argosy.gateway.openapi import answers
 from argosy.gateway.parameters import strict
 from argosy.gateway.routes.turns import json_response
+from argosy.graph.asker import own_labels
 from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.scopes import SCOPES_OF, Role, Scope
 
@@ -22,7 +23,7 @@ router: Final = APIRouter(prefix="/v1", tags=["identity"], dependencies=[strict]
 class PrincipalView(msgspec.Struct, kw_only=True):
     """Who asks. kind: local: nobody is asked. tenant: null for an operator who names none. role: whose scopes these
     are, if they are those of one. sessions, workflows: patterns that limit the credential; null: they do not. acts_as:
-    the tenant was named in X-Argosy-Tenant.
+    the tenant was named in X-Argosy-Tenant. labels: what access control lists may have that are this client's own.
     """
 
     kind: PrincipalKind
@@ -35,6 +36,7 @@ class PrincipalView(msgspec.Struct, kw_only=True):
     workflows: list[str] | None
     expires_at: datetime | None
     acts_as: bool
+    labels: list[str]
 
 
 @router.get("/whoami", responses=answers("PrincipalView"))
@@ -57,4 +59,5 @@ def view_of(found: Principal) -> PrincipalView:
         workflows=None if found.workflows is None else list(found.workflows),
         expires_at=None if found.expires_at_s is None else datetime.fromtimestamp(found.expires_at_s, UTC),
         acts_as=found.acts_as,
+        labels=own_labels(found.known_as, found.roles),
     )

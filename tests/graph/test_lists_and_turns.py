@@ -115,6 +115,9 @@ async def test_a_turn_has_what_is_open_to_its_principal_and_to_turns(graphs: Gra
     assert await able(GraphAcl(read=("*",))) == [False, False, True, True]
     assert await able(GraphAcl(read=("turns",))) == [True, True, True, True]
     assert await able(GraphAcl(read=("user:local", "user:"))) == [False, False, False, True]
+    posted.append(ADA._replace(id="adas-next-token", subject="ada"))
+    assert await able(GraphAcl(read=("user:ada",))) == [False, False, True, True, True]
+    assert await able(GraphAcl(read=("user:adas-next-token",))) == [False, False, False, True, False]
 
 
 async def test_who_makes_a_graph_in_a_turn_has_it(graphs: Graphs) -> None:

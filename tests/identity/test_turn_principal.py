@@ -33,7 +33,16 @@ def test_what_is_recorded_is_read_again_with_the_tenant_of_the_turn() -> None:
     who = principal_of_turn(recorded(posted), "acme")
 
     assert who == TurnPrincipal("token", posted.id, "acme", frozenset(map(str, USER)), ("support-*",), ("echo",))
+    assert who.known_as == posted.id
     assert b"acme" not in recorded(posted)  # the tenant is the row's alone
+    assert b"subject" not in recorded(posted)
+
+
+def test_lists_know_who_posted_a_turn_with_a_token_that_took_the_place_of_another() -> None:
+    who = principal_of_turn(recorded(token(subject="first")), "acme")
+
+    assert who is not None
+    assert (who.id, who.known_as) == (token().id, "first")
 
 
 def test_a_local_user_is_recorded_in_short_and_has_all_rights_of_a_tenant() -> None:

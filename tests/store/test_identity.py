@@ -207,6 +207,17 @@ async def test_a_rotation_gives_the_same_rights_and_lets_both_live_for_a_while(s
     assert token.change_no < old.change_no < made.change_no
 
 
+async def test_lists_take_a_token_and_all_that_take_its_place_for_one(store: Store) -> None:
+    token = first = await store.token()
+    for _ in range(3):
+        token = await store.identities.rotate_token(token.token_id, TENANT, successor(), DAY_S, act())
+        assert (token.subject_id, await store.found(token)) == (first.token_id, token)
+    assert first.subject_id is None
+    await store.rows("UPDATE tokens SET subject_id = NULL WHERE token_id = $1 RETURNING 1", token.token_id)
+    made_before = await store.identities.rotate_token(token.token_id, TENANT, successor(), DAY_S, act())
+    assert made_before.subject_id == token.token_id
+
+
 async def test_a_rotation_does_not_lengthen_the_life_of_the_old_one(store: Store) -> None:
     token = await store.identities.create_token(new(lifetime_s=3_600.0), act("token.create"))
     made = await store.identities.rotate_token(token.token_id, TENANT, successor(), 30 * DAY_S, act())

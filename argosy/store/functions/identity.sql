@@ -110,7 +110,8 @@ END
 $$;
 
 -- Gives a token a successor with its rights, which is made to live as long as it was, p_lifetime_s_max at the most; the token
--- itself ends soon. How long it was made to live still stands in it, because it has no successor yet.
+-- itself ends soon. How long it was made to live still stands in it, because it has no successor yet. To access control lists
+-- both are the same.
 CREATE OR REPLACE FUNCTION rotate_token(
   p_token uuid, p_tenant text, p_new uuid, p_hash bytea, p_hint text, p_created_by text, p_lifetime_s_max double precision,
   p_overlap_s double precision, p_tokens_max integer, p_act act) RETURNS tokens
@@ -140,9 +141,11 @@ BEGIN
   UPDATE tokens SET replaced_by = p_new, change_no = change,
     expires_at = least(old.expires_at, moment + make_interval(secs => p_overlap_s))
   WHERE token_id = p_token;
-  INSERT INTO tokens (token_id, hash, tenant, name, role, scopes, sessions, workflows, hint, created_at, created_by, expires_at, change_no)
+  INSERT INTO tokens (token_id, hash, tenant, name, role, scopes, sessions, workflows, hint, created_at, created_by, expires_at, change_no,
+    subject_id)
   VALUES (p_new, p_hash, old.tenant, old.name, old.role, old.scopes, old.sessions, old.workflows, p_hint, moment, left(p_created_by, 400),
-    moment + least(old.expires_at - old.created_at, make_interval(secs => p_lifetime_s_max)), next_change())
+    moment + least(old.expires_at - old.created_at, make_interval(secs => p_lifetime_s_max)), next_change(),
+    coalesce(old.subject_id, old.token_id))
   RETURNING * INTO made;
   p_act.tenant := old.tenant;
   PERFORM add_audit(p_act, 1);
@@ -354,7 +357,7 @@ BEGIN
   SELECT * INTO e FROM erasures WHERE erasure_id = p_erasure;
   PERFORM end_credentials_of(e.tenant, e.through_at, '-');
   UPDATE tokens SET tenant = '-', name = '', role = NULL, scopes = '{}', sessions = NULL, workflows = NULL, hint = '', created_by = '',
-    revoked_by = '-', last_used_at = NULL
+    revoked_by = '-', last_used_at = NULL, subject_id = NULL
   WHERE coalesce(tenant, '') = e.tenant AND created_at <= e.through_at;
   GET DIAGNOSTICS n = ROW_COUNT;
   PERFORM count_erased(p_erasure, 'postgres', 'tokens', n);

@@ -1,5 +1,6 @@
 """Access control lists of graphs and nodes, through gateways: tokens of several principals of one tenant."""
 
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -170,6 +171,24 @@ async def test_a_job_is_shown_to_those_who_may_see_its_graph(world: World) -> No
     await world.refused(world.bob, "GET", job)
     await world.refused(world.bob, "GET", f"{job}/events")
     assert (await world.ask(world.ada, "GET", job)).status_code == 200
+
+
+async def test_a_token_that_takes_the_place_of_another_is_the_same_to_lists(world: World) -> None:
+    await filled(world)
+    made = world.ada
+    for _ in range(2):
+        answer = await world.ask(world.boss, "POST", f"/../tokens/{made.token_id}/rotate")
+        assert (answer.status_code, answer.json()["label"]) == (201, user(world.ada)), answer.text
+        made = Made(answer.json()["token"], uuid.UUID(answer.json()["token_id"]))
+        said = await world.done(made, "GET", "/../whoami")
+        assert (said["id"], said["labels"]) == (str(made.token_id), [user(world.ada)])
+        assert (await world.done(made, "GET", "/people"))["nodes"] == 2
+    assert made.token_id != world.ada.token_id
+
+    await world.ask(made, "POST", "", json={"graph": "mine"})
+
+    assert (await world.done(world.ada, "GET", "/mine/acl"))["acl"]["admin"] == [user(world.ada)]
+    await world.refused(world.bob, "GET", "/mine")
 
 
 async def test_a_role_of_a_token_is_a_label(world: World, tokens: Tokens) -> None:

@@ -53,4 +53,4 @@ def asker_of_turn(who: TurnPrincipal | None, own: str) -> Asker:
     """Return a turn as access control lists know it. Where nobody was asked, nobody knows who posted it."""
     if who is None or who.kind == PrincipalKind.LOCAL:
         return turn_asker(own, None)
-    return turn_asker(own, who.id, is_admin=Scope.GRAPHS_ADMIN in who.scopes)
+    return turn_asker(own, who.known_as, is_admin=Scope.GRAPHS_ADMIN in who.scopes)
