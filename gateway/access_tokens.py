@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from argosy.clock import Clock
 from argosy.gateway.issuer_keys import IssuerKeys
 from argosy.identity.access_token import BadTokenError, Parsed, expires_at_s, key_for, parse, verify
-from argosy.identity.claims import rights_in, roles_in
+from argosy.identity.claims import rights_in, roles_for_lists
 from argosy.identity.issuer import Issuer
 from argosy.identity.principal import Principal, PrincipalKind
 from argosy.identity.signing_keys import SigningKey
@@ -143,7 +143,7 @@ class AccessTokens:
             tenants[0] if len(tenants) == 1 else None,
             scopes,
             expires_at_s=ends_at_s,
-            roles=tuple(roles_in(claims, trusted.issuer)),
+            roles=roles_for_lists(claims, trusted.issuer),
         )
         said = Issued(parsed.issuer, claims["sub"], float(claims["iat"]))
         known = KnownAccessToken(principal, tenants, ends_at_s * 1_000, trusted.keys, key.thumbprint, said)
@@ -153,6 +153,11 @@ class AccessTokens:
             self._remembered.popitem(last=False)
         self._see(principal.id)
         return known
+
+    def may_be_for(self, issuer: str, tenant: str) -> bool:
+        """Whether tokens of an issuer may be for a tenant. Of one that is not trusted, none may be."""
+        trusted = self._trusted.get(issuer)
+        return trusted is not None and trusted.issuer.may_be_for(tenant)
 
     async def key_of(self, parsed: Parsed) -> tuple[Issuer, SigningKey]:
         """Return the issuer that a token names, and the key with which it says that it was signed. Raises

@@ -227,8 +227,10 @@ class Authenticator:
                 raise self._foreign(scope, found)
             scope[_TOKEN] = token
             return self._as_tenant(scope, found, named, state)
-        if state is None or state is TenantState.DELETED:
-            self._audited.refused(scope, "tenant_unknown", found)
+        is_others = token.said is not None and not self._access_tokens.may_be_for(token.said.issuer, named or "")
+        if is_others or state is None or state is TenantState.DELETED:
+            reason = "tenant_of_others" if is_others else "tenant_unknown"
+            self._audited.refused(scope, reason, found, code="tenant_unknown")
             raise Problem("tenant_unknown", f"there is no tenant {named!r} here, which the token names")
         scope[_TOKEN] = token
         return found if found.tenant == named else found._replace(tenant=named)

@@ -8,6 +8,7 @@ from typing import Final
 from argosy import telemetry
 from argosy.clock import Clock
 from argosy.config import Settings
+from argosy.config.issuers import TrustedIssuer
 from argosy.errors import SettingError, StoreUnavailableError
 from argosy.gateway.access_tokens import AccessTokens, Trusted
 from argosy.gateway.audited import Audited
@@ -21,6 +22,8 @@ from argosy.gateway.open_requests import OpenRequests
 from argosy.rounds import Rounds
 from argosy.store.identity import Identities
 from argosy.store.pool import Pool
+
+log = telemetry.logger()
 
 _WRITE_S: Final = 60.0
 _LAST_WRITE_S: Final = 2.0  # a gateway that ends waits so long for Postgres
@@ -43,6 +46,7 @@ class Identity:
         self.stored = Identities(pool, settings.tenant_tokens_max)
         self.cache = IdentityCache(settings, self.stored, read_timeout_s, clock)
         self.audited = Audited(pool, clock)
+        self._issuers = () if is_private else settings.trusted_issuers
         self.access_tokens = AccessTokens([] if is_private else trusted(settings, clock), clock)
         self.authenticator = Authenticator(
             settings, self.cache, self.access_tokens, self.audited, clock, is_private=is_private
@@ -58,6 +62,7 @@ class Identity:
         """Read tokens and tenants, if Postgres answers, and keep up with them and with the keys of issuers from now on.
         Raises SettingError when tokens are required, and an issuer has neither keys nor a copy of them.
         """
+        warn_of_any_tenant(self._issuers)
         try:
             await self.access_tokens.open(is_needed=self.authenticator.is_required)
         except IssuerAwayError as error:
@@ -91,6 +96,20 @@ class Identity:
             async with self._rounds:
                 await self._write()
             telemetry.TOKENS_EXPIRING.labels(within="7d").set(self.cache.expiring())
+
+
+def warn_of_any_tenant(issuers: Sequence[TrustedIssuer]) -> None:
+    """Say which of several issuers may name any tenant: each of them could be all the others. Those whose tokens may
+    administer may do so in any case.
+    """
+    for each in issuers if len(issuers) > 1 else ():
+        if not (each.tenants or each.admin):
+            log.warning(
+                telemetry.ISSUER_OF_ANY_TENANT,
+                issuer=each.issuer,
+                consequence="its tokens are for whichever tenant they name, also for those of other issuers: say with "
+                'AUTH_JWT_TENANTS, or "tenants" in AUTH_JWT_ISSUERS, for which they may be ("*": any)',
+            )
 
 
 def trusted(settings: Settings, clock: Clock) -> list[Trusted]:

@@ -81,8 +81,8 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             },
         }
     ],
-    "AclPosted": [{"acl": {"read": ["*"], "write": ["role:staff"], "admin": ["user:argosy-boss"]}}],
-    "AclView": [{"acl": {"read": ["*"], "write": ["role:staff"], "admin": []}, "rights": ["read", "write"]}],
+    "AclPosted": [{"acl": {"read": ["*"], "write": ["role:user"], "admin": ["user:argosy-boss"]}}],
+    "AclView": [{"acl": {"read": ["*"], "write": ["role:user"], "admin": []}, "rights": ["read", "write"]}],
     "GraphPosted": [{"graph": "customers"}],
     "BatchPosted": [
         {

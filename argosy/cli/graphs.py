@@ -64,7 +64,7 @@ def acl(
     graph: str,
     to: Annotated[
         str | None,
-        typer.Option("--set", help='A list, as JSON: {"read": ["*"], "write": ["role:staff"]}.'),
+        typer.Option("--set", help='A list, as JSON: {"read": ["*"], "write": ["role:user"]}.'),
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove the list.")] = False,
     tenant: Tenant = TENANT,

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from argosy.config.kinds import StringList, from_json
-from argosy.identity.issuer import ALGORITHMS, ALGORITHMS_BY_DEFAULT, Issuer, is_safe
+from argosy.identity.issuer import ALGORITHMS, ALGORITHMS_BY_DEFAULT, ANY_TENANT, Issuer, is_safe
 from argosy.identity.scopes import Role
+from argosy.names import is_tenant
 
 _ISSUERS_MAX: Final = 16
 _SKEW_S_MAX: Final = 120
+_TENANTS_MAX: Final = 1_000  # names and patterns of one issuer
 _EXAMPLE: Final = '[{"issuer": "https://login.example", "audience": "argosy"}]'
 
 
@@ -38,6 +40,7 @@ class TrustedIssuer(BaseModel):
     skew_s: float = Field(default=30.0, ge=0, le=_SKEW_S_MAX)
     lifetime_s_max: float = Field(default=86_400.0, ge=60, le=31_622_400)
     admin: bool = False
+    tenants: StringList = Field(default=(), max_length=_TENANTS_MAX)
 
     @field_validator("issuer", "jwks_uri")
     @classmethod
@@ -54,6 +57,14 @@ class TrustedIssuer(BaseModel):
             raise ValueError(f"must be algorithms with public keys, of {', '.join(ALGORITHMS)}{shown}")
         return algorithms
 
+    @field_validator("tenants")
+    @classmethod
+    def _are_tenants(cls, tenants: tuple[str, ...]) -> tuple[str, ...]:
+        for each in tenants:
+            if each != ANY_TENANT and not is_tenant(each.removesuffix(ANY_TENANT)):
+                raise ValueError(f"must be names of tenants, or how names begin and `*`: {each!r} is neither")
+        return tenants
+
     @property
     def asks(self) -> Issuer:
         """What makes an access token of this issuer good."""
@@ -69,6 +80,7 @@ class TrustedIssuer(BaseModel):
             skew_s=self.skew_s,
             lifetime_s_max=self.lifetime_s_max,
             may_administer=self.admin,
+            tenants=self.tenants,
         )
 
 
@@ -133,6 +145,11 @@ class Issuers(BaseModel):
         default=False,
         description="Let the issuer's tokens have scopes beyond one tenant: of operators and administrators.",
     )
+    auth_jwt_tenants: StringList = Field(
+        default=(),
+        description="Tenants that the issuer's tokens may be for, by name or by how names begin (`acme-*`); empty, or "
+        "`*`: any. Where several issuers are trusted, hold each to its own.",
+    )
     auth_jwt_issuers: Annotated[tuple[TrustedIssuer, ...], BeforeValidator(_issuers)] = Field(
         default=(), description=f"Further issuers, as JSON: `{_EXAMPLE}`, with the names above."
     )
@@ -151,6 +168,11 @@ class Issuers(BaseModel):
         found = (*own, *self.auth_jwt_issuers)
         if len({each.issuer for each in found}) != len(found):
             raise ValueError("AUTH_JWT_ISSUERS: an issuer stands twice")
+        for each in found:
+            if each.admin and each.tenants:
+                raise ValueError(
+                    f"AUTH_JWT_TENANTS contradicts AUTH_JWT_ADMIN=1: administrators of {each.issuer} act for any"
+                )
         return found
 
     def _own(self) -> TrustedIssuer:

@@ -1,12 +1,14 @@
 """What the claims of a good access token mean here: a tenant, and scopes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from argosy.identity.access_token import BadTokenError
 from argosy.identity.issuer import Issuer
 from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope, known
 from argosy.names import is_tenant
+
+_ROLES_MAX: Final = 256  # each goes with every call to a shard, behind the issuer's name
 
 
 def rights_in(claims: Mapping[str, Any], issuer: Issuer) -> tuple[tuple[str, ...], frozenset[Scope]]:
@@ -56,6 +58,19 @@ def roles_in(claims: Mapping[str, Any], issuer: Issuer) -> list[str]:
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise BadTokenError("roles")
     return roles
+
+
+def roles_for_lists(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
+    """Return the roles by which access control lists know a token: those here that its roles mean, by the issuer's map;
+    and the issuer's own, each as ISSUER|ROLE, so that no issuer's words are another's, or ours. Raises BadTokenError.
+
+    A role whose scopes no token of this issuer can have is none by that map either. Of more than _ROLES_MAX words of
+    the issuer's those that sort first count.
+    """
+    said = roles_in(claims, issuer)
+    meant = {issuer.role_map[role] for role in said if role in issuer.role_map}
+    ours = {str(role) for role in meant if issuer.may_administer or SCOPES_OF[role] <= OF_TENANTS}
+    return (*sorted(ours), *(f"{issuer.issuer}|{role}" for role in sorted(set(said))[:_ROLES_MAX]))
 
 
 def _own_words(claims: Mapping[str, Any]) -> list[str]:

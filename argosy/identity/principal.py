@@ -25,9 +25,9 @@ class PrincipalKind(StrEnum):
 class Principal(NamedTuple):
     """Who asks. id: of the audit log; no secret. tenant: whom the request is for; None: an operator who named none.
     sessions, workflows: patterns that limit the credential to some; None: to none. expires_at_s: in Unix time; None:
-    never. acts_as: the tenant is one that an operator named in X-Argosy-Tenant. roles: of the credential, in the words
-    of whoever gave it out, for access control lists of graphs; they are no rights here. subject: as whom these lists
-    know it, if that is not its id: a token that took the place of others has the id of the first one.
+    never. acts_as: the tenant is one that an operator named in X-Argosy-Tenant. roles: of the credential, as access
+    control lists of graphs know them (those of issuers: claims.py); they are no rights here. subject: as whom these
+    lists know it, if that is not its id: a token that took the place of others has the id of the first one.
     """
 
     kind: PrincipalKind

@@ -10,15 +10,18 @@ from typing import Any
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from argosy import config
 from argosy.config import Settings
+from argosy.config.issuers import TrustedIssuer
 from argosy.errors import SettingError
 from argosy.gateway.app import create_app
+from argosy.gateway.identity import warn_of_any_tenant
 from argosy.identity.errors import TenantExistsError
 from argosy.identity.scopes import SCOPES_OF, Role, Scope
 from argosy.secret import SECRET_FILE_NAME
-from argosy.store.audit import Act
+from argosy.store.audit import Act, list_audit
 from argosy.store.identity import Identities
 from argosy.store.pool import open_pool
 from tests.gateway.graph_shard import shard_served
@@ -95,6 +98,7 @@ async def test_an_agent_of_a_tenant_does_what_its_roles_and_scopes_allow(
         resumed = await client.post("/v1/turns:resume?workflow=echo", headers=bearing(more))
 
     assert (who["kind"], who["tenant"]) == ("jwt", "acme")
+    assert who["labels"] == [f"user:{who['id']}", "role:user", f"role:{issuer.issuer}|staff"]
     assert set(who["scopes"]) == SCOPES_OF[Role.USER]
     assert (posted.status_code, read.status_code) == (202, 200)
     assert (refused.status_code, refused.json()["scope"]) == (403, Scope.TURNS_RESUME)
@@ -115,6 +119,35 @@ async def test_a_token_is_for_its_own_tenant_and_no_other(opened: Opened, issuer
         assert await code_of(client, elsewhere) == "invalid_token"
         assert await code_of(client, acme[:-1] + ("A" if acme[-1] != "A" else "Q")) == "invalid_token"
         assert await code_of(client, "a.b.c") == "invalid_token"
+
+
+async def test_a_token_is_for_no_tenant_that_is_not_its_issuers(
+    opened: Opened, issuer: OpenIdProvider, trusting: Settings
+) -> None:
+    """It is refused as if there were no such tenant, and the audit says why."""
+    token = await asyncio.to_thread(issuer.token, "agent-of-acme")
+    async with opened(auth_jwt_tenants=("zeta", "ac*")) as client:
+        assert await code_of(client, token) == "good"
+    async with opened(auth_jwt_tenants=("zeta",)) as client:
+        assert await code_of(client, token) == "tenant_unknown"
+        assert await code_of(client, token, **{"x-argosy-tenant": "acme"}) == "tenant_unknown"
+        assert await code_of(client, token, **{"x-argosy-tenant": "zeta"}) == "insufficient_scope"
+
+    async with open_pool(trusting, trusting.state_db_uri) as pool:
+        told = {(row.act.actor_id, row.act.reason) for row in await list_audit(pool, "acme", None, 50)}
+    assert (f"{issuer.issuer}|agent-of-acme", "tenant_of_others") in told
+
+
+def test_it_is_said_which_of_several_issuers_may_be_for_any_tenant() -> None:
+    own: list[dict[str, Any]] = [{}, {"tenants": ["a"]}, {"admin": True}, {"tenants": "*"}]
+    issuers = [
+        TrustedIssuer(issuer=f"https://{number}.example", audience="argosy", **each) for number, each in enumerate(own)
+    ]
+    with capture_logs() as logged:
+        warn_of_any_tenant(issuers[:1])
+        assert logged == []
+        warn_of_any_tenant(issuers)
+    assert [(each["event"], each["issuer"]) for each in logged] == [("issuer.of_any_tenant", "https://0.example")]
 
 
 async def test_a_new_key_is_good_at_once_and_an_old_one_until_it_is_dropped(
@@ -211,5 +244,9 @@ async def test_the_secured_rung_of_the_ladder_verifies_as_it_says(
         acl = {"acl": {"read": [f"user:{issuer.issuer}|agent-of-acme"]}}
         assert (await client.put("/v1/graphs/kg/acl", json=acl, headers=boss)).status_code == 200
         assert (await client.post("/v1/graphs/kg/query", json=query, headers=reader)).status_code == 200
+        for role, status in (("staff", 403), ("user", 200), (f"{issuer.issuer}|staff", 200), ("x|staff", 403)):
+            acl = {"acl": {"read": [f"role:{role}"]}}
+            assert (await client.put("/v1/graphs/kg/acl", json=acl, headers=boss)).status_code == 200
+            assert (await client.post("/v1/graphs/kg/query", json=query, headers=reader)).status_code == status, role
 
     assert stat.S_IMODE((trusting.argosy_data_dir / SECRET_FILE_NAME).stat().st_mode) == 0o600

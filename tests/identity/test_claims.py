@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from argosy.identity.access_token import BadTokenError
-from argosy.identity.claims import rights_in, scopes_in, tenants_in
+from argosy.identity.claims import rights_in, roles_for_lists, scopes_in, tenants_in
 from argosy.identity.issuer import Issuer
 from argosy.identity.scopes import OF_TENANTS, SCOPES_OF, Role, Scope
 
@@ -67,6 +67,29 @@ def test_a_missing_tenant_makes_no_right_within_one_a_right_over_all() -> None:
     assert rights_in({"roles": ["staff", "ops"]}, issuer) == ((), SCOPES_OF[Role.OPERATOR])
     assert rights_in({"roles": ["boss"]}, issuer) == ((), SCOPES_OF[Role.ADMIN])
     assert rights_in({"roles": ["staff"], "tenant": "acme"}, issuer) == (("acme",), SCOPES_OF[Role.TENANT])
+
+
+def test_lists_know_roles_by_our_names_or_by_their_issuers_and_no_words_mean_two_things() -> None:
+    issuer = ISSUER._replace(role_map={"staff": Role.USER, "tenant": Role.VIEWER, "boss": Role.ADMIN})
+    own = "https://login.example|"
+
+    assert roles_for_lists({"roles": ["staff", "hr", "staff"]}, issuer) == ("user", f"{own}hr", f"{own}staff")
+    assert roles_for_lists({"roles": "tenant"}, issuer) == ("viewer", f"{own}tenant")
+    assert roles_for_lists({"roles": ["operator", "admin"]}, issuer) == (f"{own}admin", f"{own}operator")
+    assert roles_for_lists({"roles": ["boss"]}, issuer) == (f"{own}boss",)  # its tokens are no administrator's
+    assert roles_for_lists({"roles": ["boss"]}, issuer._replace(may_administer=True)) == ("admin", f"{own}boss")
+    assert roles_for_lists({}, issuer) == ()
+    assert len(roles_for_lists({"roles": list(map(str, range(1_000)))}, issuer)) == 256
+
+
+@pytest.mark.parametrize(
+    ("tenants", "may"), [((), "abc"), (("acme",), "a"), (("acme*",), "ab"), (("*",), "abc"), (("zeta", "acme-2"), "bc")]
+)
+def test_an_issuer_is_held_to_its_tenants(tenants: tuple[str, ...], may: str) -> None:
+    issuer = ISSUER._replace(tenants=tenants)
+    named = {"a": "acme", "b": "acme-2", "c": "zeta"}
+
+    assert "".join(each for each, tenant in named.items() if issuer.may_be_for(tenant)) == may
 
 
 @pytest.mark.parametrize("claims", [{"roles": 7}, {"roles": [["staff"]]}, {"scope": ["turns:read"]}, {"scp": [7]}])

@@ -17,6 +17,7 @@ def test_without_settings_no_issuer_is_trusted() -> None:
 
 def test_one_issuer_is_named_by_single_settings_and_further_ones_by_a_list() -> None:
     more = [{"issuer": "https://other.example", "audience": "argosy", "algorithms": ["ES256"], "skew_s": 5}]
+    more[0]["tenants"] = ["acme-*", "zeta"]
     settings = load(
         {**ONE, "AUTH_JWT_ROLE_MAP": '{"staff": "user"}', "AUTH_JWT_ADMIN": "1", "AUTH_JWT_ISSUERS": json.dumps(more)}
     )
@@ -29,6 +30,7 @@ def test_one_issuer_is_named_by_single_settings_and_further_ones_by_a_list() -> 
         {"staff": Role.USER},
         True,
     )
+    assert (first.tenants, second.tenants) == ((), ("acme-*", "zeta"))
     assert (second.issuer, second.algorithms, second.skew_s, second.may_administer) == (
         "https://other.example",
         frozenset({"ES256"}),
@@ -51,7 +53,10 @@ def test_one_issuer_is_named_by_single_settings_and_further_ones_by_a_list() -> 
         ({"AUTH_JWT_SKEW_S": "121"}, "AUTH_JWT_SKEW_S"),
         ({"AUTH_JWT_ROLE_MAP": '{"staff": "king"}'}, "AUTH_JWT_ROLE_MAP"),
         ({"AUTH_JWT_ROLE_MAP": "{"}, "AUTH_JWT_ROLE_MAP"),
+        ({"AUTH_JWT_TENANTS": "acme,*-x"}, "AUTH_JWT_TENANTS"),
+        ({"AUTH_JWT_TENANTS": "acme", "AUTH_JWT_ADMIN": "1"}, "AUTH_JWT_TENANTS contradicts AUTH_JWT_ADMIN=1"),
         ({"AUTH_JWT_ISSUERS": "[{}]"}, "0.issuer"),
+        ({"AUTH_JWT_ISSUERS": '[{"issuer": "https://a.example", "audience": "x", "tenants": ["a/b"]}]'}, "0.tenants"),
         ({"AUTH_JWT_ISSUERS": '[{"issuer": "https://a.example", "audience": "x", "jwk_uri": "y"}]'}, "0.jwk_uri"),
         ({"AUTH_JWT_ISSUERS": '[{"issuer": "https://login.example", "audience": "x"}]'}, "stands twice"),
         ({"AUTH_JWT_ISSUERS": "7"}, "AUTH_JWT_ISSUERS"),

@@ -84,19 +84,22 @@ async def pool(trusting: Settings) -> AsyncIterator[Pool]:
 @pytest.fixture
 async def pages(trusting: Settings, clock: MovedClock, pool: Pool) -> AsyncIterator[list[Page]]:
     """One browser, and two gateways."""
-    async with contextlib.AsyncExitStack() as stack:
-        cookies: dict[str, str] = {}
-        found = []
-        for _ in range(2):
-            app = create_app(trusting, clock, has_signals=False)
-            await stack.enter_async_context(app.router.lifespan_context(app))
-            transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
-            client = await stack.enter_async_context(
-                httpx2.AsyncClient(transport=transport, base_url=PUBLIC, timeout=30)
-            )
-            client.state = app.state.gateway  # type: ignore[attr-defined]
-            found.append(Page(client, cookies))
-        yield found
+    cookies: dict[str, str] = {}
+    async with page_at(trusting, clock, cookies) as first, page_at(trusting, clock, cookies) as second:
+        yield [first, second]
+
+
+@contextlib.asynccontextmanager
+async def page_at(settings: Settings, clock: MovedClock, cookies: dict[str, str]) -> AsyncIterator[Page]:
+    """The browser at one more gateway."""
+    app = create_app(settings, clock, has_signals=False)
+    transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url=PUBLIC, timeout=30) as client,
+    ):
+        client.state = app.state.gateway  # type: ignore[attr-defined]
+        yield Page(client, cookies)
 
 
 async def begin(page: Page, query: str = "") -> str:
@@ -183,6 +186,20 @@ async def test_a_login_lasts_its_own_time_and_is_of_a_tenant_that_there_is(
     foreign = await page.ask("GET", "/v1/whoami", headers={"x-argosy-tenant": "default"})
     assert foreign.json()["code"] == "insufficient_scope"
     assert await back(page, await at_provider(await begin(page), error="access_denied")) == "/?login=login_refused#/"
+
+
+async def test_a_login_is_for_no_tenant_that_is_not_its_issuers(
+    pages: list[Page], clock: MovedClock, trusting: Settings
+) -> None:
+    page, _ = pages
+    await back(page, await at_provider(await begin(page, "?tenant=beta"), "sam"))
+    assert await page.code() == "good"
+
+    for tenants, code in ((("be*",), "good"), (("acme",), "tenant_unknown")):
+        async with page_at(trusting.model_copy(update={"auth_jwt_tenants": tenants}), clock, page.cookies) as held:
+            assert await held.code() == code
+    async with page_at(trusting.model_copy(update={"auth_jwt_tenants": ("beta",)}), clock, {}) as held:
+        assert await back(held, await at_provider(await begin(held))) == "/?login=tenant_unknown#/"
 
 
 async def test_nobody_comes_back_from_a_sign_in_that_this_browser_did_not_begin(
