@@ -33,6 +33,11 @@ class Caller(Client):
 
 
 @pytest.fixture
+def settings() -> dict[str, str]:
+    return {"LOG_RECORDS": "signing"}  # who posted a turn is believed of a record with a MAC alone
+
+
+@pytest.fixture
 def second_port() -> int:
     return free_port()
 
