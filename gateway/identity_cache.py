@@ -32,7 +32,7 @@ from argosy.store.logins import LoginRow
 Row = TypeVar("Row", TokenRow, KnownToken, TenantRow, RevocationRow, LoginRow)
 Answer = TypeVar("Answer")
 
-_PAGE_ROWS: Final = 2_000  # of one read
+PAGE_ROWS: Final = 2_000  # of one read
 _TRIES: Final = 3  # of a look-up that a change came in between of
 _FORGET_S: Final = 3_600.0  # tokens that have ended are forgotten after this
 _WRITTEN_MS: Final = 300_000  # as often the row of a token hears that it is used
@@ -141,8 +141,8 @@ class IdentityCache:
         """
         used, self._used = self._used, set()
         due = [each for each in used if each.used_at_ms - each.written_at_ms >= _WRITTEN_MS]
-        for begin in range(0, len(due), _PAGE_ROWS):
-            batch = due[begin : begin + _PAGE_ROWS]
+        for begin in range(0, len(due), PAGE_ROWS):
+            batch = due[begin : begin + PAGE_ROWS]
             await self._identities.touch_tokens({each.token_id: _moment(each.used_at_ms) for each in batch})
             for each in batch:
                 each.written_at_ms = each.used_at_ms
@@ -177,7 +177,9 @@ class IdentityCache:
                 # looked up is taken before all of this, or after it.
                 if is_whole:
                     tokens = await self._rows(self._known_tokens_since, 0, self._tokens_max)
-                    known.take_all(changes, tokens, await self._rows(self._identities.tenants_since, 0))
+                    tenants = await self._rows(self._identities.tenants_since, 0)
+                    asked = await self._ask_for_held(tokens) if len(tokens) > self._tokens_max else None
+                    known.take_all(changes, tokens, tenants, asked)
                     known.take_all_revocations(revocations)
                     self.logins.take_changes(None)
                 else:
@@ -211,15 +213,26 @@ class IdentityCache:
         rows: list[Row] = []
         while True:
             async with asyncio.timeout(self._read_timeout_s):
-                page = await read(since, _PAGE_ROWS)
+                page = await read(since, PAGE_ROWS)
             rows += page
-            if len(page) < _PAGE_ROWS or (rows_max is not None and len(rows) > rows_max):
+            if len(page) < PAGE_ROWS or (rows_max is not None and len(rows) > rows_max):
                 return rows
             since = page[-1].change_no
 
     async def _known_tokens_since(self, no: int, limit: int) -> list[KnownToken]:
         """Return tokens as memory keeps them: the rows of all that there are would take four times as much."""
         return [KnownToken(row) for row in await self._identities.tokens_since(no, limit)]
+
+    async def _ask_for_held(self, tokens: list[KnownToken]) -> set[bytes]:
+        """Add to tokens, which may not be all that there are, those of open requests; return the hashes of all that
+        were asked for. Streams are not to end because there are many tokens.
+        """
+        asked = {token.hash for token in tokens}
+        while due := self._known.held_beyond(asked)[:PAGE_ROWS]:  # requests are opened meanwhile
+            asked.update(due)
+            async with asyncio.timeout(self._read_timeout_s):
+                tokens += map(KnownToken, await self._identities.find_tokens(due))
+        return asked
 
     async def _refresh_forever(self) -> None:
         while True:

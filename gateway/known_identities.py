@@ -4,7 +4,7 @@ With more than IDENTITY_TOKENS_MAX tokens the memory has those that were used la
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from argosy import telemetry
@@ -108,18 +108,31 @@ class KnownIdentities:
                 self.take(row)
         self.changes = changes
 
-    def take_all(self, changes: Changes, tokens: Sequence[KnownToken], tenants: Sequence[TenantRow]) -> None:
-        """Take over everything that there is: what is not there any more has ended."""
+    def held_beyond(self, asked: Container[bytes]) -> list[bytes]:
+        """Return the hashes of tokens of open requests that are not among these."""
+        return [digest for digest, token in self._tokens.items() if token.holds and digest not in asked]
+
+    def take_all(
+        self,
+        changes: Changes,
+        tokens: Sequence[KnownToken],
+        tenants: Sequence[TenantRow],
+        asked: Container[bytes] | None = None,
+    ) -> None:
+        """Take over everything that there is: what is not there any more has ended. asked: the hashes that were asked
+        for, where that were not all: of others nobody knows, so they are forgotten, and looked up when they are used.
+        """
         known, self._tokens, self._tenants, self._is_partial = self._tokens, {}, {}, False
         for read in tokens:
-            token = known.pop(read.hash, None)
+            token = known.pop(read.hash, None) or self._tokens.get(read.hash)  # it may have changed between two pages
             if token is None:
                 token = read
             else:
                 token.replace(read)
             self._tokens[token.hash] = token
         for token in known.values():
-            token.end()
+            if asked is None or token.hash in asked:
+                token.end()
         self._make_room()
         self.inactive = {}
         self.take_tenants(tenants)

@@ -168,6 +168,10 @@ class Identities:
         width = len(TokenRow._fields)
         return _token(row[:width]), None if row[width] is None else _tenant(row[width:])
 
+    async def find_tokens(self, digests: Sequence[bytes]) -> list[TokenRow]:
+        """Return the tokens with these hashes, ended or not, in any order."""
+        return [_token(row) for row in await self._pool.fetch(_SQL["find_tokens"], digests)]
+
     async def list_tokens(self, tenant: str | None, after: uuid.UUID | None, limit: int) -> list[TokenRow]:
         """Return at most `limit` tokens, ended ones too, after an id, in the order of ids. tenant: None: of all tenants
         and of the installation.

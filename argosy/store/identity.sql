@@ -32,6 +32,12 @@ SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.wor
        n.name, CASE WHEN n.erasure_id IS NULL THEN n.state ELSE 'deleted' END, n.created_at, n.change_no, n.limits::text
 FROM tokens AS t LEFT JOIN tenants AS n ON n.name = t.tenant WHERE t.hash = $1
 
+-- name: find_tokens
+-- The tokens with these hashes.
+SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+FROM tokens AS t WHERE t.hash = ANY ($1::bytea[])
+
 -- name: list_tokens
 -- Tokens, whosever they are, after an id.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,

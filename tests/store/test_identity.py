@@ -599,6 +599,7 @@ async def test_no_read_goes_through_a_table(store: Store) -> None:
         ("identity", "tenants_since", (1, 100)),
         ("identity", "revocations_since", (1, 100)),
         ("identity", "find_token", (b"\0" * 32,)),
+        ("identity", "find_tokens", ([b"\0" * 32],)),
         ("identity", "list_tokens", (NONE, 100)),
         ("identity", "list_tokens_of_tenant", (TENANT, NONE, 100)),
         ("identity", "get_token", (NONE, TENANT)),

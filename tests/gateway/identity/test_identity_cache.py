@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +43,7 @@ class Store:
         self.gate = asyncio.Event()
         self.gate.set()
         self.logins = NoLogins()
+        self.on_find_tokens: Callable[[], None] = lambda: None
 
     def _next(self) -> int:
         self.no += 1
@@ -91,6 +92,11 @@ class Store:
         row = self.tokens.get(digest)
         await self.gate.wait()
         return None if row is None else (row, None)
+
+    async def find_tokens(self, digests: Sequence[bytes]) -> list[TokenRow]:
+        self._ask("find_tokens")
+        self.on_find_tokens()
+        return [row for digest in digests if (row := self.tokens.get(digest)) is not None]
 
     async def get_tenant(self, name: str) -> TenantRow | None:
         self._ask("tenant")
