@@ -1,13 +1,12 @@
 """What the audit says of requests: who asked, from where, and what was refused.
 
-Refused requests are counted, and written once a minute: a row for each source, reason and tenant, with a number. So a
-flood fills no disk. A source that sends bad credentials is answered 429 beyond so many (failures.py), before anything
-is looked up for it. Those behind one proxy do not lock each other out: a credential that is known is good all the same,
-and who was let in lately has a bucket of their own beside that of the source.
+Refused requests are counted, and written once a minute, in few rows (refusals.py). A source that sends bad credentials
+is answered 429 beyond so many (failures.py), before anything is looked up for it. Those behind one proxy do not lock
+each other out: a credential that is known is good all the same, and who was let in lately has a bucket of their own
+beside that of the source.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -21,10 +20,11 @@ from argosy.errors import StoreUnavailableError
 from argosy.gateway.failures import Failures
 from argosy.gateway.identity_cache import unavailable
 from argosy.gateway.problems import Problem
+from argosy.gateway.refusals import UNKNOWN, RefusedRequests
 from argosy.gateway.request_origin import has_unbelieved_hops, request_id_of
 from argosy.identity.principal import Principal
 from argosy.identity.scopes import Scope
-from argosy.store.audit import REFUSALS_MAX, Act, Refusals, audit, note_refusals
+from argosy.store.audit import Act, audit, note_refusals
 from argosy.store.pool import Pool
 
 log = telemetry.logger()
@@ -33,12 +33,9 @@ _NETWORK_BITS: Final = 64  # of an IPv6 address: one client has at least as many
 _ACTS_S: Final = 60.0  # what is noted is written once in this time, for each token, tenant and target
 _ACTS_MAX: Final = 10_000
 _WRITE_S_MAX: Final = 2.0
-_UNKNOWN: Final = "unknown"  # an actor whose credential was bad, or who had none
 _LOCAL: Final = "local"  # a source without an address: a Unix socket
 _WHO: Final = "argosy.recognized"  # a key of the scope: whose bucket a bad credential empties
 _SAID_S: Final = 3_600.0  # a proxy that is not trusted is told of no more often
-
-_Key = tuple[str, str, str | None]
 
 
 class Audited:
@@ -47,8 +44,7 @@ class Audited:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
-        self._refused: Counter[_Key] = Counter()
-        self._acts: dict[_Key, Act] = {}
+        self._refusals = RefusedRequests()
         self._networks = Failures(clock)
         self._recognized = Failures(clock)
         self._say_at_s = clock.monotonic_s()
@@ -83,13 +79,8 @@ class Audited:
     def refused(self, scope: AsgiScope, reason: str, principal: Principal | None, *, code: str = "") -> None:
         """Note that a request was refused. code: of the answer, if that is not the reason."""
         telemetry.REQUESTS_REFUSED.labels(code=code or reason).inc()
-        source = source_of(scope)
-        key = (source, reason, None if principal is None else principal.tenant)
-        if key not in self._acts:
-            if len(self._acts) >= REFUSALS_MAX:
-                return
-            self._acts[key] = _act(scope, principal, "request", outcome="refused", reason=reason)
-        self._refused[key] += 1
+        act = _act(scope, principal, "request", outcome="refused", reason=reason)
+        self._refusals.add(act, _network_of(act.source))
 
     async def acts(self, request: Request, principal: Principal, needed: Scope | None) -> None:
         """Note that somebody acts as a tenant, before anything is done. Raises Problem when that cannot be noted."""
@@ -117,13 +108,12 @@ class Audited:
 
     async def write(self) -> None:
         """Write what was refused since the last time. Raises StoreUnavailableError; then it is written next time."""
-        acts, counts = self._acts, self._refused
-        self._acts, self._refused = {}, Counter()
+        refusals, self._refusals = self._refusals, RefusedRequests()
         try:
-            await note_refusals(self._pool, [Refusals(act, counts[key]) for key, act in acts.items()])
+            await note_refusals(self._pool, refusals.rows())
         except (StoreUnavailableError, TimeoutError):
-            self._acts = dict(list((acts | self._acts).items())[:REFUSALS_MAX])
-            self._refused = Counter({key: counts[key] + self._refused[key] for key in self._acts})
+            refusals.add_all(self._refusals)
+            self._refusals = refusals
             raise
 
     def _say_unbelieved(self, scope: AsgiScope) -> None:
@@ -156,7 +146,7 @@ def _act(
     reason: str = "",
 ) -> Act:
     return Act(
-        actor_kind=_UNKNOWN if principal is None else principal.kind,
+        actor_kind=UNKNOWN if principal is None else principal.kind,
         actor_id="" if principal is None else principal.id,
         token_id=None if principal is None else principal.token_id,
         tenant=None if principal is None else principal.tenant,
@@ -170,10 +160,12 @@ def _act(
 
 
 def _network_of(source: str) -> str:
+    """Return what counts as one source: an address, or a network of IPv6."""
     try:
         address = ip_address(source)
     except ValueError:
         return source
     if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(int(address) >> (128 - _NETWORK_BITS))
+        rest = 128 - _NETWORK_BITS
+        return f"{IPv6Address(int(address) >> rest << rest)}/{_NETWORK_BITS}"
     return source
