@@ -9,7 +9,7 @@ one that its declaration does not guard, keeps the gateway from starting (`check
 `security` from the same place.
 
 The order of refusals: no credential, or a bad one (authenticate.py); an operator who names no tenant; the scope;
-a credential limited to sessions where a route does not look at them; a tenant that is suspended.
+a credential limited to sessions where a route does not look at them; a tenant that is suspended; too many reads.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -51,6 +51,11 @@ class Access(NamedTuple):
     def is_write(self) -> bool:
         """Whether it changes something."""
         return self.scope is not None and not self.scope.endswith(":read")
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it shows something to those who may see it."""
+        return not self.is_open and not self.is_write
 
 
 class UndeclaredRouteError(Exception):
@@ -100,12 +105,13 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         access = self.access = _of_endpoint(self.path, self.endpoint)
+        is_read = access.is_read
         answer = super().get_route_handler()
         if access.is_open:
             return answer
 
         async def guarded(request: Request) -> Response:
-            await _admit(request, access)
+            await _admit(request, access, is_read=is_read)
             return await answer(request)
 
         return guarded
@@ -122,9 +128,10 @@ def plain_route(
 ) -> GuardedPlainRoute:
     """Return a route that FastAPI does not know, for an endpoint with a declaration."""
     access = _of_endpoint(path, endpoint)
+    is_read = access.is_read
 
     async def guarded(request: Request) -> Response:
-        await _admit(request, access)
+        await _admit(request, access, is_read=is_read)
         return await endpoint(request)
 
     route = GuardedPlainRoute(path, guarded, methods=methods)
@@ -156,10 +163,10 @@ def accesses(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], Access]:
     }
 
 
-async def _admit(request: Request, access: Access) -> None:
+async def _admit(request: Request, access: Access, *, is_read: bool) -> None:
     """Find out who asks, and remember it with the request. Raises Problem when it must not be answered.
 
-    A credential that the process knows costs no await and no question.
+    A credential that the process knows costs no await and no question. is_read: access.is_read, found out once.
     """
     state = state_of(request)
     identity = state.identity
@@ -173,6 +180,8 @@ async def _admit(request: Request, access: Access) -> None:
     if problem is not None:
         identity.audited.refused(scope, problem.code, principal)
         raise problem
+    if is_read:
+        state.read_limit.check(principal)
     if principal.acts_as:
         await identity.audited.acts(request, principal, access.scope)
     let_in(scope, principal)

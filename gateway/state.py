@@ -18,6 +18,7 @@ from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.page_cursor import PageCursors
 from argosy.gateway.poking import Poking
 from argosy.gateway.rate_limit import RateLimit
+from argosy.gateway.read_limit import ReadLimit
 from argosy.gateway.stream.connections import WorkerConnections
 from argosy.gateway.stream.history import MoreEvents, MovedTurns
 from argosy.gateway.stream.streams import Streams
@@ -63,6 +64,7 @@ class State:
     admission: Admission
     enqueue: Enqueue
     limits: FleetLimits
+    read_limit: ReadLimit
     token_rate_limit: RateLimit
     cursors: PageCursors
     places_key: bytes
@@ -128,6 +130,7 @@ def make_state(
         admission=Admission(settings, clock, writer.partition_count),
         enqueue=Enqueue(settings, writer, log_monitor, pool, catalog, poking, clock),
         limits=limits,
+        read_limit=ReadLimit(settings.gateway_read_rate_limit, clock),
         token_rate_limit=RateLimit(_TOKENS_RATE, _TOKENS_BURST, clock, tenants_max=settings.gateway_tenants_max),
         cursors=PageCursors(keys.cursors, keys.previous and keys.previous.cursors),
         places_key=keys.places,

@@ -49,6 +49,12 @@ class Gateway(BaseModel):
         le=10_000_000,
         description="Requests about graphs of one tenant at once, at all gateways together; 0: twice the rate.",
     )
+    gateway_read_rate_limit: float = Field(
+        default=200.0,
+        ge=0,
+        le=1_000_000,
+        description="Reads per second of one credential, at one gateway process, twice as many at once; 0: no limit.",
+    )
     gateway_limits_interval_s: float = Field(
         default=0.5,
         ge=0.05,

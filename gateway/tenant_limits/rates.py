@@ -63,7 +63,7 @@ class TenantRate:
             retry_after_s = max(account.retry_after_s(self._clock.monotonic_s(), interval_s), 0.001)
         detail = f"more than {rate.per_s:g} {_WORDS[self.kind]} a second"
         problem = Problem("rate_limited", detail, retry_after_s=retry_after_s)
-        problem.headers = _headers(self.kind, rate, math.ceil(retry_after_s))
+        problem.headers = rate_headers(self.kind, rate, math.ceil(retry_after_s))
         return problem
 
     def due(self) -> list[Used]:
@@ -129,7 +129,7 @@ class TenantRate:
         self._busy.pop(tenant, None)
 
 
-def _headers(name: str, rate: Rate, retry_after_s: int) -> dict[str, str]:
+def rate_headers(name: str, rate: Rate, retry_after_s: int) -> dict[str, str]:
     """Return the header fields of draft-ietf-httpapi-ratelimit-headers: q requests in w seconds; r are left, and more
     are in t seconds.
     """

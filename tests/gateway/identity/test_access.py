@@ -186,3 +186,5 @@ def test_a_route_behind_the_back_of_the_table_is_seen() -> None:
 )
 def test_what_changes_something_is_a_write(scope: Scope | None, is_write: bool) -> None:
     assert Access(scope).is_write is is_write
+    assert Access(scope).is_read is not is_write
+    assert not Access(scope, is_open=True).is_read
