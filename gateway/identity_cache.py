@@ -178,10 +178,11 @@ class IdentityCache:
                 if is_whole:
                     tokens = await self._rows(self._known_tokens_since, 0, self._tokens_max)
                     tenants = await self._rows(self._identities.tenants_since, 0)
+                    logins_held = await self.logins.find_held()
                     asked = await self._ask_for_held(tokens) if len(tokens) > self._tokens_max else None
                     known.take_all(changes, tokens, tenants, asked)
                     known.take_all_revocations(revocations)
-                    self.logins.take_changes(None)
+                    self.logins.take_all(logins_held)
                 else:
                     rows = await self._rows(self._identities.tokens_since, known.changes.no)
                     tenants = await self._rows(self._identities.tenants_since, known.changes.no)

@@ -1,7 +1,7 @@
 """Logins as a gateway has them in memory: those that were used here last."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -51,6 +51,13 @@ class KnownLogin:
     def update(self, row: LoginRow) -> None:
         """Take over what was written to it, unless it knows of something newer."""
         if row.change_no >= self.change_no:
+            self._take(row)
+
+    def replace(self, row: LoginRow | None) -> None:
+        """Take over what it is in a database that went back: maybe older than what was known. None: it is gone."""
+        if row is None:
+            self.ends_at_ms = REVOKED
+        else:
             self._take(row)
 
     def use(self, until_ms: float) -> None:
@@ -107,9 +114,17 @@ class KnownLogins:
             if (found := self._known.get(row.hash)) is not None:
                 found.update(row)
 
-    def forget(self) -> None:
-        """Forget all: the database is another, or went back. Who uses a login makes it known again."""
-        self._known.clear()
+    def held(self) -> list[bytes]:
+        """Return the hashes of logins of open requests."""
+        return [digest for digest, each in self._known.items() if each.holds]
+
+    def take_all(self, found: Mapping[bytes, LoginRow | None]) -> None:
+        """Take over what there is of these logins, and forget all others: the database is another, or went back. Who
+        uses a login makes it known again.
+        """
+        self._known = OrderedDict((digest, known) for digest, known in self._known.items() if digest in found)
+        for digest, each in self._known.items():
+            each.replace(found[digest])
 
     def _make_room(self) -> None:
         excess = len(self._known) - self._logins_max

@@ -6,7 +6,7 @@ only then refused.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -29,6 +29,7 @@ class LoginCache:
         self, settings: Settings, stored: Logins, identities: KnownIdentities, read_timeout_s: float, clock: Clock
     ) -> None:
         self.stored = stored
+        self._read_timeout_s = read_timeout_s
         self._idle_ms = settings.login_idle_s * 1_000
         self._written_ms = min(_WRITTEN_MS, self._idle_ms / 4)
         self._known = KnownLogins(settings.identity_tokens_max)
@@ -43,12 +44,25 @@ class LoginCache:
         """Take over a login that this process has made or ended."""
         return self._known.take(row)
 
-    def take_changes(self, rows: Sequence[LoginRow] | None) -> None:
-        """Take over what was written; None: everything is another now."""
-        if rows is None:
-            self._known.forget()
-        else:
-            self._known.take_changes(rows)
+    async def find_held(self) -> dict[bytes, LoginRow | None]:
+        """Return what there is of the logins of open requests, by their hashes; None: nothing. Raises
+        StoreUnavailableError, TimeoutError.
+        """
+        held = self._known.held()
+        found = dict[bytes, LoginRow | None].fromkeys(held)
+        for begin in range(0, len(held), _PAGE_ROWS):
+            async with asyncio.timeout(self._read_timeout_s):
+                rows = await self.stored.find_all(held[begin : begin + _PAGE_ROWS])
+            found |= {row.hash: row for row in rows}
+        return found
+
+    def take_changes(self, rows: Sequence[LoginRow]) -> None:
+        """Take over what was written."""
+        self._known.take_changes(rows)
+
+    def take_all(self, found: Mapping[bytes, LoginRow | None]) -> None:
+        """Take over what `find_held` found, and forget all others: everything is another now."""
+        self._known.take_all(found)
 
     def used(self, login: KnownLogin, now_ms: float) -> None:
         """Note that a login was used."""

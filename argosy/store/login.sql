@@ -10,6 +10,12 @@ SELECT l.hash, l.login_id, l.subject, l.token_hash, l.issuer, l.tenants, l.scope
        l.revoked_at, l.change_no
 FROM logins AS l WHERE l.hash = $1
 
+-- name: find_logins
+-- The logins with these hashes.
+SELECT l.hash, l.login_id, l.subject, l.token_hash, l.issuer, l.tenants, l.scopes, l.tenant, l.created_at, l.expires_at, l.idle_until,
+       l.revoked_at, l.change_no
+FROM logins AS l WHERE l.hash = ANY ($1::bytea[])
+
 -- name: create_login
 -- See functions/login.sql, as for all below.
 SELECT l.hash, l.login_id, l.subject, l.token_hash, l.issuer, l.tenants, l.scopes, l.tenant, l.created_at, l.expires_at, l.idle_until,

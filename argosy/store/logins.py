@@ -72,6 +72,10 @@ class Logins:
         row = await self._pool.fetchrow(_SQL["find_login"], digest)
         return None if row is None else _login(row)
 
+    async def find_all(self, digests: Sequence[bytes]) -> list[LoginRow]:
+        """Return the logins with these hashes, ended or not, in any order."""
+        return [_login(row) for row in await self._pool.fetch(_SQL["find_logins"], digests)]
+
     async def create(self, new: NewLogin, act: Act) -> LoginRow:
         """Make a login."""
         return _login(await self._pool.fetchrow(_SQL["create_login"], *new, *arguments(act)))

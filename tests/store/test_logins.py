@@ -96,6 +96,7 @@ async def test_who_reads_by_numbers_misses_no_end(pool: Pool) -> None:
         since = page[-1].change_no
 
     assert heard == {row.hash: await found(logins, row) for row in made}
+    assert heard == {row.hash: row for row in await logins.find_all([*heard, b"x" * 32])}
     assert since == (await Identities(pool).changes_no()).no
 
 

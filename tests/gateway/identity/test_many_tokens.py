@@ -1,6 +1,8 @@
-"""A copy of tokens that is read anew, because the database is another, ends no stream whose token is still good."""
+"""A copy that is read anew, because the database is another, ends no stream whose token, or login, is still good."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,12 +10,24 @@ from argosy.gateway import identity_cache
 from argosy.gateway.known_token import REVOKED, KnownToken
 from argosy.gateway.open_requests import OpenRequest, OpenRequests
 from argosy.store.identity import TokenRow
-from tests.gateway.identity.test_identity_cache import Copy
+from argosy.store.logins import LoginRow
+from tests.gateway.identity.test_identity_cache import LONG_AGO, Copy
+from tests.gateway.identity.test_shared_source import login_row
 
 
 @pytest.fixture(autouse=True)
 def _pages_of_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity_cache, "PAGE_ROWS", 2)
+
+
+class StoredLogins:
+    """Logins as Postgres has them."""
+
+    def __init__(self, *rows: LoginRow) -> None:
+        self.rows = {row.hash: row for row in rows}
+
+    async def find_all(self, digests: Sequence[bytes]) -> list[LoginRow]:
+        return [self.rows[digest] for digest in digests if digest in self.rows]
 
 
 def known(copy: Copy, key: bytes) -> KnownToken:
@@ -82,3 +96,30 @@ async def test_a_token_that_changes_between_two_pages_stays_the_one_that_streams
     assert len(pages) > 1
     assert copy.cache.find(key) is token
     assert token.ends_at_ms == REVOKED
+
+
+async def test_logins_of_streams_are_asked_for_and_others_forgotten() -> None:
+    copy = Copy()
+    await copy.cache.refresh()
+    made_at = datetime.fromtimestamp(copy.clock.now_s, UTC)
+    rows = {
+        name: login_row(name.encode() * 8, made_at)._replace(idle_until=made_at + timedelta(hours=1), change_no=7)
+        for name in ("good", "last", "gone", "rest")
+    }
+    logins = {name: copy.cache.logins.take(row) for name, row in rows.items()}
+    opens, opened = OpenRequests(copy.cache, copy.clock), dict[str, OpenRequest]()
+    with ExitStack() as stack:
+        for name in ("good", "last", "gone"):
+            opened[name] = stack.enter_context(opens.opened({"argosy.token": logins[name]}))
+        copy.store.lineage = 2
+        copy.cache.logins.stored = StoredLogins(  # type: ignore[assignment]
+            rows["good"]._replace(change_no=3), rows["last"]._replace(change_no=4, revoked_at=LONG_AGO), rows["rest"]
+        )
+        await copy.cache.refresh()
+        opens.check()
+
+        assert {name: each.problem and each.problem.code for name, each in opened.items()} == {
+            "good": None, "last": "invalid_token", "gone": "invalid_token"
+        }  # fmt: skip
+    assert copy.cache.logins.find(rows["rest"].hash) is None
+    assert copy.cache.logins.find(rows["good"].hash) is logins["good"]
