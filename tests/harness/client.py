@@ -141,11 +141,11 @@ class Client:
         return await self.request("POST", path)
 
     async def get(self, path: str) -> Reply:
-        """A GET, repeated while the gateway or Postgres are away."""
+        """A GET, repeated while the gateway or Postgres are away, or the credential has read too often."""
         for _ in range(100):
             try:
                 answer = await self.request("GET", path)
-                if answer.status_code not in (503, 504):
+                if answer.status_code not in (429, 503, 504):
                     return answer
             except OSError:
                 pass
