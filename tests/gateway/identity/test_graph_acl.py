@@ -234,6 +234,25 @@ async def test_before_lists_are_enforced_administrators_set_them(
         assert (await world.done(world.bob, "GET", "/people"))["nodes"] == 0
 
 
+async def test_it_is_turned_on_at_shards_first_and_refuses_nobody(
+    settings: Settings, open_guarded: OpenGuarded, tokens: Tokens, tmp_path: Path
+) -> None:
+    known = {"kg_auth_required": True, "allow_tenant_header": False}
+    enforced = {**ENFORCED, "kg_acl_default_allow": True}
+    boss, ada = await tokens.make(Role.TENANT), await tokens.make(None, scopes=SCOPES)
+    for number, (of_shard, of_gateway) in enumerate(((known, known), (enforced, known), (enforced, enforced))):
+        async with shard_served(settings.model_copy(update=of_shard), tmp_path / str(number)):
+            world = World(await open_guarded(**of_gateway), boss, ada, ada)
+            for graph, maker in (("bosses", boss), ("adas", ada)):
+                await world.done(maker, "POST", "", json={"graph": graph})
+            await world.done(boss, "PUT", "/bosses/acl", json={"acl": {"write": [user(ada)]}})
+            for graph in ("bosses", "adas"):
+                await world.done(ada, "POST", f"/{graph}/apply", json={"ops": [person("cy")]})
+                assert (await world.done(ada, "GET", f"/{graph}"))["nodes"] == 1
+                answer = await world.done(ada, "POST", f"/{graph}/query", json={"cypher": "MATCH (n) RETURN n.id"})
+                assert answer["rows"] == [["cy"]]
+
+
 async def test_a_gateway_and_a_shard_of_which_one_enforces_lists_serve_nobody(
     settings: Settings, open_gateway: OpenGateway, open_guarded: OpenGuarded, tokens: Tokens, tmp_path: Path
 ) -> None:
