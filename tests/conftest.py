@@ -131,11 +131,28 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
 
 
+@contextlib.contextmanager
+def running_postgres(bin_dir: Path | None = None) -> Iterator[str]:
+    """A server for the tests of a run, as `argosy up` starts it, but that it does not wait for the disk: what it holds
+    is nothing once they have ended, also when the machine crashes. What a process writes outlives it all the same.
+    """
+
+    async def forgo_the_disk(dsn: str) -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.close()
+
+    with open_folder() as path, EmbeddedPostgres(path, bin_dir=bin_dir) as server:
+        in_thread(lambda: forgo_the_disk(server.dsn))
+        yield server.dsn
+
+
 @pytest.fixture(scope="session")
 def postgres_dsn() -> Iterator[str]:
-    """A real PostgreSQL 18, as `argosy up` starts it. Make a database of your own, or use `database`."""
-    with open_folder() as path, EmbeddedPostgres(path) as server:
-        yield server.dsn
+    """A real PostgreSQL 18. Make a database of your own, or use `database`."""
+    with running_postgres() as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")
@@ -143,8 +160,8 @@ def postgres_15_dsn() -> Iterator[str]:
     """A real PostgreSQL 15, started the same way."""
     bin_dir = find_postgres_15()
     need(bin_dir, "PostgreSQL 15")
-    with open_folder() as path, EmbeddedPostgres(path, bin_dir=bin_dir) as server:
-        yield server.dsn
+    with running_postgres(bin_dir) as dsn:
+        yield dsn
 
 
 @pytest.fixture(params=["15", "18"], ids=["postgres15", "postgres18"])

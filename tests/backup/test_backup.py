@@ -28,7 +28,6 @@ from argosy.store.audit import Act, list_audit
 from argosy.store.backup import list_backups, note_gone
 from argosy.store.graph import Directory
 from argosy.store.identity import Identities, NewToken
-from argosy.store.migrate import migrate
 from argosy.store.pool import Pool
 from tests.conftest import fresh_database
 from tests.shards.engines import open_sqlite, person
@@ -85,9 +84,8 @@ async def asked(place: Installation) -> AsyncIterator[tuple[Graphs, Taking]]:
 
 
 @pytest.fixture
-async def before(postgres_dsn: str, tmp_path: Path) -> AsyncIterator[Installation]:
-    with fresh_database(postgres_dsn) as dsn:
-        await migrate(dsn)
+async def before(postgres_dsn: str, template_18: str, tmp_path: Path) -> AsyncIterator[Installation]:
+    with fresh_database(postgres_dsn, template_18) as dsn:
         async with installation(dsn, tmp_path / "before") as place:
             async with asked(place) as (graphs, _):
                 await Directory(Pool(dsn, 1, 30.0)).seed(place.members)

@@ -15,11 +15,11 @@ from tests.harness.fleet import Fleet
 
 
 @pytest.fixture(scope="package")
-def fleet(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(postgres_dsn: str, template_18: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A gateway and a worker on the Postgres log."""
     workflows = str(Path(__file__).with_name("workflows.py"))
     with (
-        fresh_database(postgres_dsn) as dsn,
+        fresh_database(postgres_dsn, template_18) as dsn,
         prepared(Fleet(tmp_path_factory.mktemp("console"), dsn, "", 4, ARGOSY_WORKFLOWS=workflows)) as fleet,
     ):
         fleet.start()
@@ -65,10 +65,10 @@ def session() -> str:
 
 
 @pytest.fixture(scope="package")
-def guarded(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def guarded(postgres_dsn: str, template_18: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A gateway that asks for tokens, and a worker."""
     with (
-        fresh_database(postgres_dsn) as dsn,
+        fresh_database(postgres_dsn, template_18) as dsn,
         prepared(
             Fleet(tmp_path_factory.mktemp("signin"), dsn, "", 4, KG_AUTH_REQUIRED="1", ARGOSY_ADMIN_TOKEN=ADMIN)
         ) as fleet,

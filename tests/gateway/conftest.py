@@ -15,7 +15,6 @@ from argosy import config
 from argosy.config import Settings
 from argosy.gateway.app import create_app
 from argosy.logs.open import ensure
-from argosy.store import migrate
 from tests.conftest import fresh_database, in_thread
 from tests.gateway.conformance import Document
 from tests.gateway.rows import Rows
@@ -25,12 +24,11 @@ OpenGateway = Callable[..., Awaitable[httpx2.AsyncClient]]
 
 
 @pytest.fixture(scope="session")
-def gateway_dsn(postgres_dsn: str) -> Iterator[str]:
+def gateway_dsn(postgres_dsn: str, template_18: str) -> Iterator[str]:
     """A migrated database with a topic, shared by the tests of the gateway."""
-    with fresh_database(postgres_dsn) as dsn:
+    with fresh_database(postgres_dsn, template_18) as dsn:
 
         async def prepare() -> None:
-            await migrate.migrate(dsn)
             await ensure(config.load({}, state_db_uri=dsn), dsn)
             connection = await asyncpg.connect(dsn)
             await connection.execute(

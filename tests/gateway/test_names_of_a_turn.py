@@ -15,7 +15,6 @@ import pytest
 
 from argosy import config, ids
 from argosy.logs.open import ensure
-from argosy.store.migrate import migrate
 from tests.conftest import fresh_database, in_thread
 from tests.gateway.conftest import gateway_of
 from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New
@@ -23,12 +22,12 @@ from tests.store.hand import LANE, PARTITION_COUNT, TENANT, Change, Hand, New
 S1 = {"idempotency-key": "S1"}
 
 
-@pytest.fixture(scope="module", params=["postgres_15_dsn", "postgres_dsn"], ids=["postgres15", "postgres18"])
+@pytest.fixture(scope="module", params=["15", "18"], ids=["postgres15", "postgres18"])
 def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
-    with fresh_database(str(request.getfixturevalue(request.param))) as dsn:
+    server_dsn = str(request.getfixturevalue("postgres_15_dsn" if request.param == "15" else "postgres_dsn"))
+    with fresh_database(server_dsn, str(request.getfixturevalue(f"template_{request.param}"))) as dsn:
 
         async def prepare() -> None:
-            await migrate(dsn)
             await ensure(config.load({}, state_db_uri=dsn, agent_turns_partitions=PARTITION_COUNT), dsn)
 
         in_thread(prepare)

@@ -16,12 +16,12 @@ from tests.harness.fleet import Fleet
 
 @pytest.fixture(scope="module", params=["kafka", "postgres"])
 def running(
-    request: pytest.FixtureRequest, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, postgres_dsn: str, template_18: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
     """A gateway and a worker for all tests of this file, on each log: each test is a tenant of its own."""
     bootstrap = str(request.getfixturevalue("broker")) if request.param == "kafka" else ""
     with (
-        fresh_database(postgres_dsn) as dsn,
+        fresh_database(postgres_dsn, template_18) as dsn,
         prepared(Fleet(tmp_path_factory.mktemp("fleet"), dsn, bootstrap, ALLOW_TENANT_HEADER="1")) as fleet,
     ):
         fleet.start()

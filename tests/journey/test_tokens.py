@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def up_alone(folder: Path) -> Iterator[Fleet]:
+def up_alone(folder: Path, make_cluster: Callable[[Path], None]) -> Iterator[Fleet]:
     """Without a database: `up` brings one."""
+    make_cluster(folder / "data")
     fleet = Fleet(folder, "", "", AGENT_DISPATCH_BACKEND="inline", KG_AUTH_REQUIRED="1", LOG_LEVEL="debug")
     try:
         yield fleet

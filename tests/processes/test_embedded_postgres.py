@@ -7,7 +7,7 @@ import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from argosy.errors import SettingError
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_programs import postgres_bin_dir
+from argosy.store import preflight
 from tests.conftest import find_postgres_15, need
 from tests.harness.processes import free_port
 from tests.processes.killing import Parent, python_for, started, survivors
@@ -41,23 +42,39 @@ def ask(dsn: str, statement: str) -> Any:
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """Not started."""
+def new_server(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """Not started, and without a cluster."""
     postgres = EmbeddedPostgres(folder / "postgres")
     yield postgres
     postgres.stop()
 
 
-def test_what_was_committed_is_there_after_an_orderly_stop(server: EmbeddedPostgres) -> None:
-    server.start()
-    ask(server.dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+@pytest.fixture
+def made(folder: Path, make_cluster: Callable[[Path], None]) -> Path:
+    """A folder with a cluster of an earlier start."""
+    make_cluster(folder)
+    return folder / "postgres"
 
-    server.stop()
-    server.start()
 
-    assert ask(server.dsn, "SELECT answer FROM kept") == 42
-    assert ask(server.dsn, "SHOW fsync") == "on"
-    assert (ask(server.dsn, "SHOW server_version")).startswith("18.")
+@pytest.fixture
+def server(made: Path) -> Iterator[EmbeddedPostgres]:
+    """Not started since then."""
+    postgres = EmbeddedPostgres(made)
+    yield postgres
+    postgres.stop()
+
+
+def test_what_was_committed_is_there_after_an_orderly_stop(new_server: EmbeddedPostgres) -> None:
+    new_server.start()
+    ask(new_server.dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+
+    new_server.stop()
+    new_server.start()
+
+    assert ask(new_server.dsn, "SELECT answer FROM kept") == 42
+    assert ask(new_server.dsn, "SHOW fsync") == "on"
+    assert asyncio.run(preflight.check(new_server.dsn)) == []
+    assert (ask(new_server.dsn, "SHOW server_version")).startswith("18.")
 
 
 def test_stop_and_start_may_be_repeated(server: EmbeddedPostgres) -> None:
@@ -83,19 +100,19 @@ def test_a_killed_parent_leaves_no_server_and_no_socket_and_the_next_start_finds
         assert ask(again.dsn, "SELECT answer FROM kept") == 42
 
 
-def test_a_start_right_after_a_kill_waits_for_the_old_server_to_end(folder: Path) -> None:
-    with started("postgres", folder) as parent:
+def test_a_start_right_after_a_kill_waits_for_the_old_server_to_end(made: Path) -> None:
+    with started("postgres", made) as parent:
         said = parent.wait_ready()
         ask(said["dsn"], "CREATE TABLE kept AS SELECT 42 AS answer")
         parent.kill()
 
-        with EmbeddedPostgres(folder) as again:
+        with EmbeddedPostgres(made) as again:
             assert ask(again.dsn, "SELECT answer FROM kept") == 42
             assert again.pid != said["server"]
 
 
-def test_a_server_killed_with_all_its_processes_recovers_what_was_committed(folder: Path) -> None:
-    with started("postgres", folder) as parent:
+def test_a_server_killed_with_all_its_processes_recovers_what_was_committed(made: Path) -> None:
+    with started("postgres", made) as parent:
         said = parent.wait_ready()
         ask(said["dsn"], "CREATE TABLE kept AS SELECT 42 AS answer")
 
@@ -104,7 +121,7 @@ def test_a_server_killed_with_all_its_processes_recovers_what_was_committed(fold
                 process.kill()
         parent.process.wait(10)
 
-        with EmbeddedPostgres(folder) as again:
+        with EmbeddedPostgres(made) as again:
             assert ask(again.dsn, "SELECT answer FROM kept") == 42
 
 
@@ -173,8 +190,8 @@ def test_a_folder_deeper_than_a_socket_path_may_be_works(folder: Path) -> None:
         assert ask(server.dsn, "SELECT 1") == 1
 
 
-def test_a_socket_folder_that_others_may_enter_is_refused(folder: Path) -> None:
-    server = EmbeddedPostgres(folder)
+def test_a_socket_folder_that_others_may_enter_is_refused(made: Path) -> None:
+    server = EmbeddedPostgres(made)
     server.socket_dir.mkdir(mode=0o777)
     server.socket_dir.chmod(0o777)
 
@@ -203,52 +220,50 @@ def test_a_cluster_of_another_version_is_named(folder: Path) -> None:
 
 
 @as_root
-def test_root_runs_the_server_as_a_user_of_its_own(server: EmbeddedPostgres) -> None:
-    server.start()
+def test_root_runs_the_server_as_a_user_of_its_own(new_server: EmbeddedPostgres) -> None:
+    new_server.start()
 
-    uid = psutil.Process(server.pid).uids().real
+    uid = psutil.Process(new_server.pid).uids().real
     assert uid in range(60_706, 61_184)
-    assert set(psutil.Process(server.pid).gids()) == {uid}
+    assert set(psutil.Process(new_server.pid).gids()) == {uid}
     with pytest.raises(KeyError):
         pwd.getpwuid(uid)
-    assert {path.lstat().st_uid for path in (server.folder / "data").rglob("*")} == {uid}
-    assert (server.folder / "data").stat().st_mode & 0o777 == 0o700
-    assert (server.folder / "pg_hba.conf").owner() == "root"
+    assert {path.lstat().st_uid for path in (new_server.folder / "data").rglob("*")} == {uid}
+    assert (new_server.folder / "data").stat().st_mode & 0o777 == 0o700
+    assert (new_server.folder / "pg_hba.conf").owner() == "root"
 
 
 @as_root
-def test_a_cluster_of_a_version_that_ran_as_nobody_is_taken_over_with_what_is_in_it(folder: Path) -> None:
+def test_a_cluster_of_a_version_that_ran_as_nobody_is_taken_over_with_what_is_in_it(made: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    with EmbeddedPostgres(folder) as server:
+    with EmbeddedPostgres(made) as server:
         ask(server.dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
-    for path in (server.socket_dir, folder / "data", *(folder / "data").rglob("*")):
+    for path in (server.socket_dir, made / "data", *(made / "data").rglob("*")):
         os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
 
-    with EmbeddedPostgres(folder) as again:
+    with EmbeddedPostgres(made) as again:
         assert ask(again.dsn, "SELECT answer FROM kept") == 42
-        assert psutil.Process(again.pid).uids().real == (folder / "data").stat().st_uid != nobody.pw_uid
+        assert psutil.Process(again.pid).uids().real == (made / "data").stat().st_uid != nobody.pw_uid
 
 
 @as_root
-def test_a_file_that_is_linked_from_elsewhere_is_not_given_away(folder: Path) -> None:
+def test_a_file_that_is_linked_from_elsewhere_is_not_given_away(made: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    with EmbeddedPostgres(folder):
-        pass
-    os.chown(folder / "data", nobody.pw_uid, nobody.pw_gid)
-    of_root = folder / "of root"
+    os.chown(made / "data", nobody.pw_uid, nobody.pw_gid)
+    of_root = made / "of root"
     of_root.write_text("secret")
-    os.link(of_root, folder / "data" / "mine")
+    os.link(of_root, made / "data" / "mine")
 
     with pytest.raises(SettingError, match="mine is linked from elsewhere"):
-        EmbeddedPostgres(folder).start()
+        EmbeddedPostgres(made).start()
 
     assert of_root.owner() == "root"
 
 
-def test_what_the_server_says_is_for_us_alone_also_after_an_older_version(folder: Path) -> None:
-    (folder / "postgres.log").touch(mode=0o644)
+def test_what_the_server_says_is_for_us_alone_also_after_an_older_version(made: Path) -> None:
+    (made / "postgres.log").touch(mode=0o644)
 
-    with EmbeddedPostgres(folder) as server:
+    with EmbeddedPostgres(made) as server:
         assert server.log_path.stat().st_mode & 0o777 == 0o600
         assert server.log_path.read_text()
 

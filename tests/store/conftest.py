@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import asyncpg
 import pytest
 
-from argosy.store.migrate import migrate
-from tests.conftest import fresh_database, in_thread
+from tests.conftest import fresh_database
 from tests.harness.tcp_proxy import PostgresProxy
 from tests.store.hand import Hand
 
@@ -16,23 +15,16 @@ OpenHand = Callable[[], Awaitable[Hand]]
 KEPT = {"lineages", "log_identity", "migrations", "identity_changes", "tenants"}
 
 
-def migrated(server_dsn: str) -> Iterator[str]:
-    async def apply() -> None:
-        await migrate(dsn)
-
-    with fresh_database(server_dsn) as dsn:
-        in_thread(apply)
+@pytest.fixture(scope="session")
+def store_15_dsn(postgres_15_dsn: str, template_15: str) -> Iterator[str]:
+    with fresh_database(postgres_15_dsn, template_15) as dsn:
         yield dsn
 
 
 @pytest.fixture(scope="session")
-def store_15_dsn(postgres_15_dsn: str) -> Iterator[str]:
-    yield from migrated(postgres_15_dsn)
-
-
-@pytest.fixture(scope="session")
-def store_18_dsn(postgres_dsn: str) -> Iterator[str]:
-    yield from migrated(postgres_dsn)
+def store_18_dsn(postgres_dsn: str, template_18: str) -> Iterator[str]:
+    with fresh_database(postgres_dsn, template_18) as dsn:
+        yield dsn
 
 
 async def emptied(dsn: str) -> str:
