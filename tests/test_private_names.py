@@ -67,7 +67,7 @@ USED: Final[dict[str, dict[str, str]]] = {
     "tests/workflow/record_histories.py": {"_catalog": "a runner whose workflow has its own name and version"},
     "tests/workflow/test_frameworks.py": {"_child_scopes": "anyio's name"},
 }
-_OWN: Final = ("self", "cls", "super()")
+_OWN: Final = ("self", "cls")
 _OF_NAMED_TUPLES: Final = ("_asdict", "_fields", "_make", "_replace")
 
 
@@ -102,11 +102,18 @@ def _name_of(function: ast.expr) -> str:
     )
 
 
+def _is_own(value: ast.expr) -> bool:
+    """Whether it is `self`, `cls` or `super()`."""
+    if isinstance(value, ast.Call):
+        return _name_of(value.func) == "super" and not value.args
+    return isinstance(value, ast.Name) and value.id in _OWN
+
+
 def _used(tree: ast.AST) -> Iterator[str]:
     """Yield the private names that code takes from other objects and modules, and those that it patches by name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and _is_private(node.attr):
-            names = [node.attr] if ast.unparse(node.value) not in _OWN else []
+            names = [] if _is_own(node.value) else [node.attr]
         elif isinstance(node, ast.ImportFrom):
             names = [each.name for each in node.names]
         elif isinstance(node, ast.Call) and _name_of(node.func) in ("setattr", "getattr", "delattr"):
