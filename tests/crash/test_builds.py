@@ -232,6 +232,7 @@ async def test_turns_that_are_lent_outlive_the_orderly_end_of_their_owner(
     assert not [e for read in history.reads.values() for e in read.events if e.type == "turn.reset"]
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.scenario("kill -9 of a borrower in an at_most_once step", "its turn is parked, and the step not repeated")
 async def test_a_step_that_must_not_be_repeated_is_not_when_its_borrower_is_killed(

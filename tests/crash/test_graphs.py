@@ -70,8 +70,9 @@ async def test_a_worker_killed_around_a_write_leaves_it_applied_once(
     assert await results(client, counted) == [[4, 4]] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [1])
-@pytest.mark.parametrize("stop_at", ["graph_recorded", pytest.param("graph_applied", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stop_at", ["graph_recorded", "graph_applied"])
 async def test_a_worker_that_wakes_up_with_a_write_under_way_writes_nothing_twice(
     stop_at: str, idle_fleet: Fleet, client: Client
 ) -> None:

@@ -52,6 +52,7 @@ def _reset(history: History) -> set[str]:
     return {read.turn_id for read in history.reads.values() if any(e.type == "turn.reset" for e in read.events)}
 
 
+@KAFKA_FIRST
 @pytest.mark.scenario("F13 scale-up in a step", "result comes from the old owner, same attempt, no turn.reset")
 async def test_steps_in_flight_are_not_repeated_when_a_worker_is_added(
     idle_fleet: Fleet, client: Client, latch: Latch

@@ -70,6 +70,7 @@ async def test_up_killed_with_turns_running_and_suspended_goes_on_with_all_of_th
     await client.judge(disruptions=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("earlier_start")
 async def test_up_ends_cleanly_when_it_is_told_to(idle_fleet: Fleet, client: Client) -> None:
     first = idle_fleet.up()

@@ -101,6 +101,7 @@ async def test_where_other_shards_have_the_graphs_uploads_are_applied_all_the_sa
     assert [each for each in up.family() if {"worker", "ingest"} <= set(each.cmdline())] != []
 
 
+@pytest.mark.slow
 async def test_the_second_conversation_of_the_demonstration_shows_what_the_first_taught_before_the_shard_was_killed(
     idle_fleet: Fleet, client: Client
 ) -> None:

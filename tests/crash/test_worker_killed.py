@@ -12,7 +12,8 @@ SESSIONS = 10
 # The n-th time a point is reached, so that some turns are behind it, some in it and some before it.
 AT_THE_LOG = ("after_poll:2", "before_accept:2", "after_accept:2")
 # No log is asked at these: those of one are enough unless there is time.
-AFTER_IT = ("before_effect:7", "after_effect:7", "in_step:9", "before_flush:4", "after_flush:4", "before_settle_seen:6")
+AFTER_IT = ("after_effect:7", "in_step:9", "before_flush:4", "after_flush:4", "before_settle_seen:6")
+BEFORE_ANYTHING = "before_effect:7"  # as in a step, with less done
 
 
 async def _converse(client: Client, number: int) -> None:
@@ -37,6 +38,7 @@ async def _converse(client: Client, number: int) -> None:
         *(("postgres", each) for each in AFTER_IT),
         *(pytest.param("postgres", each, marks=pytest.mark.slow) for each in AT_THE_LOG),
         *(pytest.param("kafka", each, marks=pytest.mark.slow) for each in AFTER_IT),
+        *(pytest.param(each, BEFORE_ANYTHING, marks=pytest.mark.slow) for each in ("postgres", "kafka")),
     ],
 )
 async def test_a_worker_killed_at_this_point_loses_doubles_and_reorders_nothing(

@@ -55,6 +55,7 @@ async def _owner_and_heir(
     return (first, second) if first.pid == pid else (second, first)
 
 
+@pytest.mark.slow
 @BOTH_IN_FAULTS
 @pytest.mark.parametrize("partitions", [1])
 @pytest.mark.parametrize("settings", [_SOON_SILENT])

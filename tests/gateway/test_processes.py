@@ -92,19 +92,13 @@ def test_a_broker_that_is_not_there_stops_the_start(start: Start) -> None:
     assert "127.0.0.1:1" in line
 
 
-def test_sigterm_ends_it_in_order(start: Start) -> None:
-    gateway = start()
-    gateway.wait_ready()
-
-    assert gateway.terminate() == 0
-    assert "gateway.stopped" in gateway.log.read_text()
-
-
-def test_it_says_where_it_is(start: Start) -> None:
+def test_it_says_where_it_is_and_sigterm_ends_it_in_order(start: Start) -> None:
     gateway = start()
     gateway.wait_ready()
 
     assert f"gateway: {gateway.ready_url.removesuffix('/readyz')}" in gateway.log.read_text()
+    assert gateway.terminate() == 0
+    assert "gateway.stopped" in gateway.log.read_text()
 
 
 def test_several_processes_serve_one_socket(start: Start) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from argosy.cli import turns
 from argosy.cli.app import app
 from argosy.errors import SettingError
 from tests.harness.fleet import Fleet
+from tests.harness.logs import KAFKA_FIRST
 from tests.harness.processes import ARGOSY
 from tests.harness.terminal import in_terminal
 
@@ -33,6 +34,7 @@ def unprepared(request: pytest.FixtureRequest, log_name: str, empty_database: st
     fleet.stop()
 
 
+@KAFKA_FIRST
 def test_migrate_and_topics_prepare_a_fleet_and_may_be_repeated(unprepared: Fleet) -> None:
     assert unprepared.run("migrate", "--check")[0] == 1
 
@@ -98,7 +100,8 @@ def test_two_workers_may_share_a_data_folder(fleet: Fleet) -> None:
     assert (code, "2 alive" in output) == (0, True), output
 
 
-def test_up_twice_in_one_folder_is_one_line(folder: Path) -> None:
+def test_up_twice_in_one_folder_is_one_line(folder: Path, make_cluster: Callable[[Path], None]) -> None:
+    make_cluster(folder / "data")
     fleet = Fleet(folder, "", "")
     fleet.environment["PORT"] = "0"
     try:
@@ -218,10 +221,15 @@ def test_a_long_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SURROUNDINGS = {
-    "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"},
-    "cp1252": {"PYTHONIOENCODING": "cp1252"},
-    "dumb and narrow": {"TERM": "dumb", "COLUMNS": "5"},
-    "warnings are errors": {"PYTHONWARNINGS": "error"},
+    "ascii, dumb and narrow": {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONIOENCODING": "ascii",
+        "PYTHONCOERCECLOCALE": "0",
+        "TERM": "dumb",
+        "COLUMNS": "5",
+    },
+    "cp1252, and warnings are errors": {"PYTHONIOENCODING": "cp1252", "PYTHONWARNINGS": "error"},
 }
 
 

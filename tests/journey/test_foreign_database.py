@@ -35,6 +35,13 @@ async def recorder(idle_fleet: Fleet, database: str) -> AsyncIterator[StartupRec
     await recorder.close()
 
 
+# What a session says to PostgreSQL 15 is asked of the store alone (tests/store/test_session_settings.py).
+@pytest.mark.parametrize(
+    "any_postgres_dsn",
+    [pytest.param("15", marks=pytest.mark.slow), "18"],
+    ids=["postgres15", "postgres18"],
+    indirect=True,
+)
 @BOTH_IN_FAULTS
 async def test_a_fleet_works_in_a_database_of_foreign_defaults_and_all_its_sessions_have_ours(
     idle_fleet: Fleet, recorder: StartupRecorder, client: Client, log_name: str

@@ -148,23 +148,23 @@ async def test_a_stopped_worker_is_left_for_its_successor_and_what_it_says_when_
 
 
 @ONE_LOG
+@pytest.mark.parametrize("processes", ["1", pytest.param("2", marks=pytest.mark.slow)])
 async def test_a_gateway_that_is_told_to_stop_sends_its_clients_away_at_once(
-    idle_fleet: Fleet, client: Client, latch: Latch
+    idle_fleet: Fleet, client: Client, latch: Latch, processes: str
 ) -> None:
     fleet = idle_fleet
+    gateway = fleet.begin_gateway(GATEWAY_WORKERS=processes)
     fleet.worker()
-    gateways = [fleet.gateway(), fleet.gateway(PORT=str(free_port()), GATEWAY_WORKERS="2")]
+    gateway.wait_ready()
     turn_id = await client.post("said", "tells", effects=2, until=latch.path)
-    for gateway in gateways:
-        url = gateway.ready_url.removesuffix("/readyz")
-        async with stream(url, turn_id) as reader:
-            await reader.until(2, within_s=20)
-            began_s = time.monotonic()
-            code = await asyncio.to_thread(gateway.terminate)
-            await reader.until_closed()
+    async with stream(fleet.url, turn_id) as reader:
+        await reader.until(2, within_s=20)
+        began_s = time.monotonic()
+        code = await asyncio.to_thread(gateway.terminate)
+        await reader.until_closed()
 
-            assert (len(reader.retry_ms), code) == (2, 0)
-            assert time.monotonic() - began_s < 5
+        assert (len(reader.retry_ms), code) == (2, 0)
+        assert time.monotonic() - began_s < 5
     latch.release()
 
 
