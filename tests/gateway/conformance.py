@@ -2,16 +2,21 @@
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import httpx2
 from jsonschema import Draft202012Validator
 
+from argosy import config
+from argosy.config import Settings
+from argosy.gateway.app import create_app
+
 _CHECKED_SIZE_BYTES_MAX = 100_000
 
 
 class Document:
-    """The document of one app."""
+    """The document of an app."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._components = document["components"]
@@ -59,3 +64,16 @@ class Document:
 def _pattern_of(path: str) -> re.Pattern[str]:
     """What addresses of a route look like."""
     return re.compile("/".join("[^/]+?" if part.startswith("{") else re.escape(part) for part in path.split("/")))
+
+
+def document_of(settings: Settings) -> Document:
+    """What every gateway with these settings answers: it takes longer to write than most tests do."""
+    return _document_of(has_metrics=settings.gateway_metrics, is_required=settings.kg_auth_required)
+
+
+@cache
+def _document_of(*, has_metrics: bool, is_required: bool) -> Document:
+    settings = config.load(
+        {}, state_db_uri="postgresql://nowhere/x", gateway_metrics=has_metrics, kg_auth_required=is_required
+    )
+    return Document(create_app(settings).openapi())

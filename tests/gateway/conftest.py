@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,12 @@ from argosy import config
 from argosy.config import Settings
 from argosy.gateway.app import create_app
 from argosy.logs.open import ensure
+from argosy.store.identity import Identities
+from argosy.store.pool import open_pool
 from tests.conftest import fresh_database, in_thread
-from tests.gateway.conformance import Document
+from tests.gateway.asked import World, fill
+from tests.gateway.conformance import document_of
+from tests.gateway.graph_shard import shard_served
 from tests.gateway.rows import Rows
 from tests.harness.tcp_proxy import PostgresProxy
 
@@ -54,13 +57,6 @@ def settings(gateway_dsn: str, tmp_path: Path) -> Settings:
     )
 
 
-@cache
-def document_of(*, has_metrics: bool) -> Document:
-    """What every gateway with these routes answers: it takes longer to write than most tests do."""
-    settings = config.load({}, state_db_uri="postgresql://nowhere/x", gateway_metrics=has_metrics)
-    return Document(create_app(settings).openapi())
-
-
 @asynccontextmanager
 async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a gateway in this process."""
@@ -72,7 +68,7 @@ async def gateway_of(settings: Settings, tenant: str) -> AsyncIterator[httpx2.As
             base_url="http://localhost",
             headers={"x-argosy-tenant": tenant},
             timeout=30,
-            event_hooks={"response": [document_of(has_metrics=settings.gateway_metrics).check]},
+            event_hooks={"response": [document_of(settings).check]},
         ) as client,
     ):
         client.state = app.state.gateway  # type: ignore[attr-defined]
@@ -117,3 +113,21 @@ async def proxy(gateway_dsn: str) -> AsyncIterator[PostgresProxy]:
     await proxy.allow()
     yield proxy
     await proxy.close()
+
+
+@pytest.fixture
+def settings_with_tokens(settings: Settings) -> Settings:
+    return settings.model_copy(update={"kg_auth_required": True, "allow_tenant_header": False, "gateway_cache_s": 0.05})
+
+
+@pytest.fixture
+async def world(settings_with_tokens: Settings, rows: Rows, tmp_path: Path) -> AsyncIterator[World]:
+    settings = settings_with_tokens
+    app = create_app(settings, has_signals=False)
+    async with open_pool(settings, settings.state_db_uri) as pool, shard_served(settings, tmp_path / "shard"):
+        world = World(app, settings, Identities(pool), rows)
+        for name in (world.owner, world.stranger, world.twin):
+            await world.tenant(name)
+        async with app.router.lifespan_context(app):
+            await fill(world)
+            yield world

@@ -10,7 +10,8 @@ import pytest
 from argosy.config import Settings
 from argosy.gateway.app import create_app
 from argosy.store.pool import open_pool
-from tests.gateway.conformance import Document
+from tests.gateway.conformance import document_of
+from tests.gateway.identity.logins import MovedClock
 from tests.gateway.identity.tokens import Tokens
 
 OpenGuarded = Callable[..., Awaitable[httpx2.AsyncClient]]
@@ -26,7 +27,7 @@ async def guarded_of(settings: Settings, **more: Any) -> AsyncIterator[httpx2.As
             transport=httpx2.ASGITransport(app, client=("192.0.2.7", 1234)),
             base_url="http://localhost",
             timeout=30,
-            event_hooks={"response": [Document(app.openapi()).check]},
+            event_hooks={"response": [document_of(settings).check]},
         ) as client,
     ):
         client.state = app.state.gateway  # type: ignore[attr-defined]
@@ -59,3 +60,18 @@ async def open_guarded(settings: Settings) -> AsyncIterator[OpenGuarded]:
 @pytest.fixture
 async def guarded(open_guarded: OpenGuarded) -> httpx2.AsyncClient:
     return await open_guarded()
+
+
+@pytest.fixture
+async def near(settings: Settings, tenant: str) -> Any:
+    """Opens gateways that are asked from their own machine; with the same clock, if that is given."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(clock: MovedClock | None = None, **changes: Any) -> httpx2.AsyncClient:
+            guarding = {"kg_auth_required": True, "allow_tenant_header": False, "gateway_cache_s": 0.1}
+            changed = settings.model_copy(update=guarding | changes)
+            client = await stack.enter_async_context(guarded_of(changed, clock=clock or MovedClock()))
+            client._transport.client = ("127.0.0.1", 1234)  # type: ignore[attr-defined]
+            return client
+
+        yield open_one

@@ -23,7 +23,7 @@ from argosy.store.audit import Act, list_audit
 from argosy.store.identity import Identities
 from argosy.store.pool import Pool, open_pool
 from tests.gateway.identity.browser_page import Page
-from tests.gateway.identity.test_logins import MovedClock, until
+from tests.gateway.identity.logins import MovedClock, until
 from tests.identity.openid_provider import OpenIdProvider
 
 PUBLIC: Final = "http://localhost"

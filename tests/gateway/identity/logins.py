@@ -1,0 +1,34 @@
+"""What tests of logins have in common: a clock that is ahead, how gateways are opened, and what one was told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import httpx2
+
+from argosy.clock import SystemClock
+
+HOUR_S: Final = 3_600.0
+
+
+class MovedClock(SystemClock):
+    """The machine's, both times ahead by as much as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def unix_ms(self) -> int:
+        return super().unix_ms() + int(self.ahead_s * 1_000)
+
+
+Near = Callable[..., Awaitable[httpx2.AsyncClient]]
+
+
+def problem(answer: httpx2.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+async def until(look: Callable[[], Awaitable[str]], wanted: str) -> None:
+    async with asyncio.timeout(5):
+        while await look() != wanted:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
