@@ -21,13 +21,15 @@ _SAID_MAX: Final = 2_000  # characters of what a program said
 
 
 async def dump(dsn: str, server_major: int, snapshot_id: str, path: Path) -> None:
-    """Dump the database as a snapshot has it to a file. Raises SettingError, UnavailableError."""
+    """Dump the database as a snapshot has it to a file, but for the keys of tenants. Raises SettingError,
+    UnavailableError.
+    """
     program = await find_program("pg_dump", server_major)
     address, environment = _address_of(dsn)
     part = path.with_name(f"{path.name}.part")
     process = await asyncio.create_subprocess_exec(
         *(program, "--format=custom", "--schema=argosy", "--no-owner", "--no-privileges", f"--snapshot={snapshot_id}"),
-        *(f"--file={part}", f"--dbname={address}"),
+        *("--exclude-table-data=argosy.tenant_keys", f"--file={part}", f"--dbname={address}"),
         env=environment,
         stderr=PIPE,
     )

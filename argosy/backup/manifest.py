@@ -1,7 +1,7 @@
 """The manifest of a backup: what belongs to it, and the checksum of each file. Without one a folder is no backup.
 
-It ends with its own checksum: the SHA-256 of its bytes as they are with zeros in place of the checksum's digits. So one
-that was cut or altered, wherever, is refused before anything is touched. Format 1 had none.
+It ends with its own checksum (checked.py). So one that was cut or altered, wherever, is refused before anything is
+touched. Format 1 had none, and up to format 2 the keys of tenants were in the dump.
 """
 
 import hashlib
@@ -14,12 +14,14 @@ from typing import Final
 
 import msgspec
 
+from argosy.backup.checked import is_as_written, text_of, write_whole
 from argosy.errors import GraphInputError
+from argosy.store.backup import BackupKeys
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MANIFEST: Final = "manifest.json"
-_WITHOUT_CHECKSUM: Final = 1  # the format of before
-_ZEROS: Final = "0" * 64
+_WITHOUT_CHECKSUM: Final = 1  # the first format
+_FORMATS: Final = (_WITHOUT_CHECKSUM, 2, FORMAT)  # that are read
 _READ_SIZE_BYTES: Final = 1_048_576
 
 
@@ -55,6 +57,16 @@ class MissingGraph(msgspec.Struct, frozen=True):
     incarnation: uuid.UUID
 
 
+class NeededKey(msgspec.Struct, frozen=True):
+    """A key that was there when the database was dumped, so payloads may need it. is_digest: it seals nothing, and
+    tells which requests are repeated.
+    """
+
+    tenant: str
+    key_id: int
+    is_digest: bool
+
+
 class _Head(msgspec.Struct, frozen=True):
     """What every format has: a later one may have all else otherwise."""
 
@@ -63,7 +75,9 @@ class _Head(msgspec.Struct, frozen=True):
 
 class Manifest(msgspec.Struct, frozen=True):
     """made_at: when the database was as the dump has it. readable_until: from then on the log may lack what was
-    accepted since. argosy: the version. checksum: of the manifest, in hexadecimal; empty in format 1. Last in the file.
+    accepted since. argosy: the version. installation: as its keys have it. keys: those that it needs and does not have
+    (keys.py); None: the dump has its own. checksum: of the manifest, in hexadecimal; empty in format 1. Last in the
+    file.
     """
 
     format: int
@@ -76,7 +90,14 @@ class Manifest(msgspec.Struct, frozen=True):
     logs: list[LogPositions]
     graphs: list[GraphFile]
     missing: list[MissingGraph]
+    installation: str = ""
+    keys: list[NeededKey] | None = None
     checksum: str = ""
+
+    @property
+    def where_keys_are(self) -> BackupKeys | None:
+        """Return where the keys of its payloads are; None: in the dump, if it needs any."""
+        return None if self.keys is None else BackupKeys.APART if self.keys else BackupKeys.NONE
 
     def files(self) -> Iterator[FileSum]:
         yield self.database
@@ -84,22 +105,10 @@ class Manifest(msgspec.Struct, frozen=True):
             yield each.file
 
 
-def sealed(manifest: Manifest) -> Manifest:
-    """Return a manifest with its checksum."""
-    text = _text_of(msgspec.structs.replace(manifest, checksum=_ZEROS))
-    return msgspec.structs.replace(manifest, checksum=hashlib.sha256(text).hexdigest())
-
-
 def write_manifest(folder: Path, manifest: Manifest) -> bytes:
     """Make the folder a backup, with a manifest that is sealed. Return the SHA-256 of the manifest."""
-    text = _text_of(manifest)
-    part = folder / f"{MANIFEST}.part"
-    with part.open("wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / MANIFEST)
-    sync_folder(folder)
+    text = text_of(manifest)
+    write_whole(folder / MANIFEST, text)
     return hashlib.sha256(text).digest()
 
 
@@ -119,7 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise GraphInputError(f"{folder} is no whole backup: it has no {MANIFEST}. Nothing was restored") from error
     try:
         found = msgspec.json.decode(text, type=_Head).format
-        if found not in (_WITHOUT_CHECKSUM, FORMAT):
+        if found not in _FORMATS:
             raise GraphInputError(
                 f"{path} is of format {found}, and this version reads {FORMAT}: it is of a later version, or was "
                 "altered. Nothing was restored"
@@ -129,24 +138,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise GraphInputError(
             f"{path} was cut or altered, and cannot be read: {error}. Nothing was restored"
         ) from error
-    if not _is_as_written(text, manifest):
+    has_none = not manifest.checksum and manifest.format == _WITHOUT_CHECKSUM
+    if not has_none and not is_as_written(text, manifest.checksum):
         raise GraphInputError(
             f"{path} is not what was written: its checksum is another one. Nothing was restored: take the file from "
             "another copy of the backup"
         )
     return manifest
-
-
-def _text_of(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-
-
-def _is_as_written(text: bytes, manifest: Manifest) -> bool:
-    checksum = manifest.checksum.encode()
-    if not checksum:
-        return manifest.format == _WITHOUT_CHECKSUM
-    before, found, after = text.rpartition(checksum)
-    return bool(found) and hashlib.sha256(before + _ZEROS.encode() + after).hexdigest() == manifest.checksum
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
@@ -170,12 +168,3 @@ def sum_of(folder: Path, path: Path) -> FileSum:
             digest.update(data)
             size_bytes += len(data)
     return FileSum(str(path.relative_to(folder)), size_bytes, digest.hexdigest())
-
-
-def sync_folder(path: Path) -> None:
-    """Write a folder's entries to disk."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -5,6 +5,8 @@ Rules:
 - The database becomes visible in one commit, with a lineage that was never there, without a token that is in force (it
   has forgotten which were revoked), with today's shards, and with every graph in a generation that no shard has seen.
   So nothing that still comes from the time before can write to it.
+- The keys that its payloads need are loaded in the same commit, from the file that was named (keys.py). Those that are
+  not there any more stay so.
 - Each graph is there once its shard has all of it. A restore that was killed goes on when it is asked for again.
 """
 
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from argosy.backup.database import load
+from argosy.backup.keys import ChosenKeys
 from argosy.backup.manifest import Manifest, check_files, read_manifest, sum_of_manifest
 from argosy.backup.slots import for_each
 from argosy.errors import SettingError, WrongOwnerError
@@ -22,7 +25,7 @@ from argosy.graph.placement import place
 from argosy.graph.seed import Found
 from argosy.graph.snapshot import Snapshot, send_snapshot
 from argosy.graph.transport import Connect, Transport
-from argosy.store.backup import Left, RestoreRows, note_backup, restoring, settling
+from argosy.store.backup import BackupRow, Left, RestoreRows, note_backup, restoring, settling
 from argosy.store.migrate import migrate
 
 _ASK_S: Final = 10.0
@@ -43,13 +46,13 @@ class Restoring:
         """Raise GraphInputError unless every file is what was written."""
         await asyncio.to_thread(check_files, self._folder, self.manifest)
 
-    async def restore(self, dsn: str, connect: Connect, shards: Sequence[Found]) -> int:
+    async def restore(self, dsn: str, connect: Connect, shards: Sequence[Found], keys: ChosenKeys) -> int:
         """Restore it; how many graphs were restored now. connect: reaches the shards, which are the members from now
-        on. Raises SettingError when the database or a shard is in use.
+        on. keys: as they were chosen for it. Raises SettingError when the database or a shard is in use.
         """
         async with restoring(dsn) as rows:
             if not await rows.begin(self.manifest.backup_id):
-                await self._load(dsn, rows, shards)
+                await self._load(dsn, rows, shards, keys)
             await migrate(dsn)
             left = await rows.left()
             await self._all(rows, connect, left)
@@ -61,9 +64,10 @@ class Restoring:
         """Note in the database that this backup is there: it was dumped before anybody could."""
         made, place = self.manifest, str(self._folder.resolve())
         sha256 = await asyncio.to_thread(sum_of_manifest, self._folder)
-        await note_backup(dsn, made.backup_id, made.made_at, place, len(made.graphs), sha256)
+        noted = BackupRow(made.backup_id, made.made_at, place, len(made.graphs), made.where_keys_are)
+        await note_backup(dsn, noted, sha256)
 
-    async def _load(self, dsn: str, rows: RestoreRows, shards: Sequence[Found]) -> None:
+    async def _load(self, dsn: str, rows: RestoreRows, shards: Sequence[Found], keys: ChosenKeys) -> None:
         _check_shards(self.manifest, shards)
         members = [each.member for each in shards]
         ids = [each.member_id for each in members]
@@ -72,7 +76,9 @@ class Restoring:
             for each in self.manifest.graphs
         ]
         await rows.put_places(members, places)
-        settled = settling(keep_tokens=self._keep_tokens)
+        if keys.keys is not None:
+            await rows.put_keys(keys.keys)
+        settled = settling(keep_tokens=self._keep_tokens, has_keys=keys.keys is not None)
         await load(dsn, rows.server_major, self._folder / self.manifest.database.path, settled)
 
     async def _all(self, rows: RestoreRows, connect: Connect, left: Sequence[Left]) -> None:

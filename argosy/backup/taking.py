@@ -2,6 +2,8 @@
 
 So a graph is never behind the database. That one is ahead is what keys, tokens and feeds are for: what the log says
 again was done is known there.
+
+The keys of tenants are not in it: they are written to a file of their own, kept elsewhere (keys.py).
 """
 
 import asyncio
@@ -12,7 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from argosy.backup.checked import sealed, sync_folder
 from argosy.backup.database import dump
+from argosy.backup.keys import needed_of, write_keys
 from argosy.backup.manifest import (
     FORMAT,
     MANIFEST,
@@ -21,9 +25,7 @@ from argosy.backup.manifest import (
     LogPositions,
     Manifest,
     MissingGraph,
-    sealed,
     sum_of,
-    sync_folder,
     write_manifest,
 )
 from argosy.backup.pace import Throttle
@@ -40,7 +42,7 @@ from argosy.errors import (
 from argosy.graph.facts import GraphName
 from argosy.graph.members import Members
 from argosy.graph.snapshot import write_snapshot
-from argosy.store.backup import Exported, exported, note_backup
+from argosy.store.backup import BackupRow, Exported, exported, note_backup
 from argosy.store.graph import Directory, GraphRow, GraphRowState
 
 _AGAIN_S: Final = 1.0  # a graph that moves has arrived by then, as a rule
@@ -67,17 +69,23 @@ class Taking:
         self._throttle = throttle
         self._bounds = bounds
 
-    async def take(self, dsn: str, folder: Path) -> Manifest:
-        """Take a backup. Raises SettingError when the folder has anything but an unfinished one."""
-        _prepare(folder)
+    async def take(self, dsn: str, folder: Path, keys: Path | None = None, *, is_without: bool = False) -> Manifest:
+        """Take a backup. keys: where the keys of tenants go; is_without: they are meant to go nowhere. Raises
+        SettingError when the folder has anything but an unfinished one, or payloads are sealed and neither is said.
+        """
         async with exported(dsn) as database:
+            _check_keys(database, folder, keys, is_without=is_without)
+            _prepare(folder)
+            if keys is not None:
+                await asyncio.to_thread(write_keys, keys, database.keys)
             await dump(dsn, database.server_major, database.snapshot_id, folder / "database.dump")
         dumped = await asyncio.to_thread(sum_of, folder, folder / "database.dump")
         found = await self._all(database, folder / "graphs")
         manifest = sealed(_manifest(database, dumped, found, self._bounds.trim_lag_s))
         sha256 = await asyncio.to_thread(write_manifest, folder, manifest)
         place = str(await asyncio.to_thread(folder.resolve))
-        await note_backup(dsn, manifest.backup_id, manifest.made_at, place, len(manifest.graphs), sha256)
+        noted = BackupRow(manifest.backup_id, manifest.made_at, place, len(manifest.graphs), manifest.where_keys_are)
+        await note_backup(dsn, noted, sha256)
         return manifest
 
     async def _all(self, database: Exported, folder: Path) -> list[GraphFile | MissingGraph]:
@@ -114,6 +122,17 @@ class Taking:
             await write_snapshot(line.transport.copies, row.ref, file, deadline_s=left_s, pace=self._throttle)
 
 
+def _check_keys(database: Exported, folder: Path, keys: Path | None, *, is_without: bool) -> None:
+    if keys is None:
+        if not is_without and needed_of(database.keys.keys):
+            raise SettingError(
+                "payloads are sealed, and a backup does not have the keys of tenants: name a file for them, kept "
+                "elsewhere (--keys FILE), or say --without-keys (`argosy keys write` writes them at any time)"
+            )
+    elif folder.resolve() in keys.resolve().parents:
+        raise SettingError(f"{keys} is in the backup's folder: a deleted tenant's keys would stay with its payloads")
+
+
 def _prepare(folder: Path) -> None:
     """Make the folder, or empty it of a backup that was not finished."""
     if (folder / MANIFEST).exists():
@@ -141,4 +160,6 @@ def _manifest(
         logs=logs,
         graphs=[each for each in found if isinstance(each, GraphFile)],
         missing=[each for each in found if isinstance(each, MissingGraph)],
+        installation=database.keys.installation,
+        keys=needed_of(database.keys.keys),
     )

@@ -15,6 +15,7 @@ from argosy.errors import SettingError
 app = typer.Typer(help="Which backups there are, as far as anybody has said.", no_args_is_help=True)
 
 AtOnce = Annotated[int, typer.Option(min=1, max=64, help="Graphs that are copied at the same time.")]
+WithoutKeys = Annotated[bool, typer.Option("--without-keys", help="Without the keys that open sealed payloads.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds that one graph may take.")]
 
 
@@ -23,19 +24,29 @@ def backup(
     at_once: AtOnce = 2,
     rate: Annotated[int, typer.Option(min=1_048_576, help="Bytes of graphs a second.")] = 104_857_600,
     timeout: Timeout = 3_600.0,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="A file for the keys of tenants, kept elsewhere. An older one is replaced.", dir_okay=False),
+    ] = None,
+    without_keys: WithoutKeys = False,
 ) -> None:
     """Write the database and all graphs to a folder, while everything works."""
     from argosy.backup.pace import Throttle
     from argosy.backup.taking import Bounds, Taking
     from argosy.cli import graph_calls
+    from argosy.store.migrate import pending
 
     settings, clock = load_settings(), SystemClock()
     dsn = _dsn()
+    if asyncio.run(pending(dsn)):
+        raise SettingError(
+            "the database is of an earlier version: back up with that one, or run `argosy migrate` first"
+        )
     bounds = Bounds(at_once, timeout, settings.trim_lag_s)
 
     async def take(opened: graph_calls.Opened) -> dict[str, Any]:
         taking = Taking(opened.directory, opened.members, clock, Throttle(clock, rate), bounds)
-        manifest = await taking.take(dsn, folder)
+        manifest = await taking.take(dsn, folder, keys, is_without=without_keys)
         return {
             "backup_id": str(manifest.backup_id),
             "folder": str(folder.resolve()),
@@ -43,6 +54,7 @@ def backup(
             "readable_until": manifest.readable_until.isoformat(),
             "graphs": len(manifest.graphs),
             "missing": len(manifest.missing),
+            "keys": manifest.where_keys_are,
             "size_bytes": sum(each.size_bytes for each in manifest.files()),
         }
 
@@ -84,8 +96,14 @@ def restore(
         bool,
         typer.Option("--keep-tokens", help="Leave tokens in force; those revoked since the backup are, too, then."),
     ] = False,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="The newest file of keys of tenants.", exists=True, dir_okay=False),
+    ] = None,
+    without_keys: WithoutKeys = False,
 ) -> None:
     """Restore a backup to an empty database and to shards without graphs. One that was ended goes on."""
+    from argosy.backup.keys import by_tenant, choose_keys, read_keys
     from argosy.backup.restoring import Restoring
     from argosy.local.new_installation import new_installation
 
@@ -94,11 +112,15 @@ def restore(
     async def restored() -> dict[str, Any]:
         restoring = Restoring(folder, at_once=at_once, graph_s=timeout, keep_tokens=keep_tokens)
         await restoring.check()
+        chosen = choose_keys(restoring.manifest, None if keys is None else read_keys(keys), is_without=without_keys)
+        lost = by_tenant(chosen.lost)
+        for tenant, numbers in lost.items():
+            typer.echo(f"what keys {', '.join(map(str, numbers))} of tenant {tenant} sealed cannot be read", err=True)
         if not yes:
             typer.confirm(_QUESTION.format(restoring.manifest.made_at), abort=True, err=True)
         async with new_installation(settings) as place:
-            graphs = await restoring.restore(place.dsn, place.connect, place.shards)
-        return {"backup_id": str(restoring.manifest.backup_id), "graphs": graphs}
+            graphs = await restoring.restore(place.dsn, place.connect, place.shards, chosen)
+        return {"backup_id": str(restoring.manifest.backup_id), "graphs": graphs, "lost_keys": lost}
 
     show(asyncio.run(restored()))
     typer.echo(

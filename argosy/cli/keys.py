@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -49,6 +50,22 @@ def rotate() -> None:
 
     count, first = asyncio.run(_with_keys(load_settings(_USED), rewrap_keys))
     typer.echo(f"{count} keys are wrapped by {first} now; no other master key is needed any more")
+
+
+@app.command()
+def write(
+    file: Annotated[Path, typer.Argument(help="An older one of this installation is replaced.", dir_okay=False)],
+) -> None:
+    """Write the keys of all tenants, wrapped as they are now, to a file: `argosy restore --keys` reads it."""
+    from argosy.backup.keys import needed_of, write_keys
+    from argosy.cli.graph_calls import running_dsn
+    from argosy.store.backup import read_keys
+
+    settings = load_settings(_USED)
+    found = asyncio.run(read_keys(running_dsn(settings) or dsn_of(settings)))
+    write_keys(file, found)
+    count = len(needed_of(found.keys))
+    typer.echo(f"{count} keys are in {file.resolve()}; a file from before may have some that are gone")
 
 
 async def _with_keys(settings: Settings, look: "Callable[[TenantKeys, MasterKeys], Awaitable[T]]") -> tuple[T, str]:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -32,6 +33,26 @@ class LogRead(NamedTuple):
     positions: list[int]
 
 
+class KeyCopy(NamedTuple):
+    """A key of a tenant as it stands in `tenant_keys`. master, wrapped: None once it was destroyed."""
+
+    tenant: str
+    key_id: int
+    is_digest: bool
+    master: str | None
+    wrapped: bytes | None
+    created_at: datetime
+    destroyed_at: datetime | None
+
+
+class KeysRead(NamedTuple):
+    """The keys of all tenants at one moment. installation: whose they are, the same after a restore."""
+
+    installation: str
+    at: datetime
+    keys: list[KeyCopy]
+
+
 class Exported(NamedTuple):
     """The database at one moment, which others can read under snapshot_id. server_major: of Postgres."""
 
@@ -41,6 +62,7 @@ class Exported(NamedTuple):
     at: datetime
     logs: list[LogRead]
     graphs: list[tuple[str, str, uuid.UUID]]
+    keys: KeysRead
 
 
 class Left(NamedTuple):
@@ -58,30 +80,53 @@ async def exported(dsn: str) -> AsyncIterator[Exported]:
         snapshot_id, lineage, major, at = await connection.fetchrow(_SQL["export_snapshot"])
         logs = [LogRead(*row) for row in await connection.fetch(_SQL["list_logs"])]
         graphs = [(row[0], row[1], row[2]) for row in await connection.fetch(_SQL["list_graphs"])]
-        yield Exported(snapshot_id, lineage, major, at, logs, graphs)
+        yield Exported(snapshot_id, lineage, major, at, logs, graphs, await _keys(connection))
 
 
-async def note_backup(
-    dsn: str, backup_id: uuid.UUID, made_at: datetime, place: str, graphs: int, sha256: bytes
-) -> None:
-    """Note that there is a backup: an erasure names it."""
-    async with _connected(dsn, "argosy backup") as connection:
-        await connection.execute(_SQL["insert_backup"], backup_id, made_at, place, graphs, sha256)
+async def read_keys(dsn: str) -> KeysRead:
+    """Return the keys of all tenants, as they are wrapped now."""
+    async with (
+        _connected(dsn, "argosy keys") as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await _keys(connection)
+
+
+async def _keys(connection: Any) -> KeysRead:
+    installation, at = await connection.fetchrow(_SQL["find_installation"])
+    return KeysRead(installation, at, [KeyCopy(*row) for row in await connection.fetch(_SQL["list_keys"])])
+
+
+class BackupKeys(StrEnum):
+    """Where the keys are that the payloads of a backup need."""
+
+    APART = "apart"  # in a file of their own, or nowhere
+    NONE = "none"  # it needs none
 
 
 class BackupRow(NamedTuple):
-    """A backup that is still there, as far as anybody has said. place: where it was written."""
+    """A backup that is still there, as far as anybody has said. place: where it was written. keys: None: in its dump,
+    if it needs any.
+    """
 
     backup_id: uuid.UUID
     made_at: datetime
     place: str
     graphs: int
+    keys: BackupKeys | None
+
+
+async def note_backup(dsn: str, backup: BackupRow, sha256: bytes) -> None:
+    """Note that there is a backup: an erasure names it. sha256: of its manifest."""
+    async with _connected(dsn, "argosy backup") as connection:
+        await connection.execute(_SQL["insert_backup"], *backup, sha256)
 
 
 async def list_backups(dsn: str, limit: int) -> list[BackupRow]:
     """Return at most `limit` backups that are still there, the newest first."""
     async with _connected(dsn, "argosy backups") as connection:
-        return [BackupRow(*row) for row in await connection.fetch(_SQL["list_backups"], limit)]
+        rows = await connection.fetch(_SQL["list_backups"], limit)
+        return [BackupRow(row[0], row[1], row[2], row[3], row[4] and BackupKeys(row[4])) for row in rows]
 
 
 async def note_gone(dsn: str, backup_id: uuid.UUID) -> bool:
@@ -90,13 +135,15 @@ async def note_gone(dsn: str, backup_id: uuid.UUID) -> bool:
         return bool(await connection.fetchval(_SQL["note_gone"], backup_id))
 
 
-def settling(*, keep_tokens: bool) -> str:
+def settling(*, keep_tokens: bool, has_keys: bool) -> str:
     """Return what is done in the transaction that loads a dump, behind it.
 
-    keep_tokens: tokens stay in force, those that were revoked since the backup, too.
+    keep_tokens: tokens stay in force, those that were revoked since the backup, too. has_keys: keys of tenants were put
+    beside the dump, and are those that count.
     """
     revoke = "" if keep_tokens else _SQL["revoke_loaded"]
-    return f"SET search_path TO argosy;\n{_RAISE};\n{revoke}\n{_SQL['settle_restored']}"
+    keys = _SQL["settle_keys"] if has_keys else ""
+    return f"SET search_path TO argosy;\n{_RAISE};\n{revoke}\n{keys}\n{_SQL['settle_restored']}"
 
 
 class RestoreRows:
@@ -134,6 +181,13 @@ class RestoreRows:
                 await self._connection.execute(_SQL["insert_members"], *map(list, zip(*members, strict=True)))
             if places:
                 await self._connection.execute(_SQL["insert_graphs"], *map(list, zip(*places, strict=True)))
+
+    async def put_keys(self, keys: Sequence[KeyCopy]) -> None:
+        """Put the keys of tenants beside the dump."""
+        async with self._connection.transaction():
+            await self._connection.execute(_SQL["make_keys"])
+            if keys:
+                await self._connection.execute(_SQL["insert_keys"], *map(list, zip(*keys, strict=True)))
 
     async def left(self) -> list[Left]:
         rows = await self._connection.fetch(_SQL["list_left"])

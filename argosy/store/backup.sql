@@ -19,13 +19,21 @@ GROUP BY p.lane, p.log_id, l.topic ORDER BY p.lane, p.log_id
 -- The graphs that shards have.
 SELECT tenant, graph, incarnation FROM graphs WHERE state = 'active' ORDER BY tenant, graph
 
+-- name: find_installation
+-- Whose keys they are, and the time of this transaction.
+SELECT i.cluster_id::text, now() FROM log_identity AS i
+
+-- name: list_keys
+-- The keys of all tenants, as they are wrapped; of those that were destroyed, when.
+SELECT k.tenant, k.key_id, k.digest, k.master, k.wrapped, k.created_at, k.destroyed_at FROM tenant_keys AS k ORDER BY k.tenant, k.key_id
+
 -- name: insert_backup
 -- Remember a backup, for receipts of erasures.
-INSERT INTO backups (backup_id, made_at, place, graphs, sha256) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+INSERT INTO backups (backup_id, made_at, place, graphs, keys, sha256) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 
 -- name: list_backups
 -- The backups that nobody has said to be gone, the newest first.
-SELECT backup_id, made_at, place, graphs FROM backups WHERE gone_at IS NULL ORDER BY made_at DESC, backup_id LIMIT $1
+SELECT backup_id, made_at, place, graphs, keys FROM backups WHERE gone_at IS NULL ORDER BY made_at DESC, backup_id LIMIT $1
 
 -- name: note_gone
 -- A backup is there no more: no receipt of an erasure names it from now on. Whether it was known.
@@ -69,6 +77,38 @@ INSERT INTO argosy_restore.member SELECT * FROM unnest($1::uuid[], $2::text[])
 -- name: insert_graphs
 -- Which of them gets which graph.
 INSERT INTO argosy_restore.graph SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[])
+
+-- name: make_keys
+-- Where the keys of tenants wait that are to be there. A restore that an older version began has no such table.
+CREATE TABLE IF NOT EXISTS argosy_restore.key (
+  tenant text COLLATE "C", key_id integer, digest boolean NOT NULL, master text, wrapped bytea, created_at timestamptz NOT NULL,
+  destroyed_at timestamptz, PRIMARY KEY (tenant, key_id)
+);
+TRUNCATE argosy_restore.key
+
+-- name: insert_keys
+-- These keys.
+INSERT INTO argosy_restore.key
+SELECT * FROM unnest($1::text[], $2::integer[], $3::boolean[], $4::text[], $5::bytea[], $6::timestamptz[], $7::timestamptz[])
+
+-- name: settle_keys
+-- In the transaction that loads the database: nobody makes a key before those of the backup are there, by whose numbers its
+-- payloads call them. What the dump of an older version had, and these do not have any more, is destroyed. A backup of a version
+-- that sealed nothing has no table for them.
+DO $$
+BEGIN
+  IF to_regclass('argosy.tenant_keys') IS NOT NULL THEN
+    UPDATE argosy.tenant_keys AS k SET wrapped = NULL, master = NULL, destroyed_at = now()
+    WHERE k.wrapped IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM argosy_restore.key AS r WHERE r.tenant = k.tenant AND r.key_id = k.key_id AND r.wrapped IS NOT NULL);
+    INSERT INTO argosy.tenant_keys (tenant, key_id, digest, master, wrapped, created_at, destroyed_at)
+    SELECT r.tenant, r.key_id, r.digest, r.master, r.wrapped, r.created_at, r.destroyed_at FROM argosy_restore.key AS r
+    ORDER BY r.tenant, r.key_id
+    ON CONFLICT (tenant, key_id) DO UPDATE SET master = excluded.master, wrapped = excluded.wrapped
+    WHERE tenant_keys.wrapped IS NOT NULL AND excluded.wrapped IS NOT NULL;
+  END IF;
+END
+$$;
 
 -- name: settle_restored
 -- In the transaction that loads the database, behind raise_restores: so nobody ever sees it as it was. The shards are

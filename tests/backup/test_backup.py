@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from argosy import config
-from argosy.backup.manifest import MissingGraph, read_manifest, sealed, write_manifest
+from argosy.backup.checked import sealed
+from argosy.backup.keys import ChosenKeys
+from argosy.backup.manifest import MissingGraph, read_manifest, write_manifest
 from argosy.backup.pace import Throttle
 from argosy.backup.restoring import Restoring
 from argosy.backup.taking import Bounds, Taking
@@ -34,6 +36,7 @@ from tests.shards.engines import open_sqlite, person
 from tests.shards.shards import S, shard_of
 
 NAMES = ["crm", "docs", "shop"]
+NO_KEYS = ChosenKeys([], [])
 MADE_AT_MS = 1_900_000_000_000
 
 
@@ -118,7 +121,7 @@ async def take(place: Installation, folder: Path) -> None:
 async def restore(place: Installation, folder: Path, *, keep_tokens: bool = False) -> int:
     restoring = Restoring(folder, at_once=2, graph_s=60.0, keep_tokens=keep_tokens)
     await restoring.check()
-    return await restoring.restore(place.dsn, place.shards, place.found)
+    return await restoring.restore(place.dsn, place.shards, place.found, NO_KEYS)
 
 
 async def test_what_is_taken_under_writes_is_restored(
@@ -252,7 +255,7 @@ async def test_a_restore_that_ended_half_way_goes_on(
     shutil.move(lost, away)  # found right before, and then gone
 
     with pytest.raises(GraphInputError):
-        await restoring.restore(after.dsn, after.shards, after.found)
+        await restoring.restore(after.dsn, after.shards, after.found, NO_KEYS)
     async with asked(after) as (graphs, _):
         with pytest.raises(Exception, match="restored"):
             await graphs.create("acme", manifest.graphs[1].graph)

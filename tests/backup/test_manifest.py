@@ -8,14 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from argosy.backup.checked import sealed
 from argosy.backup.manifest import (
     FileSum,
     GraphFile,
     LogPositions,
     Manifest,
     MissingGraph,
+    NeededKey,
     read_manifest,
-    sealed,
     write_manifest,
 )
 from argosy.errors import GraphInputError
@@ -23,7 +24,7 @@ from argosy.errors import GraphInputError
 AT = datetime(2026, 11, 30, 18, 5, tzinfo=UTC)
 FILE = FileSum("database.dump", 4711, hashlib.sha256(b"dump").hexdigest())
 MADE = Manifest(
-    format=2,
+    format=3,
     backup_id=uuid.UUID(int=1),
     argosy="0.1.0",
     made_at=AT,
@@ -33,6 +34,8 @@ MADE = Manifest(
     logs=[LogPositions("default", "cluster/topic", "turns.default", {0: 12, 1: 34})],
     graphs=[GraphFile("acme", "crm", uuid.UUID(int=2), msgspec.structs.replace(FILE, path="graphs/2.argosy"))],
     missing=[MissingGraph("acme", "gone", uuid.UUID(int=3))],
+    installation="here",
+    keys=[NeededKey("acme", 1, False)],
 )
 
 
@@ -85,16 +88,23 @@ def test_without_one_the_folder_is_no_backup(path: Path) -> None:
     assert "is no whole backup: it has no manifest.json" in refused(path)
 
 
-@pytest.mark.parametrize("format_", [2, 3])
+@pytest.mark.parametrize("format_", [2, 3, 4])
 def test_one_without_a_checksum_is_refused(path: Path, format_: int) -> None:
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(MADE, format=format_)))
 
     assert str(path) in refused(path)
 
 
-def test_one_that_an_earlier_version_wrote_is_read(path: Path) -> None:
+def test_those_that_earlier_versions_wrote_are_read_and_have_their_keys_in_the_dump(path: Path) -> None:
     written = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(MADE, format=1)))
-    del written["checksum"]
+    for member in ("checksum", "installation", "keys"):
+        del written[member]
     path.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2))
+    first = msgspec.structs.replace(MADE, format=1, installation="", keys=None)
 
-    assert read_manifest(path.parent) == msgspec.structs.replace(MADE, format=1)
+    assert read_manifest(path.parent) == first
+    assert first.where_keys_are is None
+
+    second = sealed(msgspec.structs.replace(first, format=2))
+    write_manifest(path.parent, second)
+    assert read_manifest(path.parent) == second

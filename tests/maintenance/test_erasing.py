@@ -275,18 +275,24 @@ async def test_records_in_postgres_log_are_emptied_and_those_of_others_stay(forg
     assert await forgetful.where() == []
 
 
-async def test_a_backup_is_named_and_a_deleted_one_is_not(forgetful: Forgetful) -> None:
+async def test_a_backup_is_named_with_where_its_keys_are_and_a_deleted_one_is_not(forgetful: Forgetful) -> None:
     await forgetful.hand.rows(
-        "INSERT INTO backups (backup_id, made_at, place, graphs, sha256, gone_at) VALUES"
-        " ($1, '2026-11-01Z', 's3://one', 3, '', NULL), ($2, '2026-10-01Z', 's3://two', 3, '', now()) RETURNING 1",
-        uuid.UUID(int=1), uuid.UUID(int=2),
-    )  # fmt: skip
+        "INSERT INTO backups (backup_id, made_at, place, graphs, keys, sha256, gone_at) VALUES"
+        " ($1, '2026-11-01Z', 's3://one', 3, NULL, '', NULL), ($2, '2026-11-02Z', 's3://two', 3, 'apart', '', NULL),"
+        " ($3, '2026-11-03Z', 's3://three', 3, 'none', '', NULL),"
+        " ($4, '2026-10-01Z', 's3://four', 3, 'apart', '', now()) RETURNING 1",
+        *(uuid.UUID(int=number) for number in range(1, 5)),
+    )
     erasure = await forgetful.ask(ErasureKind.SESSION, "nobody")
     await forgetful.is_read()
 
     await forgetful.tick(erasure)
 
-    assert await forgetful.receipt(erasure) == {(f"backup {uuid.UUID(int=1)}", "2026-11-01T00:00:00Z, s3://one"): 0}
+    assert await forgetful.receipt(erasure) == {
+        (f"backup {uuid.UUID(int=1)}", "2026-11-01T00:00:00Z, s3://one"): 0,
+        (f"backup {uuid.UUID(int=2)}", "2026-11-02T00:00:00Z, s3://two, keys apart"): 0,
+        (f"backup {uuid.UUID(int=3)}", "2026-11-03T00:00:00Z, s3://three, nothing sealed"): 0,
+    }
 
 
 async def test_a_leader_that_was_deposed_forgets_nothing(forgetful: Forgetful) -> None:

@@ -17,6 +17,7 @@ from argosy.erasure import WITH_JOBS, WITH_SESSIONS, ErasureKind
 from argosy.identity.tenant import TenantState
 from argosy.ingest.job import JobEventType, JobFailure, JobKind, JobState, WaitsFor
 from argosy.life import LOG_READERS, ProcessKind
+from argosy.store.backup import BackupKeys
 from argosy.store.graph import GraphRowState, ShardState
 from argosy.store.ingest_notes import Verdict
 from argosy.store.move import CANCELLABLE, SERVED, STALLED, MoveState, PlanKind, PlanState
@@ -65,6 +66,7 @@ OTHER_WORDS: Final = {
     *("infinity", "on", "argosy.purges_audit"),
     *(*TenantState, "tenant.erased", "role", "erase", "tokens", "reading"),
     ExpiredRecordError.code,
+    *BackupKeys,
 }  # fmt: skip
 _COLUMN: Final = "|".join(WORDS)
 _ONE: Final = re.compile(rf"\b(?:p_)?({_COLUMN})\s*(?:=|<>)\s*'([^']*)'")

@@ -445,7 +445,8 @@ END
 $$;
 
 -- Names what an erasure does not reach: backups that were made before it ended, and logs outside Postgres (p_until NULL: there
--- are none), with the time when they have forgotten what they had until now. Done again, it names the same.
+-- are none), with the time when they have forgotten what they had until now. Of a backup it says whether the keys of its sealed
+-- payloads are apart: then those of a tenant that is deleted cannot be read in it. Done again, it names the same.
 CREATE OR REPLACE FUNCTION name_left(p_role text, p_term bigint, p_erasure uuid, p_until timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 BEGIN
@@ -459,6 +460,7 @@ BEGIN
   ON CONFLICT (erasure_id, place, what) DO NOTHING;
   INSERT INTO erasure_items (erasure_id, place, what)
   SELECT p_erasure, 'backup ' || b.backup_id, to_char(b.made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ', ' || b.place
+    || CASE b.keys WHEN 'apart' THEN ', keys apart' WHEN 'none' THEN ', nothing sealed' ELSE '' END
   FROM backups AS b WHERE b.gone_at IS NULL
   ON CONFLICT (erasure_id, place, what) DO NOTHING;
 END
