@@ -1,5 +1,8 @@
 """A shard and a process that asks it, of which only one enforces access control lists."""
 
+import asyncio
+import json
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +22,7 @@ from argosy.shards.enforcement import Enforcement
 from argosy.shards.guarded import RIGHTS
 from tests.harness.hand_clock import HandClock
 from tests.shards.engines import Opened, new_ref
+from tests.shards.processes import ShardProcess
 from tests.shards.served import shard_over_grpc
 from tests.shards.shards import S, apply, sent, shard_of
 
@@ -181,3 +185,24 @@ def test_who_asks_crosses_a_call(asker: Asker | None) -> None:
     ref = new_ref()._replace(asker=asker)
 
     assert graph_of_pb(graph_to_pb(ref)) == ref
+
+
+async def test_the_process_of_a_shard_says_that_it_is_asked_to_enforce_lists(tmp_path: Path) -> None:
+    shard = ShardProcess(tmp_path / "data")
+    process = shard.start()
+    try:
+        async with shard.called() as transport:
+            for _ in range(2):
+                with pytest.raises(ListsDisagreeError):
+                    await transport.stats(by(new_ref(), ADA._replace(enforced=True)), deadline_s=S)
+        ready = await asyncio.to_thread(answer_of, process.ready_url)
+    finally:
+        shard.bury()
+    assert ready["enforces_lists"] is False
+    assert "set KG_BRAIN_ENFORCE=1" in ready["lists_disagree"]
+    assert (shard.folder / "shard.log").read_text().count("shard.lists_disagree") == 1
+
+
+def answer_of(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (its own address)
+        return json.load(answer)
