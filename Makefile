@@ -67,7 +67,8 @@ LOWEST := tests/journey/test_emit.py \
   tests/logs/test_kafka_admin.py tests/logs/test_kafka_writer.py tests/processes/test_child.py \
   tests/client/test_fleet.py tests/client/test_streams.py tests/client/test_retries.py tests/client/test_in_process.py \
   tests/gateway/test_openapi.py tests/gateway/test_bad_input.py tests/gateway/test_enqueue.py tests/gateway/test_batch.py \
-  tests/gateway/test_http_bounds.py tests/gateway/test_metrics.py tests/gateway/stream/test_turn_stream.py \
+  tests/gateway/test_http_bounds.py tests/gateway/test_hostile_clients.py tests/gateway/test_other_protocols.py \
+  tests/gateway/test_metrics.py tests/gateway/stream/test_turn_stream.py \
   tests/rpc/test_tls.py tests/dispatch/test_poke_service.py tests/dispatch/stream/test_service.py tests/dispatch/stream/test_signed_streams.py \
   tests/store/test_pool.py tests/store/test_accept.py tests/store/test_session_settings.py \
   tests/shards/test_engine.py tests/shards/test_vectors.py tests/shards/test_view.py tests/shards/test_server.py \

@@ -2,138 +2,44 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, MutableMapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
-import asyncpg
-import msgspec
 import pytest
-import structlog
 
-from argosy import Context, step, telemetry
+from argosy import Context, step
 from argosy.clock import SystemClock
 from argosy.config import load
-from argosy.errors import FlushRefusedError, OwnershipLostError, StoreSlowError, StoreUnavailableError
+from argosy.errors import OwnershipLostError
 from argosy.log import Batch, Record
 from argosy.store.head import DueRow, Head, LoadedTurn
 from argosy.store.numbered_stream import Answer
-from argosy.store.partition import Claimed
 from argosy.turn.status import Status
 from argosy.workers.dispatch.accept.intake import Intake
-from argosy.workers.dispatch.elsewhere import Elsewhere
 from argosy.workers.dispatch.execution import turn_change
-from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.inbox.delivery import Delivery
 from argosy.workers.dispatch.owned import Owned
-from argosy.workers.dispatch.ownership.changes import Loss, NewClaim
-from argosy.workers.dispatch.ownership.handover import Handover
-from argosy.workers.dispatch.ownership.takeover import Takeover
-from argosy.workers.dispatch.partition_gauges import PartitionGauges
 from argosy.workers.dispatch.scheduling.reads import Read
 from argosy.workers.dispatch.scheduling.scheduler import Scheduler
-from argosy.workers.dispatch.store_monitor import StoreMonitor
 from argosy.workers.dispatch.tasks import Background
 from argosy.workers.dispatch.turn import Turn
 from tests.dispatch.claims import claims_of
+from tests.dispatch.failing import EACH_KIND, KINDS, Fails, Reader, Soon, returns, running
+from tests.dispatch.failing import said as said
 from tests.dispatch.joined_parts import (
     SUSPENDED,
-    Anything,
-    PartitionsStub,
     Parts,
-    PoolStub,
     Stream,
     arguments_of,
     catalog,
     due_row,
     is_over,
     loaded,
-    make_owned,
     make_turn,
     until,
 )
-from tests.dispatch.known_workers_stub import KnownWorkersStub
-from tests.dispatch.said import Said, settings_of
-from tests.dispatch.test_ownership import Worker
-from tests.harness.hand_clock import AheadClock
-
-KINDS = (
-    asyncpg.DataError("bad"),
-    asyncpg.ProgramLimitExceededError("too many"),
-    asyncpg.OutOfMemoryError("out of memory"),
-    asyncpg.InternalServerError("invalid memory alloc request size"),
-    asyncpg.DeadlockDetectedError("deadlock"),
-    asyncpg.SerializationError("serialization"),
-    asyncpg.QueryCanceledError("timeout"),
-    asyncpg.ConnectionDoesNotExistError("lost"),
-    asyncpg.InterfaceError("closed"),
-    asyncpg.PostgresError("unknown"),
-    StoreUnavailableError("away"),
-    StoreSlowError("slow"),
-    FlushRefusedError("refused"),
-    MemoryError(),
-    RecursionError(),
-    KeyError("a bug"),
-    UnicodeDecodeError("utf-8", b"", 0, 1, "no"),
-    msgspec.DecodeError("no"),
-)
-EACH_KIND = pytest.mark.parametrize("error", KINDS, ids=lambda error: type(error).__name__)
-
-
-@pytest.fixture(autouse=True)
-def said() -> Iterator[list[MutableMapping[str, Any]]]:
-    """Whatever failed is said, in a log event that names the loop or the turn."""
-    with structlog.testing.capture_logs() as events:
-        yield events
-    names = {event["event"] for event in events}
-    assert names & {
-        telemetry.LOOP_ERROR,
-        telemetry.STORE_UNAVAILABLE,
-        telemetry.FLUSH_SPLIT,
-        telemetry.RECORD_KEPT_ASIDE,
-    }
-
-
-class Fails:
-    """Raises the error the first times that it is asked, and answers then."""
-
-    def __init__(self, error: Exception, answer: Any = None, times: int = 3) -> None:
-        self.error, self.answer, self.times, self.calls = error, answer, times, 0
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls += 1
-        if self.calls <= self.times:
-            raise self.error
-        return self.answer(*args, **kwargs) if callable(self.answer) else self.answer
-
-    async def asynchronously(self, *args: Any, **kwargs: Any) -> Any:
-        await asyncio.sleep(0)
-        return self(*args, **kwargs)
-
-
-class Soon(AheadClock):
-    """No pause after an error lasts."""
-
-    async def sleep(self, delay_s: float) -> None:
-        await asyncio.sleep(delay_s / 100)
-
-
-@asynccontextmanager
-async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    tasks = [asyncio.create_task(loop) for loop in loops]
-    try:
-        yield tasks
-        assert not any(task.done() for task in tasks), [task for task in tasks if task.done()]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def returns(context: Context) -> int:
-    return 1
+from tests.dispatch.said import Said
 
 
 @EACH_KIND
@@ -225,129 +131,6 @@ async def test_signals_are_read_ahead_after_reads_that_failed(error: Exception) 
                 if fails.calls > 3:
                     break
             assert fails.calls > 3
-
-
-class Reader:
-    """The log's reader, as far as an intake needs it. read: called soon after a `start`."""
-
-    def __init__(self, read: Callable[[], None]) -> None:
-        self.read = read
-
-    def start(self, partition: int, position: int, reading_no: int) -> None:
-        asyncio.get_running_loop().call_soon(self.read)
-
-    def accepted(self, partition: int, position: int) -> None:
-        pass
-
-    def pause(self) -> None:
-        pass
-
-    def resume(self) -> None:
-        pass
-
-
-@EACH_KIND
-async def test_a_takeover_opens_after_what_former_owners_left_could_not_be_read(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said, owned = Said(), make_owned()
-    owned.is_open = False
-    partitions = PartitionsStub(uuid.uuid4())
-    monkeypatch.setattr(partitions, "notes", Fails(error, [], times=2).asynchronously)
-    monkeypatch.setattr(partitions, "crashes", Fails(error, {0: 5.0}, times=2).asynchronously)
-    takeover = Takeover(partitions, KnownWorkersStub(lambda _: False), Elsewhere(), Soon(), settings_of(), said)
-    async with running(takeover.run()):
-        takeover.begin([NewClaim(owned, Claimed(7, uuid.uuid4(), 6))])
-
-        await until(lambda: said.of("after_opening") == [[owned]])
-        assert owned.crashed_at_s >= 5.0  # what cannot be told counts as a death just now
-
-
-@EACH_KIND
-async def test_partitions_are_claimed_and_read_after_rounds_that_failed(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worker = Worker(clock=Soon())
-    monkeypatch.setattr(worker.store, "claim", Fails(error, worker.store.claim, times=2))
-    monkeypatch.setattr(worker.reading, "answer", Fails(error, None, times=2))
-    worker.ownership.workers([])
-    async with running(worker.ownership.run()):
-        worker.ownership.eligible(frozenset({0, 1}))
-
-        await until(lambda: len(worker.reading.looks) >= 3 and all(each.is_reading for each in worker.owned.values()))
-        assert sorted(worker.owned) == [0, 1]
-
-
-@EACH_KIND
-async def test_who_is_cut_off_comes_back_although_the_log_could_not_be_told(error: Exception) -> None:
-    class Log:
-        leave = Fails(error, None).asynchronously
-        joined = 0
-
-        async def join(self) -> None:
-            self.joined += 1
-
-    log: Any = Log()
-    flusher: Any = SimpleNamespace(stalled_s=100.0)
-    intake: Any = SimpleNamespace(stalled_s=0.0)
-    fills: Any = Anything()
-    settings = load({}, owner_lost_s=30.0)
-    admission = Admission(flusher, fills, settings)
-    monitor = StoreMonitor(log, flusher, intake, admission, fills, Soon(), settings)
-    async with running(monitor.run()):
-        await until(lambda: admission.is_cut_off)
-        flusher.stalled_s = 0.0
-        await until(lambda: log.joined == 1)
-    assert admission.is_open
-
-
-@EACH_KIND
-async def test_gauges_are_looked_at_after_a_measure_that_failed(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gauges = PartitionGauges(PoolStub(), "default", Scheduler(1), Soon(), claims_of(), measure_s=15)
-    looks = Fails(error, None)
-    monkeypatch.setattr(gauges, "look", looks)
-    async with running(gauges.run()):
-        await until(lambda: looks.calls > 5)
-
-
-@EACH_KIND
-async def test_a_note_is_left_after_writes_that_failed_and_who_waits_is_told(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said, partitions = Said(), PartitionsStub(uuid.uuid4())
-    given: list[list[int]] = []
-    fails = Fails(error, lambda partitions, *_: given.append(partitions), times=2)
-    monkeypatch.setattr(partitions, "give", fails.asynchronously)
-
-    class Answered:
-        async def answered(self) -> None:
-            pass
-
-    class HoldsNothing:
-        async def until_known(self, owned: Owned) -> None:
-            pass
-
-        def forget(self, owned: Owned) -> list[Any]:
-            return []
-
-    background = Background(SystemClock())
-    handover = Handover(
-        partitions,
-        Answered(),  # type: ignore[arg-type]
-        HoldsNothing(),  # type: ignore[arg-type]
-        background,
-        Soon(),
-        settings_of(handover_s=1.0),
-        said,
-    )
-    owned = make_owned()
-    async with running(background.run()):
-        turn = make_turn(owned)
-        handover.begin([Loss(owned, [turn], has_unread=False, is_taking_up=False)])
-
-        await until(lambda: given == [[0]] and said.of("after_handover") == [turn])
 
 
 @EACH_KIND

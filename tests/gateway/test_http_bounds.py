@@ -2,79 +2,17 @@
 
 import asyncio
 import contextlib
-import json
 import socket
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx2
-import psutil
 import pytest
 
 from tests.gateway.stream.conftest import Gateway, Serve
 from tests.gateway.stream.conftest import serve as serve
 from tests.gateway.stream.until import until
-from tests.gateway.test_processes import Start
 from tests.gateway.test_processes import start as start
-
-MIB = 1024 * 1024
-GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-
-
-class Wire:
-    """A connection, byte by byte."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def send(self, data: bytes) -> None:
-        with contextlib.suppress(ConnectionError):
-            self.writer.write(data)
-            await self.writer.drain()
-
-    async def answer(self, within_s: float = 10.0) -> tuple[int, dict[str, Any] | bytes]:
-        """The next answer: its status, and its body, decoded when it is JSON. (0, b""): closed without one."""
-        async with asyncio.timeout(within_s):
-            try:
-                head = await self.reader.readuntil(b"\r\n\r\n")
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return 0, b""
-            lines = head.decode().lower().split("\r\n")
-            fields = dict(line.split(": ", 1) for line in lines[1:] if line)
-            body = await self.reader.readexactly(int(fields.get("content-length", "0")))
-        return int(lines[0].split(" ")[1]), json.loads(body) if "json" in fields.get("content-type", "") else body
-
-    async def is_closed(self, within_s: float = 10.0) -> bool:
-        async with asyncio.timeout(within_s):
-            with contextlib.suppress(ConnectionError):
-                return await self.reader.read() == b""
-        return True
-
-
-@asynccontextmanager
-async def wire(gateway: Gateway) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    try:
-        yield Wire(reader, writer)
-    finally:
-        writer.close()
-
-
-async def refusal(gateway: Gateway, *parts: bytes, stays: bool = False) -> tuple[int, str]:
-    """Status and code of the answer to some bytes, after which the connection is closed. stays: the client says nothing
-    of its own end, so the gateway gives it a second to take the answer.
-    """
-    async with wire(gateway) as client:
-        for part in parts:
-            await client.send(part)
-        status, problem = await client.answer()
-        if not stays:
-            client.writer.write_eof()
-        assert await client.is_closed()
-    return status, problem["code"] if isinstance(problem, dict) else ""
+from tests.gateway.wire import GET, MIB, POST, refusal, wire
 
 
 async def test_a_head_of_the_bound_is_taken_and_a_larger_one_is_not(serve: Serve) -> None:
@@ -261,80 +199,6 @@ async def test_a_field_that_may_stand_once_and_stands_twice_is_refused(serve: Se
     assert field.split(":")[0].lower() in problem["detail"].lower()
 
 
-def growth_of(gateway: psutil.Process, attack: Callable[[socket.socket], None], port: int) -> float:
-    """MiB by which a gateway grew at the most while a client sent as much as it could within two seconds."""
-    before: int = gateway.memory_info().rss
-    most = before
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-        until_s = time.monotonic() + 2
-        with contextlib.suppress(OSError):
-            while time.monotonic() < until_s:
-                attack(connection)
-                most = max(most, gateway.memory_info().rss)
-    return (most - before) / MIB
-
-
-def fields(connection: socket.socket) -> None:
-    connection.sendall(b"X-Field: " + b"x" * 1_000 + b"\r\n")
-
-
-def one_field(connection: socket.socket) -> None:
-    connection.sendall(b"x" * 65_536)
-
-
-def pipelined(connection: socket.socket) -> None:
-    connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
-
-
-@pytest.fixture
-def serving(start: Start) -> tuple[psutil.Process, int]:
-    gateway = start()
-    gateway.wait_ready()
-    port = int(gateway.ready_url.split(":")[2].split("/")[0])
-    httpx2.get(f"http://127.0.0.1:{port}/openapi.json")
-    return psutil.Process(gateway.pid), port
-
-
-@pytest.mark.parametrize(
-    ("begin", "attack"),
-    [
-        (b"GET / HTTP/1.1\r\n", fields),
-        (b"GET / HTTP/1.1\r\nX-Field: ", one_field),
-        (b"GET /", one_field),
-        (b"POST /v1/turns:batch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", fields),
-        (b"POST /v1/turns:batch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", one_field),
-        (b"", pipelined),
-    ],
-    ids=["fields", "one field", "address", "trailers", "one trailer", "pipeline"],
-)
-def test_a_hostile_client_costs_a_gateway_little_memory(
-    serving: tuple[psutil.Process, int], begin: bytes, attack: Callable[[socket.socket], None]
-) -> None:
-    gateway, port = serving
-
-    def attack_from_the_beginning(connection: socket.socket) -> None:
-        nonlocal begin
-        connection.sendall(begin)
-        begin = b""
-        attack(connection)
-
-    assert growth_of(gateway, attack_from_the_beginning, port) < 30
-    assert httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-
-
-def test_more_idle_connections_than_the_soft_limit_of_files_leave_it_hearing(start: Start, tmp_path: Path) -> None:
-    gateway = start()
-    gateway.wait_ready()
-    url = gateway.ready_url.removesuffix("/readyz")
-    port = int(url.rsplit(":", 1)[1])
-    assert psutil.Process(gateway.pid).rlimit(psutil.RLIMIT_NOFILE)[0] > 1024
-
-    with contextlib.ExitStack() as stack:
-        for _ in range(700):  # below our own limit; the gateway's is raised, which is what is looked at
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-        assert httpx2.get(f"{url}/healthz", timeout=5).status_code == 200
-
-
 async def test_what_a_tenant_is_shown_is_kept_by_nobody(serve: Serve) -> None:
     gateway = await serve()
 
@@ -349,52 +213,6 @@ async def test_health_is_told_without_a_body_to_load_balancers(serve: Serve) -> 
         asked, shown = await gateway.client.head(path), await gateway.client.get(path)
         assert (asked.status_code, asked.content) == (shown.status_code, b""), path
         assert asked.headers["content-type"] == shown.headers["content-type"]
-
-
-POST = b"POST /v1/sessions/s/turns HTTP/1.1\r\nHost: localhost\r\n"
-JAVA = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\nUpgrade: h2c\r\n"
-BODY = b'{"workflow":"no such one"}'
-
-
-@pytest.mark.parametrize(
-    "rest",
-    [
-        b"Content-Length: 26\r\n\r\n" + BODY,
-        b"Transfer-Encoding: chunked\r\n\r\n5\r\n"
-        + BODY[:5]
-        + b"\r\n15\r\n"
-        + BODY[5:]
-        + b"\r\n0\r\nX-Trailer: 1\r\n\r\n",
-    ],
-    ids=["length", "chunked"],
-)
-@pytest.mark.parametrize("piece_size_bytes", [1, 16, 10_000])
-async def test_a_request_that_asks_for_another_protocol_is_answered_with_its_body_and_so_is_the_next_one(
-    serve: Serve, rest: bytes, piece_size_bytes: int
-) -> None:
-    gateway = await serve()
-    sent = (POST + JAVA + rest) * 2 + GET + JAVA + b"\r\n" + GET + b"\r\n"
-    async with wire(gateway) as client:
-        for begin in range(0, len(sent), piece_size_bytes):
-            await client.send(sent[begin : begin + piece_size_bytes])
-            await asyncio.sleep(0)
-
-        assert [(await client.answer())[0] for _ in range(4)] == [422, 422, 200, 200]
-
-
-async def test_another_protocol_is_no_way_around_the_bounds(serve: Serve) -> None:
-    gateway = await serve()
-    begun = POST + JAVA + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
-
-    assert await refusal(gateway, begun, b"".join(b"X-%d: 1\r\n" % n for n in range(200))) == (431, "head_too_large")
-    assert await refusal(gateway, POST + JAVA + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}") == (
-        400,
-        "invalid_http",
-    )
-    async with wire(gateway) as client:
-        await client.send((GET + JAVA + b"\r\n") * 20)
-        assert [(await client.answer())[0] for _ in range(9)] == [200] * 9
-        assert await client.is_closed()
 
 
 async def test_a_request_behind_another_that_breaks_in_its_body_is_waited_for_by_nobody(serve: Serve) -> None:

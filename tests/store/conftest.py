@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import asyncpg
 import pytest
 
+from argosy.store.head import Heads
+from argosy.store.pool import Pool
 from tests.conftest import fresh_database
 from tests.harness.tcp_proxy import PostgresProxy
-from tests.store.hand import Hand
+from tests.store.hand import LANE, Hand
 
 OpenHand = Callable[[], Awaitable[Hand]]
 
@@ -90,3 +92,10 @@ async def hand(open_hand: OpenHand) -> Hand:
     hand = await open_hand()
     await hand.claim()
     return hand
+
+
+@pytest.fixture
+async def heads(store_dsn: str) -> AsyncIterator[Heads]:
+    pool = Pool(store_dsn, 2, 30.0)
+    yield Heads(pool, LANE, input_size_bytes_max=100)
+    await pool.close()

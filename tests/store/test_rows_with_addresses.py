@@ -13,9 +13,9 @@ from argosy.turn.inbox import Queue
 from tests.store.before import FLUSH as FLUSH_BEFORE
 from tests.store.before import arguments_of_before
 from tests.store.conftest import OpenHand
+from tests.store.due import read_through
 from tests.store.hand import LANE, TENANT, Change, Hand, New, Sent, flush_arguments
 from tests.store.test_flush import QUEUED, RUNNING, STARTED, running
-from tests.store.test_head import read_through
 
 ALL = "SELECT lane, bucket, tenant, session_id, turn_id, kind, request_id, payload, state FROM inbox"
 STARTS = "SELECT turn_id, lane, bucket, tenant, session_id, record FROM starts"

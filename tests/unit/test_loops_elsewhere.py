@@ -27,9 +27,9 @@ from argosy.rpc.signed_call import Callee
 from argosy.store import catalog as stored_catalog
 from argosy.store.leader import LeaderSession
 from argosy.workers.maintenance.leader import Leader
+from tests.dispatch.failing import EACH_KIND, Fails, running
 from tests.dispatch.joined_parts import PoolStub, until
 from tests.dispatch.said import Said
-from tests.dispatch.test_loops_outlive_errors import EACH_KIND, Fails, running
 from tests.harness.hand_clock import HandClock
 
 
