@@ -1,4 +1,4 @@
-"""What tests of logins have in common: a clock that is ahead, how gateways are opened, and what one was told."""
+"""What tests of logins have in common: a clock that is ahead, and how gateways are opened."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,10 +22,6 @@ class MovedClock(SystemClock):
 
 
 Near = Callable[..., Awaitable[httpx2.AsyncClient]]
-
-
-def problem(answer: httpx2.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
 
 
 async def until(look: Callable[[], Awaitable[str]], wanted: str) -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 from argosy.identity.api_token import TokenKind, mint
 from tests.gateway.identity.browser_page import Page
-from tests.gateway.identity.logins import HOUR_S, MovedClock, Near, problem, until
+from tests.gateway.identity.logins import HOUR_S, MovedClock, Near, until
+from tests.gateway.identity.refusals import problem
 from tests.gateway.identity.tokens import Tokens
 
 

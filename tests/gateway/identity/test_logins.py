@@ -11,7 +11,8 @@ from argosy.identity.scopes import Role, Scope
 from argosy.store.audit import list_audit
 from argosy.store.pool import open_pool
 from tests.gateway.identity.browser_page import SAME_ORIGIN, TOUCHED, Page
-from tests.gateway.identity.logins import Near, problem, until
+from tests.gateway.identity.logins import Near, until
+from tests.gateway.identity.refusals import problem
 from tests.gateway.identity.tokens import Tokens
 
 ADMIN: Final = "an-administrators-token-of-a-deployment"

@@ -8,7 +8,8 @@ from argosy.store.audit import list_audit
 from argosy.store.pool import open_pool
 from tests.gateway.identity.browser_page import SAME_ORIGIN, TOUCHED, Page
 from tests.gateway.identity.conftest import OpenGuarded
-from tests.gateway.identity.logins import Near, problem
+from tests.gateway.identity.logins import Near
+from tests.gateway.identity.refusals import problem
 from tests.gateway.identity.tokens import Tokens
 
 PUBLIC: Final = "https://argosy.example"
