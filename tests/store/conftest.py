@@ -6,10 +6,12 @@ import asyncpg
 import pytest
 
 from argosy.store.head import Heads
+from argosy.store.identity import Identities
 from argosy.store.pool import Pool
 from tests.conftest import fresh_database
 from tests.harness.tcp_proxy import PostgresProxy
 from tests.store.hand import LANE, Hand
+from tests.store.identities import Store
 
 OpenHand = Callable[[], Awaitable[Hand]]
 
@@ -98,4 +100,11 @@ async def hand(open_hand: OpenHand) -> Hand:
 async def heads(store_dsn: str) -> AsyncIterator[Heads]:
     pool = Pool(store_dsn, 2, 30.0)
     yield Heads(pool, LANE, input_size_bytes_max=100)
+    await pool.close()
+
+
+@pytest.fixture
+async def store(store_dsn: str) -> AsyncIterator[Store]:
+    pool = Pool(store_dsn, 16, 30.0)
+    yield Store(store_dsn, pool, Identities(pool, 5))
     await pool.close()

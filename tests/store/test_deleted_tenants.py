@@ -11,9 +11,7 @@ from argosy.seal.master import Wrapped
 from argosy.store.erasure import NewErasure
 from argosy.store.tenant_key import TenantKeys
 from tests.maintenance.term import term_of
-from tests.store.test_identity import Store, act, store, successor
-
-__all__ = ["store"]
+from tests.store.identities import Store, act, successor
 
 NAME = "gone"
 
