@@ -46,10 +46,14 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=ops.NAME_LENGTH_MAX
 
 
 class GraphPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A graph to be there. ttl_s: a new one goes when nobody has asked for it in this way for that long."""
+    """A graph to be there. ttl_s: a new one goes when nobody has asked for it in this way for that long. sealed:
+    whether the values of its props are sealed at its shard, for as long as it lives; null: one that is there may be
+    either, and a new one is as GRAPHS_SEALED says.
+    """
 
     graph: str
     ttl_s: float | None = None
+    sealed: bool | None = None
 
 
 class BatchPosted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

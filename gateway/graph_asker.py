@@ -16,6 +16,7 @@ from argosy.gateway.state import state_of
 from argosy.graph.acl import Right
 from argosy.graph.asker import Asker, principal_asker
 from argosy.graph.bound import BoundGraph
+from argosy.graph.sealed_shard import check_takes_lines
 from argosy.identity.scopes import Scope
 from argosy.store.graph import GraphRow
 
@@ -50,6 +51,7 @@ async def created_for_upload(request: Request, tenant: str, name: str) -> GraphR
     """
     row = await state_of(request).graphs.create(tenant, name, asker=asker_of(request))
     await check_right(request, tenant, name, Right.ADMIN)
+    check_takes_lines(name, is_sealed=row.is_sealed)
     return row
 
 

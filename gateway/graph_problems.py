@@ -27,6 +27,7 @@ from argosy.errors import (
 from argosy.gateway.problems import RETRY_AFTER_S, Problem
 from argosy.graph.facts import Applied
 from argosy.graph.words import words_for_tenants
+from argosy.seal.errors import GraphSealedError, PayloadUnreadableError
 
 GRAPH_ERRORS: Final = (
     GraphInputError,
@@ -39,6 +40,8 @@ GRAPH_ERRORS: Final = (
     EmbedderError,
     UnavailableError,
     SettingError,  # this fleet has no shards
+    GraphSealedError,
+    PayloadUnreadableError,  # of a sealed graph
 )
 
 

@@ -21,6 +21,7 @@ Props = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"}
 class GraphView(msgspec.Struct, kw_only=True):
     """A graph. shard: the folder that has it; generation: how often it was moved; incarnation: its life, which ends
     when it is deleted. session_id: of the session with which it goes; expires_at: when it goes, if nobody uses it.
+    sealed: the values of its props are, at its shard.
     """
 
     graph: str
@@ -30,6 +31,7 @@ class GraphView(msgspec.Struct, kw_only=True):
     session_id: uuid.UUID | None
     created_at: datetime
     expires_at: datetime | None
+    sealed: bool
 
 
 class GraphDetail(GraphView, kw_only=True):
@@ -168,6 +170,7 @@ def graph(row: GraphRow) -> GraphView:
         session_id=row.session_id,
         created_at=row.created_at,
         expires_at=row.expires_at,
+        sealed=row.is_sealed,
     )
 
 

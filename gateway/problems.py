@@ -62,6 +62,7 @@ KINDS: Final[dict[str, Kind]] = {
     "tenant_exists": Kind(409, "There is a tenant of this name already"),
     "not_parked": Kind(409, "The turn is not parked"),
     "graph_condition": Kind(409, "The graph is not as an operation needs it: nothing of the batch was applied"),
+    "graph_sealed": Kind(409, "The graph is sealed, or is not, and cannot be asked this"),
     "payload_unreadable": Kind(410, "A payload is sealed, and nobody can open it any more"),
     "payload_too_large": Kind(413, "The body, or the input in it, is over its bound"),
     "graph_too_large": Kind(413, "The answer, or what was asked of the graph, is over its bound"),

@@ -12,6 +12,7 @@ from argosy.graph.ops import DIMENSION_MAX, Op, check_json, check_ops, encode_op
 # Larger batches are read and checked in a thread: they would hold up the calls of others.
 INLINE_OPS_MAX: Final = 64
 _TEXT_SIZE_BYTES_MAX: Final = 65_536  # of what is searched for
+_DIGEST_SIZE_BYTES_MAX: Final = 64  # of a batch, as its caller makes it: more is none
 _OVERHEAD_SIZE_BYTES: Final = 64  # of a fact in an answer, beside its names and props
 
 
@@ -56,6 +57,8 @@ class Limits(NamedTuple):
     def check_key(self, key: WriteKey | None) -> None:
         if key is not None and (fault := fault_of_name(key.key)):
             raise GraphInputError(f"the key of a batch {fault}")
+        if key is not None and len(key.digest) > _DIGEST_SIZE_BYTES_MAX:
+            raise GraphInputError(f"the digest of a batch has {_DIGEST_SIZE_BYTES_MAX} bytes at the most")
 
     def check_ids(self, ids: Sequence[str]) -> None:
         if not 1 <= len(ids) <= self.rows_max:

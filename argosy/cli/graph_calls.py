@@ -16,6 +16,7 @@ import msgspec
 
 from argosy.clock import SystemClock
 from argosy.config import Settings
+from argosy.errors import SettingError
 from argosy.graph.acl import decode_acl
 from argosy.graph.asker import FLEET
 from argosy.graph.graphs import Graphs
@@ -25,9 +26,11 @@ from argosy.graph.snapshot import Snapshot, is_snapshot
 from argosy.graph.transports.connect import connect_to_shards
 from argosy.local.postgres import EmbeddedPostgres
 from argosy.local.postgres_cluster import live_server
+from argosy.seal.master import MasterKeys
 from argosy.store.audit import Act, audit
 from argosy.store.graph import Directory, GraphRow
 from argosy.store.pool import Pool, open_pool
+from argosy.store.sealing import seal_payloads
 
 T = TypeVar("T")
 ACL_SET: Final = "graph.acl"
@@ -45,11 +48,11 @@ class Opened(NamedTuple):
     graphs: Graphs
 
 
-def run(settings: Settings, dsn: str, work: Callable[[Opened], Awaitable[T]]) -> T:
-    """Return what `work` comes to."""
+def run(settings: Settings, dsn: str, work: Callable[[Opened], Awaitable[T]], masters: MasterKeys | None = None) -> T:
+    """Return what `work` comes to. masters: for what it reads of sealed graphs, or writes to them."""
 
     async def opened_and_asked() -> T:
-        async with _open(settings, dsn) as opened:
+        async with _open(settings, dsn, masters) as opened:
             return await work(opened)
 
     return asyncio.run(opened_and_asked())
@@ -142,9 +145,13 @@ async def _write(opened: Opened, wanted: Wanted, file: BinaryIO) -> None:
         file.write(line)
 
 
-async def restore(opened: Opened, tenant: str, graph: str, source: Path, timeout_s: float) -> Shown:
-    """Make a graph of a file, whichever kind of copy it is."""
+async def restore(
+    opened: Opened, tenant: str, graph: str, source: Path, timeout_s: float, is_sealed: bool | None = None
+) -> Shown:
+    """Make a graph of a file, whichever kind of copy it is. is_sealed: of one of lines."""
     if is_snapshot(source):
+        if is_sealed is not None:
+            raise SettingError(f"{source} is a snapshot: its graph is sealed as the one that was copied, or is not")
         snapshot = Snapshot(source)
         await asyncio.to_thread(snapshot.check)
         return _shown(await opened.graphs.receive(tenant, graph, snapshot, deadline_s=timeout_s))
@@ -154,7 +161,7 @@ async def restore(opened: Opened, tenant: str, graph: str, source: Path, timeout
             for line in file:
                 yield line
 
-    return _shown(await opened.graphs.restore(tenant, graph, lines(), deadline_s=timeout_s))
+    return _shown(await opened.graphs.restore(tenant, graph, lines(), deadline_s=timeout_s, is_sealed=is_sealed))
 
 
 def _shown(row: GraphRow) -> Shown:
@@ -168,14 +175,16 @@ def _shown(row: GraphRow) -> Shown:
         "session_id": None if row.session_id is None else str(row.session_id),
         "expires_at": None if row.expires_at is None else row.expires_at.isoformat(),
         "created_at": row.created_at.isoformat(),
+        "sealed": row.is_sealed,
     }
 
 
 @asynccontextmanager
-async def _open(settings: Settings, dsn: str) -> AsyncIterator[Opened]:
+async def _open(settings: Settings, dsn: str, masters: MasterKeys | None) -> AsyncIterator[Opened]:
     clock = SystemClock()
     connect = connect_to_shards(settings, clock)
     async with open_pool(settings, dsn) as pool:
+        seal_payloads(pool, masters, clock, settings)
         directory = Directory(pool)
         members = Members(directory, connect, settings, clock)
         seed = Seed(directory, connect, clock)

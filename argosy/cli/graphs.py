@@ -94,20 +94,25 @@ def export(
     from argosy.cli import graph_calls
 
     wanted = graph_calls.Wanted(tenant, graph, output, native, timeout)
-    _run(lambda opened: graph_calls.export(opened, wanted))
+    _run(lambda opened: graph_calls.export(opened, wanted), reads_values=not native)
 
 
 @app.command("import")
 def restore(
     graph: str,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What `export` wrote.")],
+    sealed: Annotated[
+        bool | None,
+        typer.Option("--sealed/--not-sealed", help="Of lines: with sealed props, or not. Else as GRAPHS_SEALED says."),
+    ] = None,
     tenant: Tenant = TENANT,
     timeout: Timeout = 3_600.0,
 ) -> None:
     """Make a graph of a copy, under a name that is free: all of it, or none."""
     from argosy.cli import graph_calls
 
-    show(_run(lambda opened: graph_calls.restore(opened, tenant, graph, file, timeout)))
+    restored = _run(lambda opened: graph_calls.restore(opened, tenant, graph, file, timeout, sealed), reads_values=True)
+    show(restored)
 
 
 @app.command()
@@ -125,8 +130,11 @@ def drop(
     show({"dropped": graph})
 
 
-def _run(work: Callable[[Any], Awaitable[Any]]) -> Any:
+def _run(work: Callable[[Any], Awaitable[Any]], *, reads_values: bool = False) -> Any:
+    """reads_values: of props, or writes them: where a graph is sealed, that takes its keys."""
     from argosy.cli import graph_calls
+    from argosy.workflow.master_keys import load_master_keys
 
     settings = load_settings()
-    return graph_calls.run(settings, graph_calls.running_dsn(settings) or dsn_of(settings), work)
+    dsn = graph_calls.running_dsn(settings) or dsn_of(settings)
+    return graph_calls.run(settings, dsn, work, load_master_keys(settings) if reads_values else None)

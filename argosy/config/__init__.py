@@ -155,6 +155,8 @@ class Settings(
                 f"ARGOSY_ADMIN_TOKEN has less than {SECRET_LENGTH_MIN} characters and can be guessed: make one with "
                 "`openssl rand -hex 32`"
             )
+        if self.graphs_sealed and not (self.payload_sealing and (self.payload_keys or self.payload_keys_hook)):
+            raise ValueError("GRAPHS_SEALED=1 needs PAYLOAD_KEYS or PAYLOAD_KEYS_HOOK, and PAYLOAD_SEALING=1")
         _ = self.trusted_issuers  # raises
         if contradiction := self.oidc_contradiction:
             raise ValueError(contradiction)

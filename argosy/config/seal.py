@@ -42,3 +42,8 @@ class Seal(BaseModel):
         le=315_360_000,
         description="A tenant gets a new key after this; the ones before go on opening what they sealed.",
     )
+    graphs_sealed: bool = Field(
+        default=False,
+        description="New graphs are sealed unless whoever makes one says otherwise: their props are sealed at shards, "
+        "and neither Cypher nor words find anything. The same at every process.",
+    )

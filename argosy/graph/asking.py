@@ -26,6 +26,7 @@ from argosy.graph.facts import GraphName, GraphRef
 from argosy.graph.line import Again
 from argosy.graph.lookup import Lookup
 from argosy.graph.members import Members
+from argosy.graph.sealing import Sealing
 from argosy.graph.transport import Transport
 from argosy.graph.unusable import Unusable
 from argosy.store.graph import GraphRow
@@ -41,9 +42,10 @@ _AGAIN: Final = telemetry.GRAPH_LOOKUPS.labels(where="again")
 class Asking:
     """Asks the shards of graphs."""
 
-    def __init__(self, lookup: Lookup, members: Members, unusable: Unusable, clock: Clock) -> None:
+    def __init__(self, lookup: Lookup, members: Members, sealing: Sealing, unusable: Unusable, clock: Clock) -> None:
         self._lookup = lookup
         self._members = members
+        self._sealing = sealing
         self._unusable = unusable
         self._clock = clock
 
@@ -77,7 +79,8 @@ class Asking:
             line = await self._members.line(row.shard)
             try:
                 ref = row.ref if asker is None else row.ref._replace(asker=asker)
-                async for each in line.transport.export(ref, deadline_s=until_s - self._clock.monotonic_s()):
+                shard = self._sealing.through(line.transport, ref)
+                async for each in shard.export(ref, deadline_s=until_s - self._clock.monotonic_s()):
                     has_begun = True
                     yield each
                 return
@@ -129,7 +132,12 @@ class Asking:
         except ShardUnavailableError as error:
             raise WrongOwnerError(str(error)) from error
         try:
-            return await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, again, is_quick=is_quick)
+            return await line.ask(
+                lambda shard, left_s: work(self._sealing.through(shard, row.ref), row.ref, left_s),
+                until_s,
+                again,
+                is_quick=is_quick,
+            )
         except GraphFileError as error:
             self._unusable.say(row, line.member, error)
             raise

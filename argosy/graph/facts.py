@@ -34,6 +34,8 @@ class GraphState(StrEnum):
 
 class GraphRef(NamedTuple):
     """The graph that a call means. generation: how often it was moved. asker: who asks; None: nobody says.
+    sealed_as: what the values of a sealed graph's props are bound to (argosy/graph/sealing.py), which no shard is told;
+    None: it is not sealed.
 
     A shard that enforces access control lists (argosy/graph/acl.py) lets nobody in who says not who asks.
     """
@@ -43,6 +45,7 @@ class GraphRef(NamedTuple):
     incarnation: uuid.UUID
     generation: int
     asker: Asker | None = None
+    sealed_as: uuid.UUID | None = None
 
     @property
     def limited(self) -> Asker | None:
@@ -68,10 +71,13 @@ class FencingToken(NamedTuple):
 
 
 class WriteKey(NamedTuple):
-    """The key of a batch. made_at_ms: Unix milliseconds, when whoever made it did."""
+    """The key of a batch. made_at_ms: Unix milliseconds, when whoever made it did. digest: of what was asked for, where
+    that is sent otherwise each time, as to a sealed graph; empty: what is sent tells one batch from another.
+    """
 
     key: str
     made_at_ms: int
+    digest: bytes = b""
 
 
 class Source(NamedTuple):

@@ -22,22 +22,20 @@ from argosy.errors import (
     CopyBrokenError,
     GraphInputError,
     GraphNameError,
-    SettingError,
-    ShardUnavailableError,
     UnavailableError,
 )
 from argosy.graph.asker import Asker, told
 from argosy.graph.asking import Asking
 from argosy.graph.bound import BoundGraph
 from argosy.graph.embedder import Embedder
-from argosy.graph.facts import GraphName, GraphRef
+from argosy.graph.facts import NOBODY, GraphName, GraphRef
 from argosy.graph.line import Again
 from argosy.graph.lives import Lives
 from argosy.graph.lookup import Lookup, not_found
-from argosy.graph.members import NO_SHARDS, Members
+from argosy.graph.members import Members
 from argosy.graph.names import checked, checked_new, is_own, owner_of
-from argosy.graph.placement import place
 from argosy.graph.row_cache import RowCache
+from argosy.graph.sealing import Sealing, check_kind
 from argosy.graph.seed import Seed
 from argosy.graph.snapshot import Snapshot, send_snapshot, write_snapshot
 from argosy.graph.transport import Connect, Transport
@@ -71,7 +69,9 @@ class Graphs:
         self._lives = Lives(directory, members)
         self._lookup = Lookup(directory, members, self._lives, settings, clock)
         self._extended = RowCache(settings.graph_cache_max, _EXTENDED_S)
-        self._asking = Asking(self._lookup, members, Unusable(settings.graph_cache_max, clock), clock)
+        self._sealing = Sealing(directory, settings)
+        unusable = Unusable(settings.graph_cache_max, clock)
+        self._asking = Asking(self._lookup, members, self._sealing, unusable, clock)
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
         self.are_guarded: Final = settings.kg_brain_enforce
@@ -98,12 +98,14 @@ class Graphs:
         ttl_s: float | None = None,
         incarnation: uuid.UUID | None = None,
         asker: Asker | None = None,
+        is_sealed: bool | None = None,
     ) -> GraphRow:
-        """Return the graph of this name, which is made unless it is there. Raises GraphNameError.
+        """Return the graph of this name, which is made unless it is there. Raises GraphNameError, GraphSealedError.
 
         session_id: of the session whose own graph it is, and with which it goes. ttl_s: how long a new one lives when
         nobody asks for it in this way any more; it begins anew, within a tenth, whenever somebody does. None: as long
         as it is not dropped. incarnation: of a new one, when it is a life that was there before. asker: who makes it.
+        is_sealed: whether its props are (argosy/graph/sealing.py); None: one that is there may be either.
         """
         name = checked_new(tenant, graph)
         if ttl_s is not None and not TTL_S_MIN <= ttl_s <= TTL_S_MAX:
@@ -113,7 +115,11 @@ class Graphs:
             row = await self._directory.find(*name)
             if row is None and session_id is None and is_own(graph):
                 raise GraphNameError(f"graph {graph!r} would be a session's own: turns of the session alone make it")
-            row = row or await self._add(name, GraphRowState.CREATING, session_id, ttl_s, incarnation)
+            if row is None:
+                life = incarnation or uuid.uuid4()
+                sealed_as = await self._sealing.mark(tenant, life, is_sealed=is_sealed)
+                new = NewGraph(*name, life, NOBODY, GraphRowState.CREATING, session_id, ttl_s, sealed_as)
+                row = await self._lives.add(new)
             if row is None:
                 continue
             if row.state is GraphRowState.RESTORING:
@@ -121,6 +127,7 @@ class Graphs:
             if row.state is GraphRowState.DROPPING:
                 await self._lives.end(row, until_s)
                 continue
+            check_kind(row, is_sealed)
             if row.state is GraphRowState.CREATING:
                 row = await self._lives.begin(row, until_s, self._told(asker))
             if row is not None:
@@ -148,20 +155,36 @@ class Graphs:
             raise not_found(name)
         await self._lives.end(row, self._clock.monotonic_s() + self.timeout_s)
 
-    async def restore(self, tenant: str, graph: str, lines: AsyncIterator[bytes], *, deadline_s: float) -> GraphRow:
+    async def restore(
+        self,
+        tenant: str,
+        graph: str,
+        lines: AsyncIterator[bytes],
+        *,
+        deadline_s: float,
+        is_sealed: bool | None = None,
+    ) -> GraphRow:
         """Make a graph of what `export` gave; under the name of a session's own, the graph is the session's.
 
-        Raises GraphInputError when the name cannot be or is taken, or the copy is not whole.
+        Raises GraphInputError when the name cannot be or is taken, or the copy is not whole, and GraphSealedError.
         """
+        checked_new(tenant, graph)
+        life = uuid.uuid4()
+        sealed_as = await self._sealing.mark(tenant, life, is_sealed=is_sealed)
         return await self._restored(
-            tenant, graph, lambda shard, ref, left_s: shard.restore(ref, lines, deadline_s=left_s), deadline_s
+            NewGraph(tenant, graph, life, NOBODY, GraphRowState.RESTORING, None, _RESTORE_S, sealed_as),
+            lambda shard, ref, left_s: shard.restore(ref, lines, deadline_s=left_s),
+            deadline_s,
         )
 
     async def receive(self, tenant: str, graph: str, snapshot: Snapshot, *, deadline_s: float) -> GraphRow:
-        """Make a graph of a native snapshot, as `restore` does of lines."""
+        """Make a graph of a native snapshot, as `restore` does of lines; of that of a sealed graph, a sealed one."""
+        if (sealed_as := snapshot.end.sealed_as) is not None and snapshot.end.tenant != tenant:
+            raise GraphInputError(
+                f"the snapshot is of a sealed graph: its tenant alone, {snapshot.end.tenant!r}, opens it"
+            )
         return await self._restored(
-            tenant,
-            graph,
+            NewGraph(tenant, graph, uuid.uuid4(), NOBODY, GraphRowState.RESTORING, None, _RESTORE_S, sealed_as),
             lambda shard, ref, left_s: send_snapshot(shard.copies, ref, snapshot, deadline_s=left_s),
             deadline_s,
         )
@@ -175,23 +198,21 @@ class Graphs:
         await self.ask(checked(tenant, graph), write, Again.NEVER, deadline_s)
 
     async def _restored(
-        self,
-        tenant: str,
-        graph: str,
-        work: Callable[[Transport, GraphRef, float], Awaitable[object]],
-        deadline_s: float,
+        self, new: NewGraph, work: Callable[[Transport, GraphRef, float], Awaitable[object]], deadline_s: float
     ) -> GraphRow:
-        name = checked_new(tenant, graph)
+        tenant, graph = checked_new(new.tenant, new.graph)
         if (session_id := owner_of(tenant, graph)) is None and is_own(graph):
             raise GraphNameError(f"graph {graph!r} would be a session's own, and there can be no such session")
-        row = await self._add(name, GraphRowState.RESTORING, session_id, _RESTORE_S)
+        row = await self._lives.add(new._replace(session_id=session_id))
         if row is None:
             raise GraphInputError(f"there is a graph {graph!r}, or a part of one: drop it before a copy takes its name")
         until_s = self._clock.monotonic_s() + deadline_s
         line = await self._members.line(row.shard)
         await self._lives.make_room(row, until_s)
         try:
-            await line.ask(lambda shard, left_s: work(shard, row.ref, left_s), until_s, Again.NEVER)
+            await line.ask(
+                lambda shard, left_s: work(self._sealing.through(shard, row.ref), row.ref, left_s), until_s, Again.NEVER
+            )
             active = await self._directory.activate(row)
         except (GraphInputError, CopyBrokenError):
             await self.drop(tenant, graph)
@@ -230,28 +251,6 @@ class Graphs:
     def export(self, name: GraphName, deadline_s: float, asker: Asker | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a copy of the graph."""
         return self._asking.export(name, self._clock.monotonic_s() + deadline_s, asker)
-
-    async def _add(
-        self,
-        name: GraphName,
-        state: GraphRowState,
-        session_id: uuid.UUID | None,
-        ttl_s: float | None,
-        incarnation: uuid.UUID | None = None,
-    ) -> GraphRow | None:
-        """Write the row of a new graph; None when somebody else has, or the members have changed."""
-        if not (members := self._members.for_new):
-            await self._members.refresh()
-            members = self._members.for_new
-        if not members and self._members.are_none:
-            raise SettingError(NO_SHARDS)
-        if not members:
-            raise ShardUnavailableError("no shard takes new graphs now: all are draining")
-        shard = place(members, *name)
-        row = await self._directory.add(NewGraph(*name, incarnation or uuid.uuid4(), shard, state, session_id, ttl_s))
-        if row is None:
-            await self._members.refresh()
-        return row
 
     async def _extended_row(self, row: GraphRow, session_id: uuid.UUID | None, ttl_s: float | None) -> GraphRow:
         """Let the life of a graph begin anew, unless it has just now, and a session's own be the session's, which alone

@@ -12,6 +12,7 @@ Rules:
   deadline.
 - Silence until the deadline counts against the shard when the call was a look or had nothing to compute (is_quick), and
   had LOOK_S for that. Of other calls it says nothing: they may ask for too much, or have too little time.
+- What is said without the shard (sealed_shard.py: of keys, and what a sealed graph cannot do) says nothing of it.
 - While another folder than the member's answers at its endpoint, nothing is asked there.
 - An error that counts against the shard, a refusal to ask it, and any silence while it is down, says which one it is
   (ArgosyError.shard): whoever has such an error may wait until the shard is back. It is back when it answers after it
@@ -38,12 +39,14 @@ from argosy.errors import (
     ShardBusyError,
     ShardSilentError,
     ShardUnavailableError,
+    StoreUnavailableError,
     ViewLostError,
 )
 from argosy.graph.asker import Asker
 from argosy.graph.breaker import Breaker, BreakerState, Pass
 from argosy.graph.facts import NOBODY, GraphRef, Member
 from argosy.graph.transport import Transport
+from argosy.seal.errors import GraphSealedError, PayloadUnreadableError
 
 T = TypeVar("T")
 Work = Callable[[Transport, float], Awaitable[T]]  # given the seconds that are left
@@ -57,6 +60,7 @@ _LAST_S_MAX: Final = 0.4  # more than what a shard takes from a call's time, to 
 _FAILURES: Final = (ShardUnavailableError, OutcomeUnknownError)
 _NO_GRAPH: Final = GraphRef("default", "none", NOBODY, 0, Asker(frozenset(), is_admin=True, enforced=True))
 _ANSWERS: Final = (ShardBusyError, GraphFileError, ListsDisagreeError)  # of the former
+_NOT_OF_SHARD: Final = (GraphSealedError, PayloadUnreadableError, StoreUnavailableError)
 
 
 class Again(Enum):
@@ -204,6 +208,9 @@ class Line:
                 self._note_nothing(call)
             if self.is_up is False:
                 error.shard = self.member.member_id
+            raise
+        except _NOT_OF_SHARD:
+            self._note_nothing(call)
             raise
         except ArgosyError:
             self._note_up(call)

@@ -9,20 +9,37 @@ A move ends with a drop, too: of what its source has still. When the graph is dr
 nobody ever asks for that file: it is in the way of the next life of the name alone, which has the source forget it.
 """
 
-from argosy.errors import GraphDroppedError, GraphTakenError, WrongOwnerError
+from argosy.errors import GraphDroppedError, GraphTakenError, SettingError, ShardUnavailableError, WrongOwnerError
 from argosy.graph.asker import Asker
 from argosy.graph.facts import GraphRef
 from argosy.graph.line import Again, Line
-from argosy.graph.members import Members
-from argosy.store.graph import Directory, GraphRow, GraphRowState
+from argosy.graph.members import NO_SHARDS, Members
+from argosy.graph.placement import place
+from argosy.store.graph import Directory, GraphRow, GraphRowState, NewGraph
 
 
 class Lives:
-    """Creates and drops lives of graphs: the steps after the first."""
+    """Creates and drops lives of graphs, step by step."""
 
     def __init__(self, directory: Directory, members: Members) -> None:
         self._directory = directory
         self._members = members
+
+    async def add(self, new: NewGraph) -> GraphRow | None:
+        """Take the first step: write the row of a new graph, which is placed here, whatever shard it says. None when
+        somebody else has written one, or the members have changed.
+        """
+        if not (members := self._members.for_new):
+            await self._members.refresh()
+            members = self._members.for_new
+        if not members and self._members.are_none:
+            raise SettingError(NO_SHARDS)
+        if not members:
+            raise ShardUnavailableError("no shard takes new graphs now: all are draining")
+        row = await self._directory.add(new._replace(shard=place(members, new.tenant, new.graph)))
+        if row is None:
+            await self._members.refresh()
+        return row
 
     async def begin(self, row: GraphRow, until_s: float, asker: Asker | None = None) -> GraphRow | None:
         """Take the steps that a row in state creating lacks; None when it is being dropped, or was. asker: who makes

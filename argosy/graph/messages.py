@@ -33,7 +33,7 @@ _UUID_SIZE_BYTES: Final = 16
 
 
 def graph_to_pb(ref: GraphRef) -> pb.Graph:
-    tenant, graph, incarnation, generation, asker = ref
+    tenant, graph, incarnation, generation, asker, _ = ref
     made = pb.Graph(tenant=tenant, graph=graph, incarnation=incarnation.bytes, generation=generation)
     if asker is not None:
         made.asker.SetInParent()  # one without labels is one all the same
@@ -88,7 +88,7 @@ def source_of_pb(source: pb.Source) -> Source:
 
 
 def key_of_pb(request: pb.ApplyRequest) -> WriteKey | None:
-    return WriteKey(request.key, request.key_made_at_ms) if request.key else None
+    return WriteKey(request.key, request.key_made_at_ms, request.key_digest) if request.key else None
 
 
 def applied_to_pb(applied: Applied) -> pb.ApplyResponse:

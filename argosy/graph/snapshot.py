@@ -30,7 +30,9 @@ Pace = Callable[[int], Awaitable[None]]  # waits until so many bytes more may be
 
 
 class SnapshotEnd(msgspec.Struct, frozen=True):
-    """What is at the end. The graph is the one that was copied. SHA-256 in hexadecimal."""
+    """What is at the end. The graph is the one that was copied; sealed_as: what its values are bound to, in any graph
+    that is made of the snapshot, too. SHA-256 in hexadecimal.
+    """
 
     tenant: str
     graph: str
@@ -40,6 +42,7 @@ class SnapshotEnd(msgspec.Struct, frozen=True):
     base_sha256: str
     tail_size_bytes: int
     tail_sha256: str
+    sealed_as: uuid.UUID | None = None
 
     @property
     def sums(self) -> CopySums:
@@ -62,7 +65,8 @@ async def write_snapshot(
     finally:
         with contextlib.suppress(ArgosyError):  # it ends by itself
             await copies.release_copy(ref, copy_id, deadline_s=_RELEASE_S)
-    end = SnapshotEnd(*ref.life, base.size_bytes, base.sha256.hex(), tail.size_bytes, tail.sha256.hex())
+    sums = (base.size_bytes, base.sha256.hex(), tail.size_bytes, tail.sha256.hex())
+    end = SnapshotEnd(*ref.life, *sums, sealed_as=ref.sealed_as)
     text = msgspec.json.encode(end)
     file.write(text + len(text).to_bytes(_LENGTH_SIZE_BYTES, "big"))
     return end

@@ -6,7 +6,8 @@ the input in a record of the log, and in the record of a turn that another turn 
 
 What stays in the clear: tenants, who posted a turn, sessions, workflows, versions, tags, statuses and reasons, times,
 keys of steps and names of signals, idempotency keys, what a turn waits for, and the size of every payload. Graphs are
-not sealed, and neither is what is fed to them, that is, ingest: they are searched and queried.
+searched and queried, so they are not sealed, unless who makes one says so (argosy/graph/sealing.py); and what is fed to
+graphs, that is, ingest, is not.
 
 How: a data key of a tenant (256 bits) seals its values with AES-256-GCM. Data keys stand in `tenant_keys`, wrapped by a
 master key, which never is in the database: of PAYLOAD_KEYS, or of a KMS by PAYLOAD_KEYS_HOOK. Each value is bound to

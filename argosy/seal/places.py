@@ -8,7 +8,10 @@ row of the turn that it is a duplicate of, under the same id.
 
 import struct
 import uuid
+from collections.abc import Sequence
 from typing import Final
+
+from argosy.ids import digest
 
 _LENGTHS: Final = struct.Struct(">HHHQ")
 
@@ -47,3 +50,10 @@ def signal_of(tenant: str, inbox_id: uuid.UUID, name: str) -> bytes:
 def outcome_of(tenant: str, turn_id: uuid.UUID, key: str) -> bytes:
     """Return the place of what a step came to at a former owner of its turn, until the present one records it."""
     return _place(tenant, turn_id, b"inbox.step_result", key)
+
+
+def prop_of(tenant: str, sealed_as: uuid.UUID, fact: Sequence[str], name: str) -> bytes:
+    """Return the place of a prop of a sealed graph. sealed_as: the graph's; fact: the id of a node, or src, type and
+    dst of an edge. Names of props may be long: they stand in a digest.
+    """
+    return _place(tenant, sealed_as, b"graphs.prop", digest(*fact, name, size_bytes=32).hex())

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from argosy.graph.facts import GraphRef, Member
+from argosy.seal.codec import Codec
 from argosy.store.leader import write_as
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
@@ -55,7 +56,8 @@ class GraphRowState(StrEnum):
 
 class GraphRow(NamedTuple):
     """What the directory has of a graph. shard: the id of its member. session_id: of the session that it goes with.
-    is_moving: it is on its way between two shards, which may both refuse it for moments; only `find` says so.
+    sealed_as: what the values of its props are bound to (argosy/graph/sealing.py); None: it is not sealed. is_moving:
+    it is on its way between two shards, which may both refuse it for moments; only `find` says so.
     """
 
     tenant: str
@@ -67,15 +69,20 @@ class GraphRow(NamedTuple):
     session_id: uuid.UUID | None
     expires_at: datetime | None
     created_at: datetime
+    sealed_as: uuid.UUID | None = None
     is_moving: bool = False
 
     @property
     def ref(self) -> GraphRef:
-        return GraphRef(self.tenant, self.graph, self.incarnation, self.generation)
+        return GraphRef(self.tenant, self.graph, self.incarnation, self.generation, sealed_as=self.sealed_as)
+
+    @property
+    def is_sealed(self) -> bool:
+        return self.sealed_as is not None
 
 
 class NewGraph(NamedTuple):
-    """A graph that is to be made. ttl_s: None: it stays."""
+    """A graph that is to be made. ttl_s: None: it stays. sealed_as: None: it is not sealed."""
 
     tenant: str
     graph: str
@@ -84,6 +91,7 @@ class NewGraph(NamedTuple):
     state: GraphRowState
     session_id: uuid.UUID | None
     ttl_s: float | None
+    sealed_as: uuid.UUID | None = None
 
 
 class Directory:
@@ -91,6 +99,11 @@ class Directory:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    @property
+    def seals(self) -> Codec:
+        """What seals and opens what tenants store, with keys of the same database."""
+        return self._pool.seals
 
     async def shards(self) -> list[ShardRow]:
         return [_shard(row) for row in await self._pool.fetch(_SQL["list_shards"])]

@@ -19,6 +19,7 @@ UPDATE shards SET endpoint = $2 WHERE member_id = $1 AND NOT EXISTS (SELECT 1 FR
 -- name: find_graph
 -- One graph, whatever its state; is_moving: its shards may refuse it for moments, since it is on its way between them.
 SELECT g.tenant, g.graph, g.incarnation, g.shard, g.generation, g.state, g.session_id, g.expires_at, g.created_at,
+       g.sealed_as,
        EXISTS (SELECT 1 FROM graph_moves AS m
                WHERE m.tenant = g.tenant AND m.graph = g.graph AND m.incarnation = g.incarnation AND m.ended_at IS NULL
                  AND m.state NOT IN ('planned', 'activated')) AS is_moving
@@ -47,22 +48,22 @@ WHERE g.tenant = $1 AND g.graph = $2 AND g.incarnation = $3
 
 -- name: list_graphs
 -- A tenant's graphs after a name, in the order of names, but for those that are being dropped.
-SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at, sealed_as
 FROM graphs WHERE tenant = $1 AND graph > $2 AND state <> 'dropping' ORDER BY graph LIMIT $3
 
 -- name: add_graph
 -- A new graph's row, unless the name has one. Of a member that went, or gets no new graphs, nothing is written.
-INSERT INTO graphs (tenant, graph, incarnation, shard, state, session_id, expires_at)
-SELECT $1, $2, $3, s.member_id, $5, $6, now() + make_interval(secs => $7::double precision)
+INSERT INTO graphs (tenant, graph, incarnation, shard, state, session_id, expires_at, sealed_as)
+SELECT $1, $2, $3, s.member_id, $5, $6, now() + make_interval(secs => $7::double precision), $8
 FROM shards AS s WHERE s.member_id = $4 AND s.state = 'active' FOR KEY SHARE
 ON CONFLICT DO NOTHING
-RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at, sealed_as
 
 -- name: activate_graph
 -- Its shard has it now. What a copy was given to be restored within ends with that.
 UPDATE graphs SET state = 'active', expires_at = CASE WHEN state <> 'restoring' THEN expires_at END
 WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state <> 'dropping'
-RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at, sealed_as
 
 -- name: extend_graph
 -- A life that begins anew, once more than a tenth of it is over: few of those who use a graph write its row. The own graph
@@ -71,12 +72,12 @@ UPDATE graphs SET session_id = coalesce($4::uuid, session_id), expires_at = now(
 WHERE tenant = $1 AND graph = $2 AND incarnation = $3 AND state <> 'dropping'
   AND (expires_at < now() + make_interval(secs => 0.9 * $5::double precision)
     OR $4::uuid IS NOT NULL AND (session_id IS DISTINCT FROM $4::uuid OR (expires_at IS NULL) <> ($5::double precision IS NULL)))
-RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at, sealed_as
 
 -- name: mark_dropped
 -- From here on nobody finds it. $3: this life only.
 UPDATE graphs SET state = 'dropping' WHERE tenant = $1 AND graph = $2 AND ($3::uuid IS NULL OR incarnation = $3::uuid)
-RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+RETURNING tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at, sealed_as
 
 -- name: delete_graph
 -- Its shard has it no more.
@@ -88,5 +89,5 @@ SELECT expire_graphs($1::text, $2::bigint, $3::integer)
 
 -- name: list_dropped
 -- Graphs to be dropped at their shards, after an incarnation, in their order.
-SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at
+SELECT tenant, graph, incarnation, shard, generation, state, session_id, expires_at, created_at, sealed_as
 FROM graphs WHERE state = 'dropping' AND incarnation > $1 ORDER BY incarnation LIMIT $2

@@ -4,7 +4,8 @@ Rules:
 - The operations are durable in the turn's history (step.intended), with the key's time and the life of the graph that
   they are for, before a shard hears of them.
 - Where there is an embedder, vectors of the nodes' texts are made before, and recorded with the operations
-  (argosy/graph/embedding.py). A turn that is killed in between makes them again; once they are recorded, nobody does.
+  (argosy/graph/embedding.py); but not for a sealed graph: a vector tells much of its text. A turn that is killed in
+  between makes them again; once they are recorded, nobody does.
 - Whoever goes on with the turn sends the recorded operations, under the same key: the shard applies them once. They are
   never sent to a graph of the same name that was made later.
 - A shard that does not answer is asked again, for as long as the turn lives; the turn is suspended meanwhile.
@@ -87,17 +88,17 @@ class GraphWrite:
         graphs.need(Scope.GRAPHS_WRITE, graph)
         made = None
         with told_to_tenants():
-            incarnation = await graphs.create(graph)
-            if (embedder := graphs.lane.graphs.embedder) is not None:
+            row = await graphs.create(graph)
+            if (embedder := graphs.lane.graphs.embedder) is not None and not row.is_sealed:
                 try:
-                    made = await make_vectors(graphs.of(graph, incarnation), embedder, decode_ops(encoded))
+                    made = await make_vectors(graphs.of(graph, row.incarnation), embedder, decode_ops(encoded))
                 except EmbedderError as error:
                     self._overruns.take(error)
         if made is not None:
             self._check_size(len(encoded) + made.size_bytes, " with the vectors of their texts")
             crash_points.reach("graph_embedded")
         made_at_ms = int(journal.database_time_s() * 1000)
-        intent = _Intent(incarnation, made_at_ms, msgspec.Raw(encoded), graph, made)
+        intent = _Intent(row.incarnation, made_at_ms, msgspec.Raw(encoded), graph, made)
         journal.record(Event.STEP_INTENDED, self._key, outcome.encode(intent))
         return intent
 

@@ -26,6 +26,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.ops import Op
+from argosy.graph.sealed_shard import check_takes_lines
 from argosy.identity.scopes import Scope
 from argosy.identity.turn_principal import TurnPrincipal, fault
 from argosy.workflow.ingests import Ingests
@@ -72,6 +73,9 @@ class GraphRow(Protocol):
 
     @property
     def incarnation(self) -> uuid.UUID: ...
+
+    @property
+    def is_sealed(self) -> bool: ...
 
 
 class Graphs(Protocol):
@@ -149,13 +153,13 @@ class TurnGraphs(NamedTuple):
     def of(self, name: str | None, incarnation: uuid.UUID | None = None) -> BoundGraph:
         return self.lane.graphs.of(self.tenant, name or self.own, incarnation, asker=self.asker)
 
-    async def create(self, name: str | None) -> uuid.UUID:
-        """Return the incarnation of a graph, which is made if it is not there; of another session, it is only found."""
+    async def create(self, name: str | None) -> GraphRow:
+        """Return a graph, which is made if it is not there; of another session, it is only found."""
         graphs = self.lane.graphs
         if name not in (None, self.own):
-            return (await graphs.create(self.tenant, name, asker=self.asker)).incarnation
+            return await graphs.create(self.tenant, name, asker=self.asker)
         session_id, ttl_s = self.token.session_id, self.lane.own_ttl_s
-        return (await graphs.create(self.tenant, self.own, session_id=session_id, ttl_s=ttl_s)).incarnation
+        return await graphs.create(self.tenant, self.own, session_id=session_id, ttl_s=ttl_s)
 
     async def start_ingest(self, name: str | None, lines: bytes, key: str) -> uuid.UUID:
         """Upload lines to a graph, which is made if it is not there, once under a key. Returns the id of the job.
@@ -163,7 +167,9 @@ class TurnGraphs(NamedTuple):
         The lines are applied by the fleet, so that no list of a node is asked: the turn has to be an administrator.
         """
         self._need(Scope.JOBS_WRITE, None)  # a job is of no session
-        incarnation = await self.create(name)
+        row = await self.create(name)
+        incarnation = row.incarnation
+        check_takes_lines(name or self.own, is_sealed=row.is_sealed)
         if self.lane.graphs.are_guarded and Right.ADMIN not in (await self.of(name, incarnation).get_acl()).rights:
             raise GraphForbiddenError(f"to upload to graph {name!r} a turn needs the right 'admin' to it")
         split = lines.split(b"\n") if lines else []

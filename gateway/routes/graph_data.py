@@ -60,7 +60,7 @@ async def apply_ops(graph: str, request: Request) -> Response:
     return json_response(graph_views.AppliedView(version=applied.version))
 
 
-@router.post("/query", responses=answers("QueryAnswer", *_BODY), openapi_extra=posted("QueryPosted"))
+@router.post("/query", responses=answers("QueryAnswer", 409, *_BODY), openapi_extra=posted("QueryPosted"))
 @needs(Scope.GRAPHS_READ)
 async def query_graph(graph: str, request: Request) -> Response:
     """Answer a query in Cypher, which reads and does not write, with what was applied before."""
@@ -74,7 +74,7 @@ async def query_graph(graph: str, request: Request) -> Response:
     return json_response(graph_views.rows(answer))
 
 
-@router.get("/nodes", responses=answers("NodePage", 413, *ASKED))
+@router.get("/nodes", responses=answers("NodePage", 410, 413, *ASKED))
 @needs(Scope.GRAPHS_READ)
 async def list_nodes(
     graph: str,
@@ -100,7 +100,7 @@ async def list_nodes(
     )
 
 
-@router.get("/nodes/{node}", responses=answers("NodeView", 413, *ASKED))
+@router.get("/nodes/{node}", responses=answers("NodeView", 410, 413, *ASKED))
 @needs(Scope.GRAPHS_READ)
 async def get_node(graph: str, node: str, request: Request) -> Response:
     """A node. Its id is one segment of the address, percent-encoded."""
@@ -111,7 +111,7 @@ async def get_node(graph: str, node: str, request: Request) -> Response:
     return json_response(graph_views.node(found))
 
 
-@router.post("/neighbors", responses=answers("NeighborhoodView", *_BODY), openapi_extra=posted("NeighborsPosted"))
+@router.post("/neighbors", responses=answers("NeighborhoodView", 410, *_BODY), openapi_extra=posted("NeighborsPosted"))
 @needs(Scope.GRAPHS_READ)
 async def get_neighbors(graph: str, request: Request) -> Response:
     """What lies around nodes: up to `limit` nodes within `depth` edges, and the edges between them."""
@@ -123,7 +123,7 @@ async def get_neighbors(graph: str, request: Request) -> Response:
     return json_response(graph_views.neighborhood(around))
 
 
-@router.post("/search", responses=answers("SearchAnswer", *_BODY), openapi_extra=posted("SearchPosted"))
+@router.post("/search", responses=answers("SearchAnswer", 409, 410, *_BODY), openapi_extra=posted("SearchPosted"))
 @needs(Scope.GRAPHS_READ)
 async def search_graph(graph: str, request: Request) -> Response:
     """Nodes by the words of a text (id, label and text in props), by a vector, or by both."""
@@ -140,7 +140,7 @@ async def summarize_graph(graph: str, request: Request) -> Response:
     return json_response(graph_views.summary(await graph_of(request).summary()))
 
 
-@router.post("/recall", responses=answers("Recollection", *_BODY), openapi_extra=posted("RecallPosted"))
+@router.post("/recall", responses=answers("Recollection", 409, 410, *_BODY), openapi_extra=posted("RecallPosted"))
 @needs(Scope.GRAPHS_READ)
 async def recall_from_graph(graph: str, request: Request) -> Response:
     """What a graph has about a text, for a prompt: what a search finds and what lies around it, trimmed to a budget."""

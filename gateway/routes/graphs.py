@@ -82,7 +82,7 @@ async def list_graphs(request: Request, limit: Limit = None, cursor: Cursor = No
     )
 
 
-@router.post("", responses=answers("GraphView", 408, 413, 415, 422, 504), openapi_extra=posted("GraphPosted"))
+@router.post("", responses=answers("GraphView", 408, 409, 413, 415, 422, 504), openapi_extra=posted("GraphPosted"))
 @needs(Scope.GRAPHS_WRITE)
 async def create_graph(request: Request) -> Response:
     """Make a graph, or leave the one as it is that has the name."""
@@ -91,7 +91,7 @@ async def create_graph(request: Request) -> Response:
     asked = await graph_asked.question(request, state.settings, _decoder)
     name, asker = names.graph_name(asked.graph), asker_of(request)
     await check_existing(request, tenant, name, Right.WRITE)  # whose life might begin anew
-    row = await state.graphs.create(tenant, name, ttl_s=asked.ttl_s, asker=asker)
+    row = await state.graphs.create(tenant, name, ttl_s=asked.ttl_s, asker=asker, is_sealed=asked.sealed)
     return json_response(graph_views.graph(row))
 
 
@@ -125,7 +125,7 @@ async def delete_graph(
     return Response(status_code=204)
 
 
-@router.get("/{graph}/export", responses=_EXPORTED | problems(*ASKED))
+@router.get("/{graph}/export", responses=_EXPORTED | problems(410, *ASKED))
 @needs(Scope.GRAPHS_READ)
 async def export_graph(graph: str, request: Request) -> Response:
     """A consistent copy, as lines of JSON: a header, nodes, edges, keys of batches that were applied, which sessions

@@ -100,7 +100,7 @@ class Writer:
 
     def _apply(self, batch: Batch) -> Applied:
         self.meta.check_write(batch.ref)
-        digest = digest_of(batch.ops) if batch.key else b""
+        digest = (batch.key.digest or digest_of(batch.ops)) if batch.key else b""
         if batch.key and (answer := self._known(batch.key, digest)):
             return answer
         if batch.token:

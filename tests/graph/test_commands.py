@@ -28,6 +28,7 @@ from tests.gateway.graph_shard import forget_shards
 
 SECRET: Final = "s" * 32
 BIG: Final = 2**63 - 1
+KEYS: Final = {"PAYLOAD_KEYS": "11" * 32}
 
 
 class Fleet:
@@ -216,3 +217,23 @@ async def test_without_an_address_the_postgres_of_up_is_asked_if_it_runs(
 
     assert "STATE_DB_URI is not set" in refused
     assert listed == []
+
+
+async def test_a_copy_becomes_a_sealed_graph_where_there_are_keys(fleet: Fleet, tmp_path: Path) -> None:
+    copy = str(tmp_path / "copy")
+    await fleet.argosy("graph", "export", "crm", "--output", copy)
+
+    made, refused = await asyncio.gather(
+        fleet.argosy("graph", "import", "vault", copy, "--sealed", environment=KEYS),
+        fleet.argosy("graph", "import", "other", copy, "--sealed", code=1),
+    )
+    unreadable, _ = await asyncio.gather(
+        fleet.argosy("graph", "export", "vault", code=1),
+        fleet.argosy("graph", "export", "vault", "--output", f"{copy}.again", environment=KEYS),
+    )
+
+    assert (made["graph"], made["sealed"]) == ("vault", True)
+    assert "PAYLOAD_KEYS is not set" in refused
+    assert "PAYLOAD_KEYS is not set here" in unreadable
+    text = await asyncio.to_thread(Path(f"{copy}.again").read_text)
+    assert '"big":9223372036854775807' in text

@@ -77,7 +77,7 @@ def turn_of(graphs: Graphs, who: Principal | None, own: str = OWN) -> TurnGraphs
 
 
 async def write(turn: TurnGraphs, name: str | None) -> int:
-    incarnation = await turn.create(name)
+    incarnation = (await turn.create(name)).incarnation
     ops = [UpsertNode("ada", "Person")]
     return (await turn.of(name, incarnation).apply(ops, key=None, token=turn.token, source=Source())).version
 

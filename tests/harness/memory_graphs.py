@@ -42,6 +42,7 @@ SHARD = uuid.UUID(int=7)
 
 class Row(NamedTuple):
     incarnation: uuid.UUID
+    is_sealed: bool = False
 
 
 class _RefusedError(Exception):
@@ -150,6 +151,7 @@ class MemoryGraphs:
             raise self.fails_with
 
     are_guarded = False
+    are_sealed = False
 
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None: ...
 
@@ -168,7 +170,7 @@ class MemoryGraphs:
         if (tenant, graph) not in self.graphs:
             await self.reach()
             self.graphs[tenant, graph] = MemoryGraph(session_id)
-        return Row(self.graphs[tenant, graph].incarnation)
+        return Row(self.graphs[tenant, graph].incarnation, self.are_sealed)
 
     def of(
         self, tenant: str, graph: str, incarnation: uuid.UUID | None = None, *, asker: Asker | None = None

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from argosy.seal.envelope import OVERHEAD_SIZE_BYTES, is_sealed, key_id_of, seal, unseal
 from argosy.seal.errors import PayloadUnreadableError
-from argosy.seal.places import error_of, event_of, input_of, outcome_of, result_of, signal_of
+from argosy.seal.places import error_of, event_of, input_of, outcome_of, prop_of, result_of, signal_of
 
 KEY = AESGCM(bytes(range(32)))
 TURN, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -70,6 +70,9 @@ def test_json_is_not_sealed(value: bytes | None) -> None:
     assert not is_sealed(value)
 
 
+DIGEST = "c924159753c55c9e5b3f965c998f52f34a63f8d8a184f1c79c7dd81f5d432217"  # of ada and born
+
+
 def test_places_never_change() -> None:
     """What was sealed by an earlier version opens."""
     tenth = "0000000000000000000000000000000a"
@@ -79,11 +82,13 @@ def test_places_never_change() -> None:
         error_of("a", row).hex(),
         event_of("a", row, 258).hex(),
         signal_of("a", row, "go").hex(),
+        prop_of("a", row, ("ada",), "born").hex(),
     } == {
         f"0001000b00000000000000000000{tenth}61{b'turns.input'.hex()}",
         f"0001000b00000000000000000000{tenth}61{b'turns.error'.hex()}",
         f"0001000b00000000000000000102{tenth}61{b'events.data'.hex()}",
         f"0001000c00020000000000000000{tenth}61{b'inbox.signal'.hex()}{b'go'.hex()}",
+        f"0001000b00400000000000000000{tenth}61{b'graphs.prop'.hex()}{DIGEST.encode().hex()}",
     }
 
 

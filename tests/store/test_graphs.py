@@ -62,6 +62,20 @@ async def test_members_are_seeded_once(store_dsn: str) -> None:
     await pool.close()
 
 
+async def test_a_row_says_what_its_graph_s_values_are_bound_to_in_whatever_state_it_is(directory: Directory) -> None:
+    sealed_as = uuid.uuid4()
+    row = await added(directory, new()._replace(sealed_as=sealed_as))
+    await added(directory, new("open"))
+
+    found = [row, await directory.activate(row), await directory.find("acme", "crm")]
+    listed = {each.graph: each.ref.sealed_as for each in await directory.list("acme", "", 10)}
+    found.append(await directory.mark_dropped("acme", "crm"))
+    found += await directory.dropped(uuid.UUID(int=0), 10)
+
+    assert [each and each.sealed_as for each in found] == [sealed_as] * 5
+    assert listed == {"crm": sealed_as, "open": None}
+
+
 async def test_of_two_that_add_a_name_at_once_one_row_stays(directory: Directory) -> None:
     rows = await asyncio.gather(*(directory.add(new(shard=shard)) for shard in (ONE, OTHER, ONE, OTHER)))
 

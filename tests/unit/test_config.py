@@ -327,6 +327,8 @@ def test_an_endpoint_that_is_none_stops_the_start_and_is_named() -> None:
         ({"TURN_RIGHTS_ENFORCED": "1"}, "TURN_RIGHTS_ENFORCED=1 contradicts LOG_RECORDS=unsigned"),
         ({"TOKEN_LIFETIME_S": "601", "TOKEN_LIFETIME_S_MAX": "600"}, "must not be above TOKEN_LIFETIME_S_MAX"),
         ({"KG_BRAIN_ENFORCE": "1"}, "KG_BRAIN_ENFORCE=1 needs KG_AUTH_REQUIRED=1"),
+        ({"GRAPHS_SEALED": "1"}, "GRAPHS_SEALED=1 needs PAYLOAD_KEYS"),
+        ({"GRAPHS_SEALED": "1", "PAYLOAD_KEYS": "11" * 32, "PAYLOAD_SEALING": "0"}, "and PAYLOAD_SEALING=1"),
         ({"KG_AUTH_TOKEN": SHORT, "ARGOSY_TOKEN": "another"}, "ARGOSY_TOKEN contradicts KG_AUTH_TOKEN"),
         ({"ARGOSY_ADMIN_TOKEN": SHORT + "   "}, "ARGOSY_ADMIN_TOKEN has less than 32 characters"),
     ],

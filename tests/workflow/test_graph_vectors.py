@@ -63,6 +63,20 @@ async def test_a_node_s_vector_is_recorded_beside_what_was_asked_for_and_sent_wi
     assert (sent["vectors"], sent["keep_vectors"]) == ({"text": [20.0, tenth]}, True)
 
 
+async def test_no_vector_tells_of_the_text_of_a_sealed_graph() -> None:
+    model = Model()
+    graphs = graphs_with(model)
+    graphs.are_sealed = True
+    told = journal(graphs)
+
+    await run(remember, None, told)
+
+    (sent,) = msgspec.json.decode(graphs.sent[0][1])
+    assert model.texts == []
+    assert sent == {"op": "upsert_node", **ADA}
+    assert "made" not in told.data("step.intended", "graph:write")
+
+
 async def test_a_write_that_is_sent_again_has_the_vectors_that_were_recorded_and_nobody_makes_them_again() -> None:
     model = Model()
     graphs = graphs_with(model)

@@ -47,7 +47,7 @@ class GraphLives:
         if await self._jobs.find(feed.job_id, feed.tenant) is not None or await self._jobs.ended([feed.job_id]):
             return Life.GONE
         try:
-            made = await self._graphs.create(feed.tenant, feed.graph, incarnation=feed.incarnation)
+            made = await self._graphs.create(feed.tenant, feed.graph, incarnation=feed.incarnation, is_sealed=False)
         except GraphTakenError as error:
             if not error.is_dropped:
                 raise  # what is in its place may be older than it: nobody but an operator can tell

@@ -98,6 +98,7 @@ class GrpcTransport:
                 ops=map(op_messages.op_to_pb, ops),
                 key=key.key,
                 key_made_at_ms=key.made_at_ms,
+                key_digest=key.digest,
                 token=None if token is None else messages.token_to_pb(token),
                 source=messages.source_to_pb(source),
             )

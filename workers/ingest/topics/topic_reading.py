@@ -71,6 +71,8 @@ class TopicReading:
         notes = Notes(self._pool, f"*topic/{source.topic}", self._settings.ingest_rejects_max)
         await notes.begin()  # the lineage before anything else: what is read after it is at least as new
         graph = await self._graph(log_id)
+        if graph.is_sealed:
+            raise SettingError(f"graph {source.graph!r} is sealed, and no topic is read into it: name another one")
         notes.log_id = f"{log_id}/{graph.incarnation.hex}"  # another life of the graph begins anew
         job = await self._begin_job(graph.incarnation, log_id)
         if job.state is not JobState.RUNNING:
