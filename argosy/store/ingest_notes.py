@@ -135,11 +135,12 @@ class Notes:
         numbers = sorted(begins)
         wanted = [begins[partition] for partition in numbers]
         await self._pool.execute(_POSITIONS["open_positions"], self.log_id, self._lane, numbers, wanted)
-        return dict(await self._pool.fetch(_POSITIONS["list_positions"], self.log_id, numbers))
+        return await self.positions(numbers)
 
     async def positions(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return where those of these partitions are done up to that have a position."""
-        return dict(await self._pool.fetch(_POSITIONS["list_positions"], self.log_id, list(partitions)))
+        rows = await self._pool.fetch(_POSITIONS["list_positions"], self.log_id, list(partitions))
+        return {row[0]: row[1] for row in rows}
 
     async def say(self, note: Note) -> Noted:
         """Write all of it, in one transaction."""
