@@ -18,7 +18,7 @@ from argosy.gateway import graph_asked, graph_views, names
 from argosy.gateway.access import GuardedRoute, needs, tenant_of
 from argosy.gateway.graph_asker import asker_of, bound_graph, check_existing, check_right, readable
 from argosy.gateway.openapi import answers, content, problems
-from argosy.gateway.parameters import Cursor, Limit, page_size
+from argosy.gateway.parameters import NO_NUL_PATTERN, Cursor, Limit, page_size
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.turns import json_response
 from argosy.gateway.state import State, state_of
@@ -110,7 +110,9 @@ async def get_graph(graph: str, request: Request) -> Response:
 async def delete_graph(
     graph: str,
     request: Request,
-    confirm: Annotated[str, Query(max_length=NAME_LENGTH_MAX, description="The graph's name, once more.")] = "",
+    confirm: Annotated[
+        str, Query(max_length=NAME_LENGTH_MAX, pattern=NO_NUL_PATTERN, description="The graph's name, once more.")
+    ] = "",
 ) -> Response:
     """Delete a graph for good. From now on nobody finds it, whether its shard answers (204) or not (202)."""
     state = state_of(request)

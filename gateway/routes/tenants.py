@@ -18,7 +18,7 @@ from argosy.gateway.asker import tenant_not_found
 from argosy.gateway.audited import act_of
 from argosy.gateway.names import DEFAULT_TENANT
 from argosy.gateway.openapi import answers
-from argosy.gateway.parameters import Cursor, Limit, page_size, strict
+from argosy.gateway.parameters import NO_NUL_PATTERN, Cursor, Limit, page_size, strict
 from argosy.gateway.problems import Problem
 from argosy.gateway.routes.erasures import deletion_view, erasure_of_tenant
 from argosy.gateway.routes.graphs import posted
@@ -144,7 +144,9 @@ async def change_tenant(tenant: str, request: Request) -> Response:
 async def delete_tenant(
     tenant: str,
     request: Request,
-    confirm: Annotated[str, Query(max_length=63, description="The tenant's name, once more.")] = "",
+    confirm: Annotated[
+        str, Query(max_length=63, pattern=NO_NUL_PATTERN, description="The tenant's name, once more.")
+    ] = "",
 ) -> Response:
     """Delete a tenant with all that it has. Nobody is let in for it from now on; what it has is erased, as the answer
     says. One that is being deleted is deleted once.

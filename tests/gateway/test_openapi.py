@@ -57,6 +57,19 @@ def test_every_operation_of_a_tenant_says_so_and_answers_problems(document: dict
                     assert "application/problem+json" in answer["content"], (path, status)
 
 
+def test_a_text_that_is_refused_for_its_nul_does_not_fit_the_document(document: dict[str, Any]) -> None:
+    """But for a cursor: one that this list did not give out is refused as such."""
+    named = {
+        (operation["operationId"], each["name"])
+        for _, operation in operations(document)
+        for each in operation.get("parameters", [])
+        if each["in"] == "query" and each["name"] != "cursor"
+        if Draft202012Validator(each["schema"] | {"components": document["components"]}).is_valid("a\0")
+    }
+
+    assert named == set()
+
+
 def test_words_are_those_of_the_code(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
 
