@@ -177,7 +177,7 @@ async def test_without_postgres_known_tokens_pass_for_a_while_and_unknown_ones_a
     open_guarded: OpenGuarded, tokens: Tokens, proxy: PostgresProxy
 ) -> None:
     gateway = await open_guarded(
-        state_db_uri=proxy.dsn, gateway_cache_s=0.2, identity_stale_s_max=6.0, gateway_lag_max_s=0
+        state_db_uri=proxy.dsn, gateway_cache_s=0.2, identity_stale_s_max=3.0, gateway_lag_max_s=0
     )
     known = await tokens.make()
     assert (await gateway.get("/v1/whoami", headers=known.headers)).status_code == 200
@@ -203,7 +203,7 @@ async def test_without_postgres_known_tokens_pass_for_a_while_and_unknown_ones_a
     assert problem(malformed) == (401, "invalid_token")
     assert still.status_code == 200
     assert problem(last) == (503, "identity_unavailable")
-    assert 5 < ended_s < 12
+    assert 2 < ended_s < 9
 
 
 async def test_the_token_of_the_settings_is_an_administrators_and_needs_no_postgres(
