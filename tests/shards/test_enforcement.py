@@ -180,7 +180,11 @@ def test_who_asks_is_said_before_lists_are_enforced() -> None:
     assert told(None, is_known=True, enforces=True) is None
 
 
-@pytest.mark.parametrize("asker", [None, ADA, ADA._replace(enforced=True), BOSS, FLEET], ids=str)
+@pytest.mark.parametrize(
+    "asker",
+    [None, ADA, ADA._replace(enforced=True), BOSS, FLEET],
+    ids=["nobody", "ada", "ada-enforced", "boss", "fleet"],  # sets are written in another order in each process
+)
 def test_who_asks_crosses_a_call(asker: Asker | None) -> None:
     ref = new_ref()._replace(asker=asker)
 
