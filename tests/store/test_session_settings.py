@@ -128,7 +128,7 @@ async def test_a_database_of_foreign_defaults_is_migrated_and_taken_without_a_wo
 
     await migrate(own_database)
 
-    assert await preflight.check(own_database) == []
+    assert [line.split(" ")[0] for line in await preflight.check(own_database)] == ["fsync"]  # as tests have it
     pool = Pool(own_database, 2, 5.0)
     assert await pool.fetchval("SELECT count(*) FROM turns") == 0
     await pool.close()
@@ -154,4 +154,4 @@ async def test_what_a_session_cannot_choose_is_refused_by_name(
 async def test_temporary_files_that_may_not_grow_are_warned_about(own_database: str) -> None:
     await set_defaults(own_database, {"temp_file_limit": "0"})
 
-    assert [line.split(" ")[0] for line in await preflight.check(own_database)] == ["temp_file_limit"]
+    assert [line.split(" ")[0] for line in await preflight.check(own_database)] == ["fsync", "temp_file_limit"]
