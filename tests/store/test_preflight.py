@@ -32,7 +32,3 @@ async def test_a_server_in_recovery_is_refused_in_one_line_that_names_the_settin
         await migrate.migrate(standby_dsn)
     with pytest.raises((SettingError, StoreUnavailableError)):
         await migrate.after_restore(standby_dsn, 1.0)
-
-
-async def test_a_primary_that_keeps_what_it_commits_is_taken_without_a_word(database: str) -> None:
-    assert await preflight.check(database) == []
