@@ -16,7 +16,7 @@ from argosy.gateway.state import state_of
 from argosy.graph.acl import Right
 from argosy.graph.asker import Asker, principal_asker
 from argosy.graph.bound import BoundGraph
-from argosy.graph.sealed_shard import check_takes_lines
+from argosy.graph.sealed_refusals import check_takes_lines
 from argosy.identity.scopes import Scope
 from argosy.store.graph import GraphRow
 

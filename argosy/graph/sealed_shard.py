@@ -41,13 +41,13 @@ from argosy.graph.forgetting import ForgetTurns, Forgotten
 from argosy.graph.ops import Op, check_ops
 from argosy.graph.sealed_lines import opened_lines, sealed_lines
 from argosy.graph.sealed_props import Fact, digest_of, opened_facts, sealed_fact, sealed_ops
+from argosy.graph.sealed_refusals import NO_LINES, refused
 from argosy.graph.transport import Transport
 from argosy.seal.codec import Codec, Sealer
 from argosy.seal.errors import GraphSealedError
 
 T = TypeVar("T")
 
-_NO_LINES: Final = "nothing can be uploaded to it, since lines wait, and stay where they are refused, in the clear"
 _INLINE_MAX: Final = 100  # operations or facts: some milliseconds
 
 
@@ -128,7 +128,7 @@ class SealedShard:
     async def query(
         self, ref: GraphRef, cypher: str, params: dict[str, Any], *, row_limit: int, deadline_s: float
     ) -> Answer:
-        raise _refused(ref, "no query in Cypher can be answered about it")
+        raise refused(ref.graph, "no query in Cypher can be answered about it")
 
     async def search(
         self,
@@ -140,7 +140,7 @@ class SealedShard:
         deadline_s: float,
     ) -> list[Hit]:
         if vector is None or text.strip():
-            raise _refused(ref, "no words can be searched for in it: a vector alone finds nodes")
+            raise refused(ref.graph, "no words can be searched for in it: a vector alone finds nodes")
         hits = await self._shard.search(ref, "", vector=vector, limit=limit, deadline_s=deadline_s)
         opened = await self._opened(deadline_s, ref, [hit.node for hit in hits])
         return [hit._replace(node=node) for hit, node in zip(hits, opened, strict=True)]
@@ -175,7 +175,7 @@ class SealedShard:
         await self._shard.restore(ref, sealed_lines(lines, ref, sealer), deadline_s=deadline_s)
 
     async def ingest(self, ref: GraphRef, batch: FeedBatch, *, deadline_s: float) -> Fed:
-        raise _refused(ref, _NO_LINES)
+        raise refused(ref.graph, NO_LINES)
 
     async def feeds(self, ref: GraphRef, names: Sequence[str], *, deadline_s: float) -> builtins.list[FeedState | None]:
         return await self._shard.feeds(ref, names, deadline_s=deadline_s)
@@ -197,12 +197,6 @@ class SealedShard:
         values = [value for each in sealed for value in each.values(ref.tenant)]
         opener = await _in_time(self._codec.opener(values), deadline_s)
         return await _done(len(facts), lambda: opened_facts(facts, sealed, opener, ref))
-
-
-def check_takes_lines(graph: str, *, is_sealed: bool) -> None:
-    """Raise GraphSealedError for a graph to which nothing can be uploaded."""
-    if is_sealed:
-        raise GraphSealedError(f"graph {graph!r} is sealed: {_NO_LINES}")
 
 
 async def sealer_of(codec: Codec, tenant: str) -> Sealer:
@@ -242,7 +236,3 @@ async def _in_time(asked: Awaitable[T], deadline_s: float) -> T:
 async def _done(count: int, work: Callable[[], T]) -> T:
     """Return what the work comes to, which concerns so many operations or facts."""
     return work() if count <= _INLINE_MAX else await asyncio.to_thread(work)
-
-
-def _refused(ref: GraphRef, why: str) -> GraphSealedError:
-    return GraphSealedError(f"graph {ref.graph!r} is sealed: {why}")

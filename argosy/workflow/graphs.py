@@ -26,7 +26,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.ops import Op
-from argosy.graph.sealed_shard import check_takes_lines
+from argosy.graph.sealed_refusals import check_takes_lines
 from argosy.identity.scopes import Scope
 from argosy.identity.turn_principal import TurnPrincipal, fault
 from argosy.workflow.ingests import Ingests
