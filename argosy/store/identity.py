@@ -76,7 +76,7 @@ class TokenRow(NamedTuple):
     replaced_by: uuid.UUID | None
     last_used_at: datetime | None
     change_no: int
-    subject_id: uuid.UUID | None = None
+    subject_id: uuid.UUID | None
 
 
 class TenantRow(NamedTuple):

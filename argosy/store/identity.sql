@@ -35,7 +35,7 @@ FROM tokens AS t LEFT JOIN tenants AS n ON n.name = t.tenant WHERE t.hash = $1
 -- name: find_tokens
 -- The tokens with these hashes.
 SELECT t.token_id, t.hash, t.tenant, t.name, t.role, t.scopes, t.sessions, t.workflows, t.hint, t.created_at, t.created_by, t.expires_at,
-       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no
+       t.revoked_at, t.revoked_by, t.replaced_by, t.last_used_at, t.change_no, t.subject_id
 FROM tokens AS t WHERE t.hash = ANY ($1::bytea[])
 
 -- name: list_tokens

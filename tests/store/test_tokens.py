@@ -22,7 +22,7 @@ async def test_a_token_is_found_by_its_hash_with_its_tenant_and_is_stored_nowher
     assert row == TokenRow(
         made.token_id, made.hash, TENANT, "of a program", "user",
         ("graphs:read",), ("support-*",), ("echo",), made.hint,
-        row.created_at, "who", row.created_at + timedelta(days=90), None, None, None, None, row.change_no,
+        row.created_at, "who", row.created_at + timedelta(days=90), None, None, None, None, row.change_no, None,
     )  # fmt: skip
     tenant = await store.identities.get_tenant(TENANT)
     assert await store.identities.find_token(made.hash) == (row, tenant)
@@ -88,6 +88,10 @@ async def test_lists_take_a_token_and_all_that_take_its_place_for_one(store: Sto
     for _ in range(3):
         token = await store.identities.rotate_token(token.token_id, TENANT, successor(), DAY_S, act())
         assert (token.subject_id, await store.found(token)) == (first.token_id, token)
+        assert await store.identities.find_tokens([token.hash]) == [token]
+        assert await store.identities.get_token(token.token_id, TENANT) == token
+        assert token in await store.identities.list_tokens(None, None, 10)
+        assert token in await store.identities.list_tokens(TENANT, None, 10)
     assert first.subject_id is None
     await store.rows("UPDATE tokens SET subject_id = NULL WHERE token_id = $1 RETURNING 1", token.token_id)
     made_before = await store.identities.rotate_token(token.token_id, TENANT, successor(), DAY_S, act())

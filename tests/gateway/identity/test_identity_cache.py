@@ -53,7 +53,7 @@ class Store:
         key = name.encode()
         old = self.tokens.get(key) or TokenRow(
             uuid.uuid4(), key, None, name, "operator", (), None, None, "hint", LONG_AGO, "test", None, None, None, None,
-            None, 0,
+            None, 0, None,
         )  # fmt: skip
         self.tokens[key] = old._replace(change_no=self._next(), **changes)
         return key

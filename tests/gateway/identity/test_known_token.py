@@ -17,7 +17,7 @@ _MADE_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 def row(number: int, **changes: Any) -> TokenRow:
     made = TokenRow(
         uuid.UUID(int=number), number.to_bytes(32), "acme", "name", "user", (), None, None, "hint", _MADE_AT, "test",
-        datetime.fromtimestamp(2e9 + number, UTC), None, None, None, None, 1_000_000 + number,
+        datetime.fromtimestamp(2e9 + number, UTC), None, None, None, None, 1_000_000 + number, None,
     )  # fmt: skip
     return made._replace(**changes)
 
