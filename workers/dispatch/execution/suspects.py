@@ -11,7 +11,7 @@ Rules:
   so again.
 - A turn that was alone in one crash may be parked by the next. So its last trial waits until each accused turn that
   runs has lived for _LAST_S: one that kills later than it was watched for, because others killed sooner, shows itself
-  meanwhile, and nobody pays for it. It waits for _LAST_S_MAX at the most, as crashes may go on and on.
+  meanwhile, and nobody pays for it. It waits in one process for _LAST_S_MAX at the most, as crashes may go on and on.
 - A trial is over when each of its turns has made progress, has gone, or has lived through the time of the trial.
 - The largest groups come first, as they are the least suspicious, then the turns that were alone in fewer crashes, then
   the shortest trials; tenants take turns. A group is never larger than the `size` of any of its members, and no member
