@@ -24,7 +24,7 @@ from tests.gateway.rows import Rows
 from tests.harness.same_tag import same_tag
 
 MARK: Final = f"secret-{uuid.uuid4().hex}"  # in everything that the owner has
-_SOURCES: Final = (f"10.{a}.{b}.1" for a, b in itertools.product(range(256), repeat=2))
+_SOURCES: Final = (f"127.{a}.{b}.1" for a, b in itertools.product(range(256), repeat=2))
 
 
 class Answer(NamedTuple):
