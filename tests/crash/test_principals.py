@@ -52,7 +52,7 @@ class Holder(Client):
         scopes = sorted(map(str, SCOPES_OF[Role.USER]))
         return {
             "kind": "token", "id": str(self.made.token_id), "tenant": TENANT, "scopes": scopes,
-            "sessions": ["*"], "workflows": None,
+            "sessions": ["*"], "workflows": None, "subject": "",
         }  # fmt: skip
 
     @property
