@@ -39,6 +39,7 @@ def write_whole(path: Path, text: bytes) -> None:
     """Write a file for this user alone, or leave the one that is there: it is on disk when this returns."""
     part = path.with_name(f"{path.name}.part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # what is left of one that was ended may have had another mode
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

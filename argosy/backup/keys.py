@@ -4,6 +4,9 @@ A backup has payloads as they are sealed, and none of the keys that open them: t
 database. So what a deleted tenant had cannot be read any more in any backup, however old, once no keys file is left
 from before: a file that is written later has that tenant's keys as destroyed ones. It opens what all other tenants had,
 in older backups, too, because keys are only added and destroyed.
+
+A database that was restored is the same installation, may lack keys, and destroys tenants of its own: what it lacks is
+not lost to the backups of the one that goes on beside it, so it does not replace that one's file.
 """
 
 from collections import defaultdict
@@ -27,7 +30,7 @@ _NAMED_MAX: Final = 10  # in a message
 
 class KeysFile(msgspec.Struct, frozen=True):
     """kind: says that it is such a file. installation: whose keys they are. made_at: they are as they were then.
-    checksum: of the file, in hexadecimal. Last in the file.
+    restores: see KeysRead; None: of a version that did not say. checksum: of the file, in hexadecimal, and last in it.
     """
 
     kind: str
@@ -35,6 +38,7 @@ class KeysFile(msgspec.Struct, frozen=True):
     installation: str
     made_at: datetime
     keys: list[KeyCopy]
+    restores: int | None = None
     checksum: str = ""
 
 
@@ -48,7 +52,9 @@ class ChosenKeys(NamedTuple):
 
 
 def write_keys(path: Path, found: KeysRead) -> None:
-    """Write a keys file, in place of an older one of the same installation. Raises SettingError for any other file."""
+    """Write a keys file, in place of an older one of the same installation. Raises SettingError for any other file, and
+    for one whose keys would be lost though no tenant was deleted since.
+    """
     if not path.parent.is_dir():
         raise SettingError(f"there is no folder {path.parent}")
     if path.exists():
@@ -58,7 +64,13 @@ def write_keys(path: Path, found: KeysRead) -> None:
             raise SettingError(f"{path} is there, and is no file of keys: name another one") from error
         if before.installation != found.installation:
             raise SettingError(f"{path} has the keys of another installation: name another file")
-    made = KeysFile(_KIND, _FORMAT, found.installation, found.at, found.keys)
+        if lost := _lost(before, found):
+            raise SettingError(
+                f"{path} has {_words(lost)}, which this database does not have, as after a restore without them: "
+                "backups that need them could never be read again. Name another file, or move this one away first. "
+                "Nothing was written"
+            )
+    made = KeysFile(_KIND, _FORMAT, found.installation, found.at, found.keys, found.restores)
     write_whole(path, text_of(sealed(made)))
 
 
@@ -116,6 +128,16 @@ def by_tenant(keys: Iterable[NeededKey]) -> dict[str, list[int]]:
     for each in keys:
         found[each.tenant].append(each.key_id)
     return dict(found)
+
+
+def _lost(before: KeysFile, found: KeysRead) -> list[NeededKey]:
+    """Return which keys only the file has. Those of a tenant that was deleted are meant to be gone; but only the
+    database that wrote the file can say so, and not one that was restored beside it, or since.
+    """
+    is_same = before.restores == found.restores
+    # The number alone does not tell: beside each other, two databases give the same one to keys that they make.
+    there = {(each.tenant, each.key_id, each.created_at) for each in found.keys if is_same or each.wrapped is not None}
+    return needed_of(each for each in before.keys if (each.tenant, each.key_id, each.created_at) not in there)
 
 
 def _destroyed(key: NeededKey, at: datetime) -> KeyCopy:

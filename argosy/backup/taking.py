@@ -71,7 +71,8 @@ class Taking:
 
     async def take(self, dsn: str, folder: Path, keys: Path | None = None, *, is_without: bool = False) -> Manifest:
         """Take a backup. keys: where the keys of tenants go; is_without: they are meant to go nowhere. Raises
-        SettingError when the folder has anything but an unfinished one, or payloads are sealed and neither is said.
+        SettingError when the folder has anything but an unfinished one, or payloads are sealed and neither is said, or
+        keys would be lost (write_keys).
         """
         async with exported(dsn) as database:
             _check_keys(database, folder, keys, is_without=is_without)

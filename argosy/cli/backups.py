@@ -26,7 +26,10 @@ def backup(
     timeout: Timeout = 3_600.0,
     keys: Annotated[
         Path | None,
-        typer.Option(help="A file for the keys of tenants, kept elsewhere. An older one is replaced.", dir_okay=False),
+        typer.Option(
+            help="A file for the keys of tenants, kept elsewhere. An older one is replaced, if it has no others.",
+            dir_okay=False,
+        ),
     ] = None,
     without_keys: WithoutKeys = False,
 ) -> None:

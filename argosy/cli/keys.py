@@ -54,7 +54,9 @@ def rotate() -> None:
 
 @app.command()
 def write(
-    file: Annotated[Path, typer.Argument(help="An older one of this installation is replaced.", dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="An older one of this installation is replaced, if it has no others.", dir_okay=False)
+    ],
 ) -> None:
     """Write the keys of all tenants, wrapped as they are now, to a file: `argosy restore --keys` reads it."""
     from argosy.backup.keys import needed_of, write_keys

@@ -46,9 +46,12 @@ class KeyCopy(NamedTuple):
 
 
 class KeysRead(NamedTuple):
-    """The keys of all tenants at one moment. installation: whose they are, the same after a restore."""
+    """The keys of all tenants at one moment. installation: whose they are, the same after a restore. restores: another
+    number after each restore.
+    """
 
     installation: str
+    restores: int
     at: datetime
     keys: list[KeyCopy]
 
@@ -93,8 +96,8 @@ async def read_keys(dsn: str) -> KeysRead:
 
 
 async def _keys(connection: Any) -> KeysRead:
-    installation, at = await connection.fetchrow(_SQL["find_installation"])
-    return KeysRead(installation, at, [KeyCopy(*row) for row in await connection.fetch(_SQL["list_keys"])])
+    installation, restores, at = await connection.fetchrow(_SQL["find_installation"])
+    return KeysRead(installation, restores, at, [KeyCopy(*row) for row in await connection.fetch(_SQL["list_keys"])])
 
 
 class BackupKeys(StrEnum):

@@ -20,8 +20,9 @@ GROUP BY p.lane, p.log_id, l.topic ORDER BY p.lane, p.log_id
 SELECT tenant, graph, incarnation FROM graphs WHERE state = 'active' ORDER BY tenant, graph
 
 -- name: find_installation
--- Whose keys they are, and the time of this transaction.
-SELECT i.cluster_id::text, now() FROM log_identity AS i
+-- Whose keys they are, which restore its database comes from, and the time of this transaction. Not lineage(): another primary
+-- after a failover has the same keys.
+SELECT i.cluster_id::text, (SELECT l.restores FROM lineages AS l), now() FROM log_identity AS i
 
 -- name: list_keys
 -- The keys of all tenants, as they are wrapped; of those that were destroyed, when.

@@ -111,7 +111,7 @@ def test_a_backup_that_needs_no_keys_is_restored_without() -> None:
 def test_a_keys_file_is_this_users_alone_and_replaces_an_older_one(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     for count in (1, 3):
-        write_keys(path, KeysRead("here", AT, ALL[:count]))
+        write_keys(path, KeysRead("here", 0, AT, ALL[:count]))
 
     assert read_keys(path).keys == ALL
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -124,14 +124,14 @@ def test_no_other_file_is_ever_replaced_by_keys(tmp_path: Path, there: bytes) ->
     path.write_bytes(there)
 
     with pytest.raises(SettingError, match="name another"):
-        write_keys(path, KeysRead("here", AT, ALL))
+        write_keys(path, KeysRead("here", 0, AT, ALL))
 
     assert path.read_bytes() == there
 
 
 def test_a_keys_file_that_was_cut_or_altered_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "keys"
-    write_keys(path, KeysRead("here", AT, ALL))
+    write_keys(path, KeysRead("here", 0, AT, ALL))
     text = path.read_bytes()
     for at in range(0, len(text), 3):
         for changed in (text[:at], text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]):
