@@ -1,6 +1,6 @@
 """Who asks a graph: the principal of a request, as shards are told of it; and what it may do, where that must be known
-before a shard is asked to do anything. Shards decide (argosy/shards/guarded.py): here nothing is let through that they
-would refuse.
+before a shard is asked to do anything. Shards decide (argosy/shards/guarded.py), and say so where they are not asked to
+do it (argosy/graph/permission.py): here nothing is let through that they would refuse.
 """
 
 import asyncio
@@ -10,12 +10,13 @@ from typing import Final
 
 from starlette.requests import Request
 
-from argosy.errors import ArgosyError, GraphForbiddenError, GraphNotFoundError
+from argosy.errors import ArgosyError, GraphNotFoundError
 from argosy.gateway.access import principal_of
 from argosy.gateway.state import state_of
 from argosy.graph.acl import Right
 from argosy.graph.asker import Asker, principal_asker
 from argosy.graph.bound import BoundGraph
+from argosy.graph.permission import check_permitted
 from argosy.graph.sealed_refusals import check_takes_lines
 from argosy.identity.scopes import Scope
 from argosy.store.graph import GraphRow
@@ -35,14 +36,11 @@ def bound_graph(request: Request, tenant: str, name: str) -> BoundGraph:
 
 
 async def check_right(request: Request, tenant: str, name: str, right: Right) -> None:
-    """Raise GraphForbiddenError where lists are enforced and whoever asks has not this right to a graph; and what
-    BoundGraph raises when the graph cannot be asked.
+    """Raise GraphForbiddenError where the graph's shard enforces lists and whoever asks has not this right to it; and
+    what BoundGraph raises when the graph cannot be asked.
     """
-    if not _is_asked(request):
-        return
-    access = await bound_graph(request, tenant, name).get_acl()
-    if right not in access.rights:
-        raise GraphForbiddenError(f"graph {name!r}: whoever asks needs the right {str(right)!r} to it")
+    graph, is_known = bound_graph(request, tenant, name), state_of(request).graphs.are_askers_known
+    await check_permitted(graph, name, asker_of(request), right, is_known=is_known)
 
 
 async def created_for_upload(request: Request, tenant: str, name: str) -> GraphRow:
@@ -63,7 +61,7 @@ async def check_existing(request: Request, tenant: str, name: str, right: Right)
 
 async def readable(request: Request, rows: Sequence[GraphRow]) -> list[GraphRow]:
     """Return those graphs of a page that whoever asks may read. What cannot be asked now is left out."""
-    if not _is_asked(request):
+    if not state_of(request).graphs.are_guarded or asker_of(request).is_admin:
         return list(rows)
     places = asyncio.Semaphore(_ASKED_AT_ONCE)
 
@@ -77,8 +75,3 @@ async def readable(request: Request, rows: Sequence[GraphRow]) -> list[GraphRow]
 
     allowed = await asyncio.gather(*map(may_read, rows))
     return [row for row, is_allowed in zip(rows, allowed, strict=True) if is_allowed]
-
-
-def _is_asked(request: Request) -> bool:
-    """Whether lists may keep anything from whoever asks."""
-    return state_of(request).graphs.are_guarded and not asker_of(request).is_admin

@@ -75,7 +75,8 @@ class Graphs:
         self._clock = clock
         self.timeout_s = settings.graph_timeout_s
         self.are_guarded: Final = settings.kg_brain_enforce
-        self._told: Final = partial(told, is_known=settings.kg_auth_required, enforces=self.are_guarded)
+        self.are_askers_known: Final = settings.kg_auth_required
+        self._told: Final = partial(told, is_known=self.are_askers_known, enforces=self.are_guarded)
 
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
         """Call this with each shard that answers after it did not, or for the first time."""

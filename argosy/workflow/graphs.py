@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from argosy.errors import GraphForbiddenError, NoRightError, SettingError
+from argosy.errors import NoRightError, SettingError
 from argosy.graph.acl import GraphAccess, Right
 from argosy.graph.asker import Asker
 from argosy.graph.embedder import Embedder
@@ -26,6 +26,7 @@ from argosy.graph.facts import (
     WriteKey,
 )
 from argosy.graph.ops import Op
+from argosy.graph.permission import check_permitted
 from argosy.graph.sealed_refusals import check_takes_lines
 from argosy.identity.scopes import Scope
 from argosy.identity.turn_principal import TurnPrincipal, fault
@@ -65,7 +66,7 @@ class BoundGraph(Protocol):
 
     async def summary(self) -> Summary: ...
 
-    async def get_acl(self) -> GraphAccess: ...
+    async def get_acl(self, *, deadline_s: float | None = None) -> GraphAccess: ...
 
 
 class GraphRow(Protocol):
@@ -85,8 +86,8 @@ class Graphs(Protocol):
     def embedder(self) -> Embedder | None: ...
 
     @property
-    def are_guarded(self) -> bool:
-        """Whether access control lists are enforced (KG_BRAIN_ENFORCE)."""
+    def are_askers_known(self) -> bool:
+        """Whether shards are told who asks (KG_AUTH_REQUIRED)."""
 
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None:
         """Call this with each shard that answers after it did not, or for the first time. An error that is for want of
@@ -164,14 +165,15 @@ class TurnGraphs(NamedTuple):
     async def start_ingest(self, name: str | None, lines: bytes, key: str) -> uuid.UUID:
         """Upload lines to a graph, which is made if it is not there, once under a key. Returns the id of the job.
 
-        The lines are applied by the fleet, so that no list of a node is asked: the turn has to be an administrator.
+        The lines are applied by the fleet, so that no list of a node is asked: where the graph's shard enforces lists
+        the turn has to be an administrator (argosy/graph/permission.py).
         """
         self._need(Scope.JOBS_WRITE, None)  # a job is of no session
         row = await self.create(name)
         incarnation = row.incarnation
         check_takes_lines(name or self.own, is_sealed=row.is_sealed)
-        if self.lane.graphs.are_guarded and Right.ADMIN not in (await self.of(name, incarnation).get_acl()).rights:
-            raise GraphForbiddenError(f"to upload to graph {name!r} a turn needs the right 'admin' to it")
+        graph, is_known = self.of(name, incarnation), self.lane.graphs.are_askers_known
+        await check_permitted(graph, name or self.own, self.asker, Right.ADMIN, is_known=is_known)
         split = lines.split(b"\n") if lines else []
         return await self._ingests.start(self.tenant, name or self.own, incarnation, split, key)
 

@@ -11,7 +11,7 @@ import pytest
 
 from argosy import config
 from argosy.clock import SystemClock
-from argosy.errors import GraphForbiddenError, ListsDisagreeError
+from argosy.errors import GraphForbiddenError, ListsDisagreeError, SettingError
 from argosy.graph.acl import GraphAcl
 from argosy.graph.asker import FLEET
 from argosy.graph.facts import FencingToken, Member, Source
@@ -135,6 +135,23 @@ async def test_a_turn_uploads_where_it_is_an_administrator(graphs: Graphs) -> No
 
     with pytest.raises(GraphForbiddenError, match="admin"):
         await turn_of(graphs, ADA).start_ingest("people", b"{}", "key")
+
+
+@pytest.mark.parametrize(
+    ("of_worker", "error"), [(KNOWN, GraphForbiddenError), ({}, ListsDisagreeError)], ids=["known", "open"]
+)
+async def test_lists_hold_for_uploads_of_turns_before_workers_enforce_them(
+    directory: Directory, tmp_path: Path, of_worker: Mapping[str, str], error: type[Exception]
+) -> None:
+    async with served(directory, tmp_path, ENFORCED, of_worker) as graphs:
+        await graphs.create(TENANT, "people")
+        await graphs.of(TENANT, "people", asker=FLEET).set_acl(GraphAcl(write=("*",)))
+
+        with pytest.raises(error):
+            await turn_of(graphs, ADA).start_ingest("people", b"{}", "key")
+        if of_worker:
+            with pytest.raises(SettingError, match="nothing is uploaded from here"):  # it is let through
+                await turn_of(graphs, BOSS).start_ingest("people", b"{}", "key")
 
 
 async def test_lists_hold_at_shards_before_workers_enforce_them(directory: Directory, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class MemoryGraphs:
         if self.fails_with is not None:
             raise self.fails_with
 
-    are_guarded = False
+    are_askers_known = False
     are_sealed = False
 
     def follow_shards(self, after_return: Callable[[uuid.UUID], None]) -> None: ...
@@ -179,7 +179,7 @@ class MemoryGraphs:
 
 
 class _Bound:
-    async def get_acl(self) -> GraphAccess:
+    async def get_acl(self, *, deadline_s: float | None = None) -> GraphAccess:
         return GraphAccess(None, ALL)
 
     def __init__(self, graphs: MemoryGraphs, tenant: str, graph: str, incarnation: uuid.UUID | None) -> None:
