@@ -60,7 +60,7 @@ JOURNEY: Final = {
     "workers/dispatch/flush/flush_queue.py",
     "workers/dispatch/flush/flusher.py",
 }
-# 18 more, entered and left at once; they know nothing of turns in memory. What each is for.
+# 19 more, entered and left at once; they know nothing of turns in memory. What each is for.
 TOOLS: Final = {
     "argosy/clock.py": "the clock that is injected",
     "argosy/consuming/continuity.py": "whether a batch leaves anything out",
@@ -76,6 +76,7 @@ TOOLS: Final = {
     "argosy/store/columns.py": "rows as columns",
     "argosy/store/row_uuid.py": "UUIDs, quickly",
     "argosy/tally.py": "counters",
+    "workers/dispatch/accept/aside.py": "records that are kept aside",
     "workers/dispatch/accept/record_payloads.py": "sealed payloads of records",
     "workers/dispatch/claims.py": "which partition a bucket is of",
     "workers/dispatch/database_clock.py": "the database's time",
