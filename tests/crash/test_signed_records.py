@@ -94,7 +94,9 @@ async def no_worker_for(fleet: Fleet, days: float) -> None:
     """As it is when nobody has accepted anything for so many days."""
     connection = await asyncpg.connect(fleet.environment["STATE_DB_URI"], server_settings={"search_path": "argosy"})
     try:
-        await connection.execute(f"UPDATE positions SET accepted_through = now() - interval '{days} days'")  # noqa: S608
+        await connection.execute(
+            "UPDATE positions SET accepted_through = now() - make_interval(secs => $1)", days * 86_400.0
+        )
     finally:
         await connection.close()
 

@@ -1,5 +1,6 @@
 """A record whose id is too old for a new turn becomes none; one that only waited does."""
 
+import re
 import uuid
 
 import pytest
@@ -11,6 +12,7 @@ from argosy.store.start import StartRow
 from argosy.workers.dispatch.accept.accept_arrays import AcceptArrays
 from argosy.workers.dispatch.lateness import LATE_S, ExpiredRecordError
 from argosy.workers.dispatch.owned import Owned
+from tests.harness.processes import ROOT
 
 TENANT, LANE = "acme", "default"
 NOW_S = 1_800_000_000.0
@@ -84,3 +86,11 @@ def test_a_turn_that_another_turn_started_is_never_late() -> None:
     row = StartRow(turn_id, ids.bucket_of(SESSION_ID), TENANT, SESSION_ID, record.encode(start), None)
 
     assert AcceptArrays(LANE, "log", 100).add_start(accepted_through(NOW_S), row, 1).turn_id == turn_id
+
+
+def test_a_turn_is_kept_for_longer_than_a_copy_of_its_record_could_be_taken_for_new() -> None:
+    said = (ROOT / "argosy" / "store" / "functions" / "trim.sql").read_text(encoding="utf-8")
+
+    (hours,) = re.findall(r"accepted_through - interval '(\d+) hours'", said)
+
+    assert float(hours) * 3_600.0 == LATE_S + 3_600.0
