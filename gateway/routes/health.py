@@ -9,11 +9,11 @@ reaches any one of them.
 import asyncio
 from typing import Any, Final
 
-import prometheus_client
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from argosy import telemetry
 from argosy.config import Settings
 from argosy.errors import StoreReadOnlyError, StoreUnavailableError
 from argosy.gateway.access import GuardedRoute, needs_anywhere, open_to_all
@@ -107,7 +107,8 @@ def is_ready_to_append(settings: Settings, backlog_age_s: float, *, has_store: b
 @needs_anywhere(Scope.METRICS_READ, minds_limits=True, is_open_locally=True)
 async def metrics(request: Request) -> Response:
     """The metrics of this process in Prometheus's text format."""
-    return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+    body, content_type = telemetry.exposition()
+    return Response(body, media_type=content_type)
 
 
 async def _store(state: State) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from argosy import metrics_table
 from argosy.cli.app import app
 from argosy.config import Settings
 from argosy.gateway.app import create_app
@@ -105,6 +106,12 @@ def test_the_table_of_settings_is_the_one_of_today() -> None:
     text = _read("docs/settings.md")
 
     assert replaced(text) == text
+
+
+def test_the_tables_of_metrics_are_those_of_today() -> None:
+    text = _read("docs/metrics.md")
+
+    assert metrics_table.replaced(text) == text
 
 
 def test_every_problem_is_told_with_its_status() -> None:
