@@ -110,7 +110,9 @@ class Enqueue:
         fresh = turns if not known else [turn for index, turn in enumerate(turns) if index not in known]
         if not fresh:
             return [known[index] for index in range(len(turns))]
+        began_s = self._clock.monotonic_s()
         appended = await self._writer.append([turn.entry for turn in fresh])
+        telemetry.APPEND_S.took(self._clock.monotonic_s() - began_s)
         answers = [self._answer(turn, one) for turn, one in zip(fresh, appended, strict=True)]
         for outcome, count in Counter(one.outcome for one in appended).items():
             _COUNTED[outcome].inc(count)

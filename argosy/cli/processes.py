@@ -54,8 +54,8 @@ def gateway(parent_fd: ParentFd = None) -> None:
 
 
 def maintain(parent_fd: ParentFd = None) -> None:
-    """Run maintenance: stand for every role (trim, retention, horizon, graphs, rebalance, erase), and lead those that
-    no other process leads.
+    """Run maintenance: stand for every role (trim, retention, horizon, graphs, rebalance, erase, census), and lead
+    those that no other process leads.
     """
     from argosy.workers.maintenance.main import run
 

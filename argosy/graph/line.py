@@ -60,6 +60,7 @@ _LAST_S_MAX: Final = 0.4  # more than what a shard takes from a call's time, to 
 _FAILURES: Final = (ShardUnavailableError, OutcomeUnknownError)
 _NO_GRAPH: Final = GraphRef("default", "none", NOBODY, 0, Asker(frozenset(), is_admin=True, enforced=True))
 _ANSWERS: Final = (ShardBusyError, GraphFileError, ListsDisagreeError)  # of the former
+_SHOWN: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}  # as the gauge has them
 _NOT_OF_SHARD: Final = (GraphSealedError, PayloadUnreadableError, StoreUnavailableError)
 
 
@@ -109,6 +110,9 @@ class Line:
         self._failed = telemetry.SHARD_CALLS.labels(endpoint=endpoint, outcome="failed")
         self._retries = telemetry.SHARD_RETRIES.labels(endpoint=endpoint)
         self._opened = telemetry.SHARD_BREAKER_OPENED.labels(endpoint=endpoint)
+        self._shown = telemetry.SHARD_BREAKER.labels(endpoint=endpoint)
+        self._shown_state = breaker.state
+        self._shown.set(_SHOWN[breaker.state])
 
     @property
     def why_not(self) -> str:
@@ -143,6 +147,7 @@ class Line:
         member.
         """
         call = self._breaker.admit_look(self._clock.monotonic_s())
+        self._show()
         try:
             found = await self.transport.identify(deadline_s=deadline_s)
         except ArgosyError as error:
@@ -179,6 +184,7 @@ class Line:
     async def close(self) -> None:
         """End it: whoever has it still asks nothing more by it."""
         self.is_closed, self.reason = True, "the shard is no member any more, or answers elsewhere"
+        self._shown.set(_SHOWN[BreakerState.CLOSED])  # nobody waits for it any more
         await self.transport.close()
 
     async def _once(self, work: Work[T], until_s: float, *, is_quick: bool) -> T:
@@ -190,6 +196,7 @@ class Line:
         call = self._breaker.admit(now_s)
         if call is None:
             raise self._left_alone(f"shard {self.member.endpoint} does not answer, and is left alone for a while")
+        self._show()
         try:
             answer = await work(self.transport, until_s - now_s)
         except _ANSWERS as error:
@@ -230,6 +237,7 @@ class Line:
     def _note_up(self, call: Pass) -> None:
         self._answered.inc()
         self._breaker.succeeded(call)
+        self._show()
         self.fault = ""
         if not self.is_up:
             if self._is_down_said:
@@ -244,6 +252,7 @@ class Line:
         self._breaker.failed(call, self._clock.monotonic_s())
         if self._breaker.state is BreakerState.OPEN and before is BreakerState.CLOSED:
             self._opened.inc()
+        self._show()
         # A shard that never answered here may be starting, beside this process: it is said from the second time on.
         is_starting = self.is_up is None
         self.is_up = False
@@ -266,6 +275,12 @@ class Line:
         self.reason = reason
         self.is_up = False
         self._up.set(0)
+
+    def _show(self) -> None:
+        """Show the state of the breaker, when it is another one."""
+        if (state := self._breaker.state) is not self._shown_state:
+            self._shown_state = state
+            self._shown.set(_SHOWN[state])
 
     def _note_nothing(self, call: Pass) -> None:
         self._breaker.gave_up(call, self._clock.monotonic_s())

@@ -24,7 +24,8 @@ class Head(NamedTuple):
 
     input: None when it is larger than the bound. has_rows: signals or step results wait for it. written_at_s: database
     time of its last event, or of its acceptance; infinite where the query does not ask for it. created_by: who posted
-    it, as JSON; it is asked for wherever the input is, without which a turn is loaded before it runs.
+    it, as JSON; it is asked for wherever the input is, without which a turn is loaded before it runs. due_s: database
+    time before which it was not to run; None: it was not delayed, or the query does not ask for it.
     """
 
     turn_id: uuid.UUID
@@ -46,6 +47,7 @@ class Head(NamedTuple):
     lent_as: str | None = None
     written_at_s: float = math.inf
     created_by: bytes | None = None
+    due_s: float | None = None
 
 
 EventRow = tuple[int, int, str, str, bytes]  # seq, attempt, type, key, data
@@ -59,8 +61,8 @@ class LoadedTurn(NamedTuple):
 
     signals: in the order in which they were sent. size_bytes: of its input, events, signals and results. When that was
     too much, input, events and results are None and signals have no payloads. written_at_s: database time of its last
-    event, or of its acceptance. created_by: who posted it, as JSON. fault: why one of its payloads does not open; then
-    it has none either.
+    event, or of its acceptance. created_by: who posted it, as JSON. due_s: database time before which it was not to
+    run; None: it was not delayed. fault: why one of its payloads does not open; then it has none either.
     """
 
     turn_id: uuid.UUID
@@ -87,6 +89,7 @@ class LoadedTurn(NamedTuple):
     written_at_s: float = math.inf
     lent_to: uuid.UUID | None = None
     created_by: bytes | None = None
+    due_s: float | None = None
     fault: str = ""
 
 

@@ -20,7 +20,7 @@ SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHER
        t.lent_to, t.lent_as, extract(epoch FROM coalesce(
          CASE WHEN t.status <> 'queued' THEN (SELECT e.at FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq DESC LIMIT 1) END,
          t.accepted_at))::double precision,
-       t.created_by
+       t.created_by, extract(epoch FROM t.not_before)::double precision
 FROM page
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -37,7 +37,7 @@ SELECT t.turn_id, t.tenant, t.session_id, (SELECT s.name FROM sessions AS s WHER
        t.lent_to, t.lent_as, extract(epoch FROM coalesce(
          CASE WHEN t.status <> 'queued' THEN (SELECT e.at FROM events AS e WHERE e.turn_id = t.turn_id ORDER BY e.seq DESC LIMIT 1) END,
          t.accepted_at))::double precision,
-       t.created_by
+       t.created_by, extract(epoch FROM t.not_before)::double precision
 FROM unnest($2::smallint[], $3::uuid[]) WITH ORDINALITY AS asked (bucket, session_id, ord)
 CROSS JOIN LATERAL (
   SELECT * FROM turns AS h
@@ -74,7 +74,7 @@ SELECT s.turn_id, s.tenant, s.session_id, (SELECT n.name FROM sessions AS n WHER
                WHERE b.turn_id = ANY (s.names) AND b.tenant = s.tenant AND b.kind = 'step_result' AND b.state IN ('due', 'buffered') ORDER BY b.sent_at) END AS results,
        extract(epoch FROM coalesce(
          (SELECT e.at FROM events AS e WHERE e.turn_id = s.turn_id ORDER BY e.seq DESC LIMIT 1), s.accepted_at))::double precision AS written_at_s,
-       s.lent_to, s.created_by
+       s.lent_to, s.created_by, extract(epoch FROM s.not_before)::double precision
 FROM (
   SELECT sized.*, sum(sized.size_bytes) OVER (ORDER BY sized.ord) <= $4::bigint AS fits
   FROM (

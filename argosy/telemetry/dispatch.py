@@ -2,7 +2,10 @@
 
 from typing import Final
 
-from argosy.telemetry.room import LATENCY_S, Room
+from argosy.telemetry.room import LATENCY_S, LONG_S, Room
+
+# What a suspended turn may be waiting for.
+WAITS_FOR: Final = ("signal", "ingest", "sleep", "retry", "shard", "several", "other")
 
 _ROOM: Final = Room("Dispatch workers")
 
@@ -28,6 +31,32 @@ RECORDS_UNSIGNED = _ROOM.counter(
 DEAD_LETTERS = _ROOM.counter(
     "argosy_dead_letters", "Records that cannot become turns and are kept, by reason", ["code"]
 )
+TURN_LOG_S = _ROOM.seconds(
+    "argosy_turn_log_seconds",
+    "Time from when a turn's id was made, at its gateway, until it was accepted; turns that others started not counted",
+    buckets=LONG_S,
+)
+TURN_QUEUED_S = _ROOM.seconds(
+    "argosy_turn_queued_seconds",
+    "Time from when a turn was accepted, or fell due, until it began for the first time",
+    buckets=LONG_S,
+)
+TURN_SUSPENDED_S = _ROOM.seconds(
+    "argosy_turn_suspended_seconds",
+    "Time that a turn was suspended until it went on, by what it waited for; shard: for one that did not answer",
+    "waits_for",
+    WAITS_FOR,
+    buckets=LONG_S,
+)
+TURN_S = _ROOM.seconds(
+    "argosy_turn_seconds",
+    "Time from when a turn's id was made, at its gateway, or from when it fell due, until its end was durable; "
+    "waited: whether it was ever suspended",
+    "waited",
+    ("no", "yes"),
+    buckets=LONG_S,
+)
+SLOTS = _ROOM.gauge("argosy_slots", "Slots of this worker (DISPATCH_SLOTS)")
 RUNNING = _ROOM.gauge("argosy_turns_running", "Turns that hold a slot")
 READY_SESSIONS = _ROOM.gauge("argosy_ready_sessions", "Sessions whose head could run and waits for a slot")
 PARTITIONS_OWNED = _ROOM.gauge("argosy_partitions_owned", "Partitions that this worker owns")
@@ -41,6 +70,11 @@ PARTITION_READY_SESSIONS = _ROOM.gauge(
 PARTITION_OLDEST_TURN_S = _ROOM.gauge(
     "argosy_partition_oldest_turn_seconds",
     "Age of the oldest turn that runs or could run; 0: there is none",
+    ["partition"],
+)
+PARTITION_OLDEST_WAITING_TURN_S = _ROOM.gauge(
+    "argosy_partition_oldest_waiting_turn_seconds",
+    "Age of the oldest turn that is suspended or parked; 0: there is none",
     ["partition"],
 )
 CLAIMS = _ROOM.counter("argosy_claims", "Partitions claimed")

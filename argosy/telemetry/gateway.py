@@ -2,13 +2,19 @@
 
 from typing import Final
 
-from argosy.telemetry.room import Room
+from argosy.telemetry.room import LATENCY_S, Room
 
 _ROOM: Final = Room("Gateways")
 
 REQUESTS = _ROOM.counter("argosy_gateway_requests", "HTTP requests", ["route", "status"])
 REQUEST_S = _ROOM.histogram("argosy_gateway_request_seconds", "Time until an answer begins", ["route"])
 APPENDS = _ROOM.counter("argosy_gateway_appends", "Turns handed to the log, by outcome", ["outcome"])
+APPEND_S = _ROOM.seconds(
+    "argosy_gateway_append_seconds",
+    "Time of one append of turns, from when the log was given them until it answered for all of them; of a request, "
+    "also of a batch, one",
+    buckets=LATENCY_S,
+)
 RATE_LIMITED = _ROOM.counter("argosy_gateway_rate_limited", "Requests refused by a limit, by what it is of", ["kind"])
 CONNECTIONS_REFUSED = _ROOM.counter(
     "argosy_gateway_connections_refused", "Connections closed, by the bound passed", ["why"]

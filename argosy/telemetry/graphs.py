@@ -15,6 +15,11 @@ SHARD_RETRIES_HASTENED = _ROOM.counter(
 SHARD_BREAKER_OPENED = _ROOM.counter(
     "argosy_engine_breaker_opened", "Times a shard was left alone for a while", ["endpoint"]
 )
+SHARD_BREAKER = _ROOM.gauge(
+    "argosy_engine_breaker_state",
+    "Whether a shard is left alone: 0 closed (it is asked), 1 half open (one call tries it), 2 open (it is left alone)",
+    ["endpoint"],
+)
 GRAPH_LOOKUPS = _ROOM.counter(
     "argosy_graph_lookups", "Looks at where a graph is: in memory, Postgres, or again", ["where"]
 )

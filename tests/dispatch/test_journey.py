@@ -60,7 +60,7 @@ JOURNEY: Final = {
     "workers/dispatch/flush/flush_queue.py",
     "workers/dispatch/flush/flusher.py",
 }
-# 19 more, entered and left at once; they know nothing of turns in memory. What each is for.
+# 20 more, entered and left at once; they know nothing of turns in memory. What each is for.
 TOOLS: Final = {
     "argosy/clock.py": "the clock that is injected",
     "argosy/consuming/continuity.py": "whether a batch leaves anything out",
@@ -81,6 +81,7 @@ TOOLS: Final = {
     "workers/dispatch/claims.py": "which partition a bucket is of",
     "workers/dispatch/database_clock.py": "the database's time",
     "workers/dispatch/flush/sealed_entry.py": "sealed payloads of flushes",
+    "workers/dispatch/turn_times.py": "how long turns take",
 }
 
 

@@ -45,7 +45,8 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
     before = [
         shown(f"argosy_partition_{name}", 901) for name in ("epoch", "ready_sessions", "oldest_turn_seconds", "lag")
     ]
-    other = [shown(f"argosy_partition_{name}", 902) for name in ("epoch", "ready_sessions", "oldest_turn_seconds")]
+    names = ("epoch", "ready_sessions", "oldest_turn_seconds", "oldest_waiting_turn_seconds")
+    other = [shown(f"argosy_partition_{name}", 902) for name in names]
     del claims.owned[901]
     gauges.look()
     await gauges.measure()
@@ -54,7 +55,7 @@ async def test_partitions_are_shown_while_they_are_owned(monkeypatch: pytest.Mon
     ]
 
     assert before == [5, 0, 7.5, 3]
-    assert other == [5, 1, 0]
+    assert other == [5, 1, 0, 9]
     assert after == [None] * 4
 
 

@@ -221,11 +221,14 @@ async def test_a_shard_that_fails_is_left_alone_for_a_while_and_then_asked_again
     with pytest.raises(ShardUnavailableError, match="left alone"):
         await graphs.of("acme", "crm").get_nodes(["ada"])
     assert shards.calls == []
+    shown = telemetry.SHARD_BREAKER.labels(endpoint=shards.endpoint_of(row.shard))
+    assert value_of(shown) == 2
 
     shards.down.clear()
     clock.ahead_s += settings.engine_breaker_cooldown
 
     assert await graphs.of("acme", "crm").get_nodes(["ada"]) == [None]
+    assert value_of(shown) == 0
 
 
 async def test_a_shard_without_room_for_a_graph_is_asked_about_others(graphs: Graphs, shards: MemoryShards) -> None:

@@ -15,7 +15,8 @@ from tests.harness.processes import free_port
 from tests.harness.startup_recorder import StartupRecorder
 
 EVERYWHERE = {"argosy", "argosy accept", "argosy flush", "argosy life", "argosy preflight", "argosy migrate"}
-MAINTENANCE = {f"argosy role {role}" for role in ("trim", "retention", "horizon", "graphs", "rebalance", "erase")}
+ROLES = ("trim", "retention", "horizon", "graphs", "rebalance", "erase", "census")
+MAINTENANCE = {f"argosy role {role}" for role in ROLES}
 POSTGRES_LOG = {"argosy log admin", "argosy log member", "argosy log reader", "argosy log watch", "argosy log writer"}
 
 

@@ -19,7 +19,7 @@ from tests.harness.logs import BOTH_IN_FAULTS
 from tests.harness.processes import Managed, free_port
 
 QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "5", "LEADER_SILENT_S": "0.9"}
-ROLES = {"trim", "retention", "horizon", "graphs", "rebalance", "erase"}
+ROLES = {"trim", "retention", "horizon", "graphs", "rebalance", "erase", "census"}
 
 
 def test_the_help_names_every_role() -> None:

@@ -134,7 +134,7 @@ class Dispatcher:
                         self.hub.look(each.turn_id, each.session_id)
         with self._rounds.outlive():
             turns = flushed.turns()
-            self.executor.written(turns)
+            self.executor.written(turns, flushed.answer.at.timestamp())
             if self.borrowing.turns:
                 self.borrowing.written(turns)
 

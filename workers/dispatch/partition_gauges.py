@@ -1,7 +1,8 @@
 """The metrics of each partition that this worker owns; those of a partition that it lost are removed.
 
-Epochs and ready sessions come from memory. The age of the oldest turn that runs or could run comes from Postgres, in
-one query for all partitions: it must also show a turn that memory has forgotten by mistake (I9).
+Epochs and ready sessions come from memory. The ages of the oldest turn that runs or could run, and of the oldest that
+waits, come from Postgres, in one query for all partitions: they must also show a turn that memory has forgotten by
+mistake (I9).
 """
 
 import contextlib
@@ -25,6 +26,7 @@ _GAUGES: Final = (
     telemetry.PARTITION_EPOCH,
     telemetry.PARTITION_READY_SESSIONS,
     telemetry.PARTITION_OLDEST_TURN_S,
+    telemetry.PARTITION_OLDEST_WAITING_TURN_S,
 )
 
 
@@ -76,8 +78,10 @@ class PartitionGauges:
         )
         for each in measures:
             if each.partition in self._shown and each.partition in self._owned:
-                gauge = telemetry.PARTITION_OLDEST_TURN_S.labels(partition=str(each.partition))
-                gauge.set(each.oldest_turn_s or 0.0)
+                partition = str(each.partition)
+                telemetry.PARTITION_OLDEST_TURN_S.labels(partition=partition).set(each.oldest_turn_s or 0.0)
+                oldest = telemetry.PARTITION_OLDEST_WAITING_TURN_S.labels(partition=partition)
+                oldest.set(each.oldest_waiting_s or 0.0)
 
     async def _measure_when_due(self) -> None:
         now_s = self._clock.monotonic_s()

@@ -152,9 +152,10 @@ class Turn(TurnRow):
 
     # Into memory
 
-    def place_at(self, place: int) -> None:
-        """Give it the place in its session that Postgres gave it."""
+    def place_at(self, place: int, accepted_s: float) -> None:
+        """Give it the place in its session that Postgres gave it. accepted_s: when, database time."""
         self.place = place
+        self.rest_since(accepted_s)
 
     def resume_as(self, resume: Resume) -> None:
         """Note how it goes on, if it was running under another claim."""

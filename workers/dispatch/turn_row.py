@@ -1,6 +1,7 @@
 """A turn's rows in Postgres: as memory has them, as they were written last, and what the next flush writes."""
 
 import asyncio
+import math
 import uuid
 from collections.abc import Sequence, Set
 
@@ -23,10 +24,12 @@ class TurnRow:
         "counted_bytes",
         "crashes",
         "deferred",
+        "due_s",
         "durable",
         "durable_seq",
         "error",
         "events",
+        "has_waited",
         "inbox",
         "is_queued_to_flush",
         "is_refused",
@@ -36,6 +39,7 @@ class TurnRow:
         "result",
         "seen",
         "seq",
+        "since_s",
         "status",
         "trial",
         "unwritten",
@@ -72,6 +76,10 @@ class TurnRow:
         self.pending_bytes = self.counted_bytes = 0
         self.durable: list[asyncio.Future[None]] | None = None  # one per waiter for the commit of what it wrote so far
         self.is_refused = self.is_queued_to_flush = False
+        # Since when it is as Postgres has it (queued, or suspended), and when it fell due, if it was delayed, database
+        # time; whether it was ever suspended. For /metrics alone: turn_times.py.
+        self.since_s, self.due_s = math.inf, 0.0
+        self.has_waited = status is Status.SUSPENDED
         # Events of flushes that Postgres refused: the next owner is told the outcomes of steps among them.
         self.unwritten: Sequence[EventWrite] = ()
 
@@ -122,6 +130,14 @@ class TurnRow:
         """Hold it for an operator."""
         self.become(Status.PARKED)
         self.reason, self.error, self.waits = reason, error, None
+
+    def rest_since(self, since_s: float, due_s: float | None = None) -> None:
+        """Note since when it is queued, or suspended, and when it fell due, if it was delayed: database time."""
+        self.since_s, self.due_s = since_s, due_s or 0.0
+
+    def note_waited(self) -> None:
+        """Note that it was suspended at some time."""
+        self.has_waited = True
 
     # Its inbox rows
 

@@ -82,6 +82,7 @@ class Worker:
         identity = await when_ready(lambda: outside.reader.open(take, parts.ownership.eligible))
         parts.claims.begin(identity)
         parts.loop_monitor.guard()
+        telemetry.SLOTS.set(settings.dispatch_slots)
         log.info(
             telemetry.WORKER_STARTED,
             worker_id=str(outside.worker_id),

@@ -105,6 +105,8 @@ class Leader:
         finally:
             self.state = "away"
             self._is_leader.set(0)
+            if (gauges := telemetry.LEADER_GAUGES.get(self.name)) is not None:
+                gauges.forget()
             session.close()
 
     async def _wait(self, session: LeaderSession) -> None:

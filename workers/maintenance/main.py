@@ -25,6 +25,7 @@ from argosy.process.ending import END_S, code_in_flight, end_within
 from argosy.process.ops_server import Answer, OpsServer
 from argosy.store.graph import Directory
 from argosy.store.pool import Pool, open_pool
+from argosy.workers.maintenance.census import Census
 from argosy.workers.maintenance.dropping import Dropping
 from argosy.workers.maintenance.erasing import Erasing
 from argosy.workers.maintenance.forgetting import GraphsForgetting
@@ -39,7 +40,7 @@ log = structlog.get_logger()
 
 _EVERY_LANE: Final = "*"  # no lane has this name
 # How long a leader rests at the most, where somebody waits to see what was asked for begin.
-_TICK_S_MAX: Final = {Rebalance.name: 2.0, Erasing.name: 2.0}
+_TICK_S_MAX: Final = {Rebalance.name: 2.0, Erasing.name: 2.0, Census.name: 5.0}
 _SHARE: Final = 0.25  # share of MAINTENANCE_TIMEOUT_S (then a tick counts as hung) that one tick may use
 
 
@@ -82,6 +83,7 @@ async def stand(settings: Settings, dsn: str, pool: Pool, stopping: asyncio.Even
         Dropping(directory, members, clock, share_s),
         rebalance,
         Erasing(settings, pool, GraphsForgetting(directory, members, clock), clock, share_s),
+        Census(pool, clock),
     ]
     leaders = [
         Leader(

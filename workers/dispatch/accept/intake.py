@@ -25,6 +25,7 @@ from argosy.rounds import Rounds
 from argosy.store.fault import Fault, fault_of
 from argosy.store.numbered_stream import Answer, NumberedStream
 from argosy.store.start import StartRow
+from argosy.workers.dispatch import turn_times
 from argosy.workers.dispatch.accept.accept_arrays import STATEMENT, AcceptArrays
 from argosy.workers.dispatch.accept.accepted import Accepted, AfterAccept
 from argosy.workers.dispatch.accept.aside import Aside
@@ -213,6 +214,7 @@ class Intake:
             await self._halve(taken, error)
         else:
             aside.say(answer.applied)
+            turn_times.accepted(turns)
 
     async def _halve(self, taken: list[Taken], error: FlushRefusedError) -> None:
         """Accept in parts what Postgres refused or was too slow for, down to a single record."""
@@ -274,7 +276,7 @@ class Intake:
         telemetry.ACCEPTED.inc(len(turns))
         held = answer.held or ()
         lost = [owned for (owned, _), is_held in zip(arrays.partitions, held, strict=True) if not is_held]
-        now_s = self._clock.unix_ms() / 1_000
+        now_s, accepted_s = self._clock.unix_ms() / 1_000, answer.at.timestamp()
         for (owned, position), through, is_held in zip(arrays.partitions, arrays.through, held, strict=True):
             if is_held:
                 owned.confirm(began_s)
@@ -289,7 +291,7 @@ class Intake:
             if place is None:
                 settled.append(turn.turn_id)
             elif not turn.owned.is_void:
-                turn.place_at(place)
+                turn.place_at(place, accepted_s)
                 placed.append((turn, is_head))
         settled += aside.turn_ids(self._rounds)
         for owned in lost:

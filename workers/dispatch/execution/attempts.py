@@ -7,6 +7,7 @@ from typing import Final
 
 from argosy.config import Settings
 from argosy.errors import FencedError, InternalError, OwnershipLostError
+from argosy.workers.dispatch import turn_times
 from argosy.workers.dispatch.database_clock import DatabaseClock
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.execution.around import Around
@@ -69,6 +70,7 @@ class Attempts:
     ) -> None:
         self._flusher = flusher
         self._threads = threads
+        self._database_clock = database_clock
         self._followers = followers
         limits = limits_of(settings)
         self._around = Around(flusher, database_clock, limits, followers, settings.lane, graphs)
@@ -80,6 +82,11 @@ class Attempts:
         self._waiting: deque[tuple[Turn, Execution, Workflow, TurnJournal]] = deque()
         # Of the worker: a turn must not inherit context variables of what made room for it, maybe another turn's code.
         self._variables = copy_context()
+
+    def start(self, turn: Turn, version: str | None) -> None:
+        """Begin the turn, or let it go on: turn_change.start."""
+        turn_times.goes_on(turn, self._database_clock.now_s())
+        turn_change.start(turn, version)
 
     def open(self, turn: Turn) -> TurnJournal:
         """Give the turn the journal of a new attempt, and return it."""

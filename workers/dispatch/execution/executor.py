@@ -14,6 +14,7 @@ from argosy import crash_points, telemetry
 from argosy.turn.events import Event
 from argosy.turn.keys import CANCEL
 from argosy.turn.status import ACTIVE, ENDED, Status
+from argosy.workers.dispatch import turn_times
 from argosy.workers.dispatch.execution import turn_change
 from argosy.workers.dispatch.execution.admission import Admission
 from argosy.workers.dispatch.execution.attempts import Attempts
@@ -97,7 +98,7 @@ class Executor:
             return
         if self._flusher.is_word_old(turn.owned):
             turn.await_start()
-        turn_change.start(turn, definition.version)
+        self._attempts.start(turn, definition.version)
         if self._trials.is_used or turn.trial is not None:
             self._trials.started(turn)
         journal = self._attempts.open(turn)
@@ -123,13 +124,13 @@ class Executor:
         """Stop a running turn's code; `why` decides what the turn becomes."""
         turn.halt(why)
 
-    def written(self, turns: list[Turn]) -> None:
-        """A flush with these turns is durable: settle those that rest or have ended."""
+    def written(self, turns: list[Turn], at_s: float) -> None:
+        """A flush with these turns is durable since at_s, database time: settle those that rest or have ended."""
         is_freed = False
         for turn in turns:
             if turn.written_status in ACTIVE or turn.is_queued_to_flush:
                 continue
-            self._settled(turn)
+            self._settled(turn, at_s)
             is_freed = True
         if is_freed or (self._trials.is_used and self._trials.has_work):
             self._then.after_freeing()
@@ -161,11 +162,12 @@ class Executor:
         self.admission.leave(turn)
         self._then.after_freeing()
 
-    def _settled(self, turn: Turn) -> None:
+    def _settled(self, turn: Turn, at_s: float) -> None:
         crash_points.reach("before_settle_seen")
         ran = self.admission.leave(turn)
         if turn.has_ended:
             self._count_ended[turn.status]()
+            turn_times.ended(turn, at_s)
         if turn.has_ended and not turn.owned.is_lent:
             if ran:
                 self._scheduler.ended(turn)

@@ -76,6 +76,7 @@ def take_results(turn: Turn) -> None:
 def suspend(turn: Turn) -> None:
     """Suspend the turn, with what it waits for and what it has emitted."""
     turn.become(Status.SUSPENDED)
+    turn.note_waited()
     turn.wait_for(turn.open_journal.written_waits())
     keep_rows(turn)
     emitted = b"" if turn.channels is None else turn.channels.suspended()

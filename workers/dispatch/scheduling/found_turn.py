@@ -3,6 +3,7 @@
 from argosy.store.head import Head, LoadedTurn
 from argosy.turn.status import ACTIVE, Status
 from argosy.turn.wait import is_one_over
+from argosy.workers.dispatch import turn_times
 from argosy.workers.dispatch.owned import Owned, Resume
 from argosy.workers.dispatch.turn import Turn
 
@@ -53,6 +54,7 @@ def turn_of(row: Head | LoadedTurn, owned: Owned) -> Turn:
         version=row.version,
         created_by=row.created_by,
     )
+    turn.rest_since(row.written_at_s, row.due_s)
     turn.resume_as(owned.resume)
     turn.await_start(is_needed=awaits_start(row, owned))
     if turn.status is Status.RUNNING and turn.resume is Resume.UNHEARD and may_have_killed(row, owned):
@@ -73,4 +75,5 @@ def fill(turn: Turn, row: LoadedTurn) -> None:
         turn.refuse()
         return
     turn.fill(row)
+    turn_times.found(turn, row)
     turn.await_start(is_needed=awaits_start(row, turn.owned))
