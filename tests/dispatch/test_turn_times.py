@@ -1,6 +1,7 @@
 """What /metrics says of how long turns take."""
 
 import uuid
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -31,12 +32,12 @@ class Shown:
         return values[0] or 0.0, values[1] or 0.0
 
     @property
-    def since(self) -> tuple[float, float]:
+    def since(self) -> tuple[float, object]:
         count, sum_s = self._now()
         return count - self._before[0], pytest.approx(sum_s - self._before[1])
 
 
-def turn(place: int = 1, **known: object) -> Turn:
+def turn(place: int = 1, **known: Any) -> Turn:
     return turn_of(loaded(ID, written_at_s=MADE_S + 2, place=place, **known), Owned(0, 1, (0, 1023)))
 
 
@@ -83,7 +84,7 @@ def test_a_suspended_turn_counts_by_what_it_waited_for_and_is_one_that_waited() 
 
 
 def test_a_turn_that_is_read_again_has_waited_when_its_history_says_so() -> None:
-    running = {"version": "1", "status": "running", "attempt": 1, "seq": 3}
+    running: dict[str, Any] = {"version": "1", "status": "running", "attempt": 1, "seq": 3}
 
     assert turn(**running, events=[SUSPENDED_EVENT]).has_waited
     assert not turn(**running).has_waited

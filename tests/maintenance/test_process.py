@@ -159,6 +159,7 @@ async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
         "0 graphs expired, 0 dropped",
         "0 moves planned, 0 carried on",
         "0 erasures done, 0 wait",
+        "0 open turns counted",
     }
 
 

@@ -47,7 +47,7 @@ class Census:
             if await self._count():
                 dead = await count_dead_letters(self._pool, _DEAD_LETTERS_MAX)
                 lanes = {each.lane for each in await Maintenance(self._pool, self.name, term).lanes()}
-                said = f"{self._turns.total()} open turns"
+                said = f"{self._turns.total()} open turns counted"
                 self._show(lanes, dead)
                 self._begin()
                 return Ticked(said)
