@@ -180,7 +180,7 @@ def create_app(
         console,
     )
     routers = [each.router for each in modules]
-    if settings.gateway_metrics:
+    if settings.gateway_metrics and settings.gateway_workers == 1:
         routers.append(health.metrics_router)
     for router in routers:
         app.include_router(router)

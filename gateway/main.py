@@ -22,6 +22,7 @@ from argosy.address import check_reach, host_port, http_url, to_bind
 from argosy.config import Settings
 from argosy.errors import ArgosyError, SettingError
 from argosy.gateway.app import create_app
+from argosy.gateway.own_metrics import check_ports, serve_metrics
 from argosy.gateway.preflight import preflight
 from argosy.gateway.server import server_config
 from argosy.process import garbage
@@ -35,11 +36,12 @@ BACKLOG: Final = 2_048  # uvicorn's default; the kernel takes no more than net.c
 def run(settings: Settings, parent_fd: int | None = None) -> int:
     """Serve until SIGTERM or SIGINT, or until the pipe parent_fd closes; return the exit code.
 
-    A gateway that cannot work ends at once with one line on stderr and exit code 1: the port is taken, the address may
+    A gateway that cannot work ends at once with one line on stderr and exit code 1: a port is taken, the address may
     not be bound, or the broker or the Postgres that the settings name is not there.
     """
     try:
         with bind(settings) as bound:
+            check_ports(settings)
             asyncio.run(preflight(settings))
             return _serve(settings, bound, parent_fd)
     except ArgosyError as error:
@@ -133,6 +135,7 @@ def _app_of_process(settings: Settings) -> object:
         ).start()
     crash_points.arm(settings.argosy_crash_at)
     app = create_app(settings)
+    serve_metrics(settings, app)
     garbage.settle()
     return app
 

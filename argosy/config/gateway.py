@@ -11,7 +11,9 @@ class Gateway(BaseModel):
     host: Host = Field(default="127.0.0.1", description="Address that the gateway binds.")
     port: int = Field(default=9000, ge=0, le=65_535, description="Port that the gateway binds; 0: a free one.")
     gateway_workers: int = Field(default=1, ge=1, le=64, description="Gateway processes on the one socket.")
-    gateway_metrics: bool = Field(default=True, description="Serve /metrics on the gateway.")
+    gateway_metrics: bool = Field(
+        default=True, description="Serve /metrics on the gateway, at PORT, when it is one process (see METRICS_PORT)."
+    )
     gateway_rate_limit: float = Field(
         default=0.0,
         ge=0,

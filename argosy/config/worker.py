@@ -194,9 +194,15 @@ class Worker(BaseModel):
     grpc_host: Host = Field(default="127.0.0.1", description="Address that a worker's gRPC server binds and announces.")
     grpc_port: int = Field(default=0, ge=0, le=65_535, description="Port of a worker's gRPC server; 0: a free one.")
     metrics_port: int = Field(
-        default=0, ge=0, le=65_535, description="Port of a worker's /healthz, /readyz and /metrics; 0: a free one."
+        default=0,
+        ge=0,
+        le=65_535,
+        description="Port of a process's /healthz, /readyz and /metrics; 0: a free one. Processes of a gateway have "
+        "one each, from there on (beside an inline worker from the next one on); with 0 none when it is one process.",
     )
-    metrics_host: Host = Field(default="127.0.0.1", description="Address of a worker's /healthz, /readyz and /metrics.")
+    metrics_host: Host = Field(
+        default="127.0.0.1", description="Address of a process's /healthz, /readyz and /metrics at METRICS_PORT."
+    )
     watch_coalesce_ms: float = Field(
         default=30.0, ge=5, le=1_000, description="Emits within so long are sent together, milliseconds."
     )

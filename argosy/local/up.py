@@ -146,8 +146,11 @@ class Tree:
                 self._start(process)
 
     def _start(self, process: Process) -> None:
-        # METRICS_PORT is the worker's, and two processes cannot listen on one port: the others take free ones.
-        own = {GATEWAY: self._gateways_own, WORKER: {}}.get(process, {"METRICS_PORT": "0"})
+        # METRICS_PORT is the worker's, and two processes cannot listen on one port: the gateway has those behind it,
+        # and the others take free ones.
+        port = self._settings.metrics_port
+        gateways = {"METRICS_PORT": str(port + 1 if 0 < port < 65_535 else 0), **self._gateways_own}
+        own = {GATEWAY: gateways, WORKER: dict[str, str]()}.get(process, {"METRICS_PORT": "0"})
         options = {WORKER: ("--strict",), SHARD: ("--socket", str(self._shard))}.get(process, ())
         self._children[process] = ProcessPart(process.label, process.command(*options), self._environment | own)
         self._supervisor.start(self._children[process])

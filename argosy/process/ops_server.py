@@ -8,6 +8,7 @@ import http.server
 import socket
 import socketserver
 import threading
+from collections.abc import Iterator
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -19,12 +20,13 @@ from argosy.process import fork
 
 Answer = tuple[bool, dict[str, Any]]
 LOOP_BLOCKED_S: Final = 5.0  # an event loop that is so late is not healthy
+_LAST_S: Final = 1.0  # how long an answer that was begun has when the process ends
 _REQUEST_TIMEOUT_S: Final = 5.0  # of a probe or a scrape: a client that stalls holds its thread no longer
 
 
 class Probes(Protocol):
     """What answers for a process: whether that is so, and a dict that shows why. Called from the server's threads: the
-    methods read memory, and must not wait for anything.
+    methods read memory, and must not wait for anything for long.
     """
 
     def health(self) -> Answer:
@@ -59,8 +61,11 @@ class OpsServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop serving and close the port. Call it once, after start."""
+        """Stop serving and close the port, once answers that were begun are whole, or after a second. Call it once,
+        after start.
+        """
         self._server.shutdown()
+        self._server.wait_sent(_LAST_S)
         self._server.server_close()
         self._thread.join(_REQUEST_TIMEOUT_S)
 
@@ -72,6 +77,8 @@ class _Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int) -> None:
         self.address_family, address = to_bind(host, port)
+        self._sending = 0
+        self._sent = threading.Condition()
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -83,6 +90,23 @@ class _Server(http.server.ThreadingHTTPServer):
         with contextlib.suppress(OSError):  # not every system can shut a listening socket down
             self.socket.shutdown(socket.SHUT_RDWR)  # wakes serve_forever
         super().shutdown()
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """An answer is being made and sent: the process must not end in the middle of it."""
+        with self._sent:
+            self._sending += 1
+        try:
+            yield
+        finally:
+            with self._sent:
+                self._sending -= 1
+                self._sent.notify_all()
+
+    def wait_sent(self, within_s: float) -> None:
+        """Return when no answer is being sent, or after within_s."""
+        with self._sent:
+            self._sent.wait_for(lambda: not self._sending, within_s)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Log nothing when a client goes away."""
@@ -96,6 +120,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a GET; http.server determines this name."""
+        with cast(_Server, self.server).sending():
+            self._answer()
+
+    def _answer(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/metrics":
             body, content_type = telemetry.exposition()

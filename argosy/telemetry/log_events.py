@@ -10,6 +10,9 @@ WORKER_DRAINING: Final = event(
 )
 WORKER_STOPPED: Final = event("worker.stopped", "A dispatch worker has ended in order")
 GATEWAY_STARTED: Final = event("gateway.started", "A gateway listens")
+GATEWAY_SERVING: Final = event(
+    "gateway.serving", "A gateway process has a port of its own for its metrics, which stands there"
+)
 GATEWAY_STOPPED: Final = event("gateway.stopped", "A gateway has ended in order")
 GATEWAY_FEW_FILES: Final = event(
     "gateway.few_files", "The limit of open files is too low for GATEWAY_CONNECTIONS_MAX: raise it (`ulimit -n`)"

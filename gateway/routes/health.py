@@ -2,8 +2,8 @@
 
 Ready means that the gateway can take turns: the log answers, and the lane's workers read it. Without Postgres a gateway
 is unready when Postgres is the log. With Kafka it takes turns all the same: then the answer only shows that Postgres is
-away, and how old the catalog is. With several processes on the socket each has counters of its own, and a scrape
-reaches any one of them.
+away, and how old the catalog is. Where several processes serve the socket, /metrics is not there: a scrape would reach
+any one of them (own_metrics.py).
 """
 
 import asyncio
@@ -25,7 +25,9 @@ from argosy.gateway.views import encode
 from argosy.identity.scopes import Scope
 
 router: Final = APIRouter(tags=["health"], route_class=GuardedRoute)
-metrics_router: Final = APIRouter(tags=["health"], route_class=GuardedRoute)  # with GATEWAY_METRICS only
+metrics_router: Final = APIRouter(
+    tags=["health"], route_class=GuardedRoute
+)  # with GATEWAY_METRICS and one process only
 
 PROBE_S: Final = 1.0  # as long as Kubernetes waits for a probe by default
 
@@ -46,7 +48,14 @@ async def readyz(request: Request) -> Response:
 
     Where requests need a credential, more than that is told to those with fleet:read alone.
     """
-    state = state_of(request)
+    is_ready, content = await readiness(state_of(request))
+    if not await _is_told(request):
+        content = {"ready": is_ready}
+    return json_response(content) if is_ready else _unready(content)
+
+
+async def readiness(state: State) -> tuple[bool, dict[str, Any]]:
+    """Return whether turns can be taken, and what shows why."""
     backlog_age_s = await state.writer.backlog_age_s()
     age_s = state.catalog.age_s
     identity_age_s = state.identity.cache.age_s
@@ -54,10 +63,8 @@ async def readyz(request: Request) -> Response:
     is_ready = (
         is_ready_to_append(state.settings, backlog_age_s, has_store=store == "ok") and not state.log_monitor.reason
     )
-    content: dict[str, Any] = {"ready": is_ready}
-    if not await _is_told(request):
-        return json_response(content) if is_ready else _unready(content)
-    content |= {
+    content: dict[str, Any] = {
+        "ready": is_ready,
         "log": state.settings.log_backend,
         "log_backlog_age_s": round(backlog_age_s, 3),
         "store": store,
@@ -69,7 +76,7 @@ async def readyz(request: Request) -> Response:
         content["log_refused"] = state.log_monitor.reason
     if state.log_monitor.away:
         content["log_away"] = state.log_monitor.away
-    return json_response(content) if is_ready else _unready(content)
+    return is_ready, content
 
 
 async def _is_told(request: Request) -> bool:

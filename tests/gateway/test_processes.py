@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -116,6 +117,77 @@ def test_several_processes_serve_one_socket(start: Start) -> None:
     assert broken.status_code == 400
     assert len(children) == 3
     assert gateway.terminate() == 0
+
+
+def scraped(port: int, within_s: float = 20) -> str:
+    """What is scraped at this port, once somebody answers there."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+        except httpx2.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def pids_of_ports(gateway: Managed, ports: list[int]) -> dict[int, int]:
+    """Which process behind the socket listens on which port."""
+    found = {}
+    for child in serving(gateway):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for each in child.net_connections("tcp"):
+                if each.status == psutil.CONN_LISTEN and each.laddr.port in ports:
+                    found[each.laddr.port] = child.pid
+    return found
+
+
+def test_each_of_several_processes_is_scraped_by_itself_and_so_is_one_that_takes_its_place(start: Start) -> None:
+    first = two_free_ports()
+    ports = [first, first + 1]
+    gateway = start(GATEWAY_WORKERS="2", METRICS_PORT=str(first))
+    gateway.wait_ready()
+    url = gateway.ready_url.removesuffix("/readyz")
+    for port in ports:
+        scraped(port)
+
+    posted = [httpx2.post(f"{url}/v1/sessions/s{n}/turns", json={"workflow": "echo"}).status_code for n in range(12)]
+    counted = [re.findall(r'gateway_appends_total{outcome="appended"} (\S+)', scraped(port)) for port in ports]
+    at_the_socket = httpx2.get(f"{url}/metrics").status_code
+    ready = [httpx2.get(f"http://127.0.0.1:{port}/readyz").json()["ready"] for port in ports]
+    healthy = [httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code for port in ports]
+    before = pids_of_ports(gateway, ports)
+    os.kill(before[first], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while (after := pids_of_ports(gateway, ports)).keys() != set(ports) or after == before:
+        assert time.monotonic() < deadline, gateway.tail()
+        time.sleep(0.05)
+
+    assert posted == [202] * 12
+    assert sum(float(each[0]) for each in counted) == 12
+    assert (at_the_socket, ready, healthy) == (404, [True, True], [200, 200])
+    assert after[first + 1] == before[first + 1]
+    assert after[first] != before[first]
+    assert "argosy_build_info" in scraped(first)
+    assert gateway.terminate() == 0
+
+
+def test_a_port_for_metrics_that_is_taken_is_one_line(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        line = said_in_one_line(start(METRICS_PORT=str(port)))
+
+    assert f"METRICS_PORT={port}: Address already in use" in line
+
+
+def two_free_ports() -> int:
+    """The first of two that follow each other."""
+    first, second = free_port(), free_port()
+    while second != first + 1:
+        first, second = second, free_port()
+    return first
 
 
 def serving(gateway: Managed) -> list[psutil.Process]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from argosy import telemetry
 from argosy.errors import SettingError
 from argosy.process.ops_server import Answer, OpsServer
 
@@ -142,3 +143,44 @@ def test_a_process_that_ends_does_not_wait_for_it() -> None:
         ops.stop()
 
     assert time.monotonic() - began_s < 1.5  # half a second each, if it waited for the loop to look around
+
+
+def test_a_scrape_while_the_process_ends_has_its_whole_answer(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is larger than what a socket takes at once, and who asks reads it slowly."""
+    body, begun = b"#" * 8_000_000, threading.Event()
+
+    def exposition() -> tuple[bytes, str]:
+        begun.set()
+        return body, "text/plain"
+
+    monkeypatch.setattr(telemetry, "exposition", exposition)
+    ops = OpsServer("127.0.0.1", 0, state)
+    ops.start()
+    with socket.create_connection(("127.0.0.1", ops.port), timeout=5) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert begun.wait(5)
+        stopping = threading.Thread(target=ops.stop)
+        stopping.start()
+        read = b"".join(iter(lambda: client.recv(1_000_000), b""))
+        stopping.join(5)
+
+    assert read.partition(b"\r\n\r\n")[2] == body
+
+
+def test_an_answer_that_nobody_reads_does_not_keep_the_process(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+
+    def exposition() -> tuple[bytes, str]:
+        begun.set()
+        return b"#" * 50_000_000, "text/plain"
+
+    monkeypatch.setattr(telemetry, "exposition", exposition)
+    ops = OpsServer("127.0.0.1", 0, state)
+    ops.start()
+    with socket.create_connection(("127.0.0.1", ops.port), timeout=5) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert begun.wait(5)
+        began_s = time.monotonic()
+        ops.stop()
+
+    assert time.monotonic() - began_s < 3
