@@ -14,7 +14,7 @@ import httpx2
 import psutil
 import pytest
 
-from tests.harness.processes import ARGOSY, ROOT, Managed, free_port
+from tests.harness.processes import ARGOSY, ROOT, Managed, free_port, two_free_ports
 
 Start = Callable[..., Managed]
 
@@ -180,14 +180,6 @@ def test_a_port_for_metrics_that_is_taken_is_one_line(start: Start) -> None:
         line = said_in_one_line(start(METRICS_PORT=str(port)))
 
     assert f"METRICS_PORT={port}: Address already in use" in line
-
-
-def two_free_ports() -> int:
-    """The first of two that follow each other."""
-    first, second = free_port(), free_port()
-    while second != first + 1:
-        first, second = second, free_port()
-    return first
 
 
 def serving(gateway: Managed) -> list[psutil.Process]:

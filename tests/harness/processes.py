@@ -58,6 +58,14 @@ def free_port() -> int:
             return port
 
 
+def two_free_ports() -> int:
+    """The first of two that follow each other."""
+    first, second = free_port(), free_port()
+    while second != first + 1:
+        first, second = second, free_port()
+    return first
+
+
 class Checkout(NamedTuple):
     """A version of Argosy: its command, and the PYTHONPATH from which it imports Argosy and the workflows of tests."""
 

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import random
+import re
 import signal
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import httpx2
 import pytest
 
 from argosy.cli.processes import maintain
@@ -16,7 +18,7 @@ from argosy.lineage import count_of
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.logs import BOTH_IN_FAULTS
-from tests.harness.processes import Managed, free_port
+from tests.harness.processes import Managed, free_port, two_free_ports
 
 QUICK = {"MAINTENANCE_TICK_S": "0.2", "MAINTENANCE_TIMEOUT_S": "5", "LEADER_SILENT_S": "0.9"}
 ROLES = {"trim", "retention", "horizon", "graphs", "rebalance", "erase", "census"}
@@ -83,11 +85,17 @@ async def cut_off(fleet: Fleet) -> None:
 
 @on_postgres
 async def test_a_leader_is_shown_and_so_is_its_process(fleet: Fleet, client: Client) -> None:
+    await execute(
+        fleet,
+        "INSERT INTO dead_letters (log_id, partition, position, lane, value, code, reason)"
+        " VALUES ('log', 0, 1, 'default', '', 'invalid_record', '')",
+    )
     process = start(fleet)
 
     found = await until_led_by(client, process)
 
     assert process.metric("argosy_leader") == len(ROLES)
+    assert process.metric('argosy_dead_letters_kept{lane="default"}') == 1
     assert process.metric("argosy_leader_term") == sum(count_of(int(each["term"])) for each in found.values())
     page = json.loads((await client.get("/v1/fleet")).text)
     shown = [(each["kind"], each["pid"], each["state"], each["worker_id"]) for each in page["workers"]]
@@ -146,8 +154,8 @@ async def test_leaders_whose_connections_are_cut_stand_again(fleet: Fleet, clien
 
 @on_postgres
 async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
-    port = free_port()
-    fleet.up(PORT=str(port), AGENT_DISPATCH_BACKEND="inline", **QUICK)
+    port, metrics = free_port(), two_free_ports()
+    fleet.up(PORT=str(port), AGENT_DISPATCH_BACKEND="inline", METRICS_PORT=str(metrics), **QUICK)
 
     found = await until_led(client, lambda each: each["ticked_at"] is not None)
 
@@ -161,6 +169,9 @@ async def test_up_maintains_too(fleet: Fleet, client: Client) -> None:
         "0 erasures done, 0 wait",
         "0 open turns counted",
     }
+    worker, gateway = (httpx2.get(f"http://127.0.0.1:{each}/metrics").text for each in (metrics, metrics + 1))
+    assert re.search(r"^argosy_slots [1-9]", worker, re.M)
+    assert 'argosy_gateway_requests_total{route="/readyz"' in gateway
 
 
 @on_postgres
