@@ -9,7 +9,7 @@ idle       what an idle fleet asks of Postgres
 code       what the code of a turn costs: many steps in a row and at once, replays, the loop of a turn alone
 graphs     what calls to a shard cost, next to a signed echo; loads, recalls, memory; neighbours that ask too much
 ingest     what uploads cost, next to a bulk load; turns beside them, memory, two workers; lines of feeds at a shard
-identity   what it costs to know who asks: a request's credential, the memory of tokens, MACs of records
+identity   what it costs to know who asks: a request's credential, the memory of tokens, MACs of records, a 404
 moves      what a move of a graph costs those who write to it and read it; how many small graphs move a second
 watch      how late frames are, how soon first events, answers and signals come, what frames cost
 backlog    how fast a long backlog drains, against a short one (takes long: only when named, or with `all`)

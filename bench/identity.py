@@ -1,4 +1,5 @@
-"""What it costs to know who asks: each request's credential, the memory of tokens, and MACs of records.
+"""What it costs to know who asks: each request's credential, the memory of tokens, and MACs of records; and what the
+time of a 404 says.
 
 Kinds of credentials take turns within one process, round by round, so that what else the machine does falls on all of
 them alike; the fleets with and without MACs take turns on the same servers.
@@ -34,6 +35,7 @@ from argosy.record_mac import LogRecords
 from argosy.store import migrate
 from argosy.store.identity import Identities
 from argosy.store.pool import Pool, open_pool
+from bench import not_found
 from bench.bed import bed, new_database
 from bench.cpu import rss_mb
 from bench.load import count_turns, post_batches, until_ended
@@ -174,4 +176,5 @@ async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Findi
     settings = config.load({}, state_db_uri=dsn, argosy_data_dir=folder / "identity")
     async with open_pool(settings, dsn) as pool:
         found = await _known(pool, settings, folder / "identity", 20 if is_quick else 200)
-    return [*found, await _batches(servers, folder, 5_000 if is_quick else 15_000, 2 if is_quick else 6)]
+    batches = await _batches(servers, folder, 5_000 if is_quick else 15_000, 2 if is_quick else 6)
+    return [*found, batches, await not_found.measure(servers, folder, 500 if is_quick else 5_000)]
