@@ -9,7 +9,8 @@
 # make rolling  one fleet of this version and another one, rolled back and forth (ARGS="--beside DIR": that one's checkout)
 # make check   format, lint, types
 PYTHON ?= python3
-JOBS ?= 2
+# Tests wait for servers and processes a quarter of their time: three of them keep two cores busy.
+JOBS ?= 3
 # Every process of a test would compile all of Argosy anew: a third of what starting it costs.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
