@@ -77,7 +77,9 @@ async def run(suites: list[str], is_quick: bool) -> dict[str, Any]:
             load_average = result["load_average"][name] = round(os.getloadavg()[0], 1)
             print(f"{name} (load average {load_average})", flush=True)
             if name == TURNS:
-                result |= await turns.measure(servers, folder, 0.2 if is_quick else 1.0)
+                measured, findings = await turns.measure(servers, folder, 0.2 if is_quick else 1.0)
+                result |= measured
+                result["findings"] += findings
             else:
                 result["findings"] += await SUITES[name](servers, folder, is_quick)
     return result

@@ -1,7 +1,9 @@
 """The tables that the bench prints."""
 
 import statistics
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+_STRANGERS_MAX: Final = 0.2  # of a core: above it, what is measured is the machine
 
 
 class Run(NamedTuple):
@@ -61,6 +63,8 @@ def print_table(result: dict[str, Any]) -> None:
         shares = "  ".join(f"{part} {spent:.0f}" for part, spent in row["cpu_us_per_turn"].items())
         rates = f"{row['turns_per_s']:>9.0f}{ratio:>9}{row['turns_per_core_s']:>12.0f}"
         print(f"{name:<22}{rates}{row['cores']:>7.2f}{row['cores_of_strangers']:>8.2f}   {shares}")
+    if busy := [name for name, row in result["throughput"].items() if row["cores_of_strangers"] > _STRANGERS_MAX]:
+        print(f"others used more than {_STRANGERS_MAX} of a core meanwhile: {', '.join(busy)}")
     print(f"\n{'unsaturated, 20/s':<22}{'p50 ms':>9}{'p99 ms':>9}")
     for name, row in result["latency"].items():
         print(f"{name:<22}{row['p50_ms']:>9.1f}{row['p99_ms']:>9.1f}")
