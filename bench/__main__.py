@@ -12,6 +12,7 @@ ingest     what uploads cost, next to a bulk load; turns beside them, memory, tw
 identity   what it costs to know who asks: a request's credential, the memory of tokens, MACs of records, a 404
 moves      what a move of a graph costs those who write to it and read it; how many small graphs move a second
 watch      how late frames are, how soon first events, answers and signals come, what frames cost
+scale      what one turn costs each part of a fleet, and what is computed from it for many machines
 backlog    how fast a long backlog drains, against a short one (takes long: only when named, or with `all`)
 
 No suite passes or fails by time: the table shows target and result, and how busy other programs kept the machine.
@@ -45,6 +46,7 @@ from bench import (
     watch,
 )
 from bench.report import Finding, print_findings, print_table
+from bench.scale import measure as scale
 from bench.services import Services, services
 
 Suite = Callable[[Services, Path, bool], Awaitable[list[Finding]]]
@@ -61,6 +63,7 @@ SUITES: dict[str, Suite] = {
     "identity": identity.measure,
     "ingest": ingest.measure,
     "watch": watch.measure,
+    "scale": scale.measure,
     "backlog": lambda s, f, q: backlog.measure(s, f, 50_000 if q else 200_000),
 }
 LONG = {"backlog"}
