@@ -136,10 +136,11 @@ async def test_a_demonstration_without_the_extra_for_graphs_says_so_in_one_line_
     code, output = await asyncio.to_thread(idle_fleet.run, "up", "--demo", str(TICKETS), "--once", "--port", "0")
 
     assert code == 0, output
-    assert [line for line in output.splitlines() if "graph" in line.replace("/v1/graphs", "")] == [
-        *(f"applied migration {name}" for name in ("0033_graphs", "functions/graph")),
-        "nothing is remembered: that needs a shard (pip install 'argosy[graph]')",
+    said = [line for line in output.splitlines() if "graph" in line.replace("/v1/graphs", "")]
+    assert [line for line in said if not line.startswith("applied migration ")] == [
+        "nothing is remembered: that needs a shard (pip install 'argosy[graph]')"
     ]
+    assert "applied migration 0033_graphs" in said
     assert output.count(" completed: ") == 6
 
 
