@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from argosy import config
@@ -74,6 +74,13 @@ class World:
         grown = NewPartitions(self.topic, partitions)
         await asyncio.wrap_future(self._admin.create_partitions([grown])[self.topic])
 
+        async def is_known() -> bool:
+            """Brokers tell of new partitions a little later; until then the producer refuses records for them."""
+            topics = (await asyncio.to_thread(self._producer.list_topics, self.topic, 10)).topics
+            return len(topics[self.topic].partitions) == partitions
+
+        await until(is_known)
+
     async def delete_topic(self) -> None:
         await asyncio.wrap_future(self._admin.delete_topics([self.topic])[self.topic])
 
@@ -86,12 +93,19 @@ class World:
     async def write(self, records: Sequence[tuple[int, str, Any]]) -> None:
         """Write (partition, key, value): a value as JSON, bytes as they are, None as a deletion."""
 
+        errors: list[KafkaError] = []
+
+        def on_delivery(error: KafkaError | None, _: object) -> None:
+            if error is not None:
+                errors.append(error)
+
         def produce() -> None:
             for partition, key, value in records:
                 data = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-                self._producer.produce(self.topic, data, key.encode(), partition)
+                self._producer.produce(self.topic, data, key.encode(), partition, on_delivery=on_delivery)
                 self._producer.poll(0)
             assert self._producer.flush(30) == 0
+            assert errors == []
 
         await asyncio.to_thread(produce)
 
