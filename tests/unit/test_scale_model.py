@@ -43,7 +43,8 @@ def test_the_first_limit_is_what_saturates_first() -> None:
     by_disk = limits(COSTS, MEANS)
     by_partitions = limits(COSTS, MEANS._replace(partitions=4))
 
-    assert by_disk[0] == ("the log of writes of one Postgres", pytest.approx(150_000))
+    assert by_disk[0][0] == "the log of writes of one Postgres"
+    assert by_disk[0][1] == pytest.approx(150_000)
     assert by_partitions[0][0].startswith("workers")
     assert by_partitions[0][1] == pytest.approx(40_000)
     assert [rate for _, rate in by_disk] == sorted(rate for _, rate in by_disk)
