@@ -46,6 +46,7 @@ for command in (
     processes.shard,
     workflows.check,
     stores.migrate,
+    stores.setup,
     fleet.fleet,
     login.login,
     login.logout,

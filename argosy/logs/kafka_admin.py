@@ -9,6 +9,7 @@ from argosy.clock import Clock
 from argosy.config import Settings
 from argosy.errors import LogUnavailableError, SettingError
 from argosy.log import Fence, Held, Identity, Recovery
+from argosy.logs.brokers_missing import BrokersMissingError
 from argosy.logs.kafka_config import Refusals, admin_config, code_of, reason_of
 from argosy.logs.kafka_group import KafkaGroup, how_to_lower
 from argosy.logs.kafka_metadata import REQUEST_TIMEOUT_S, KafkaMetadata, answer, known_answer
@@ -105,7 +106,7 @@ class KafkaAdmin:
     async def _create(self, broker_count: int) -> None:
         replication = self._settings.kafka_replication or min(_REPLICATION_WANTED, broker_count)
         if replication > broker_count:
-            raise SettingError(f"KAFKA_REPLICATION={replication}, but the cluster has {broker_count} brokers")
+            raise BrokersMissingError(f"KAFKA_REPLICATION={replication}, but the cluster has {broker_count} brokers")
         config = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
         config["max.message.bytes"] = str(self._topic.message_size_bytes_max + 65_536)
         if replication >= _REPLICATION_WANTED:

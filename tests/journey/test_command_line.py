@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,6 @@ from tests.harness.fleet import Fleet
 from tests.harness.logs import KAFKA_FIRST
 from tests.harness.processes import ARGOSY
 from tests.harness.terminal import in_terminal
-
-
-@pytest.fixture
-def unprepared(request: pytest.FixtureRequest, log_name: str, empty_database: str, tmp_path: Path) -> Iterator[Fleet]:
-    """A fleet whose database is empty and whose topic does not exist."""
-    bootstrap = str(request.getfixturevalue("broker")) if log_name == "kafka" else ""
-    fleet = Fleet(tmp_path / "fleet", empty_database, bootstrap)
-    yield fleet
-    fleet.stop()
 
 
 @KAFKA_FIRST

@@ -104,7 +104,7 @@ def test_without_extras_workflows_can_be_written_and_gateways_asked(bare: Path, 
     assert (asked.returncode, asked.stderr.startswith("argosy: no gateway answers")) == (1, True), asked.stderr
 
 
-@pytest.mark.parametrize("command", ["gateway", "worker dispatch", "maintain", "migrate", "topics", "up"])
+@pytest.mark.parametrize("command", ["gateway", "worker dispatch", "maintain", "migrate", "setup", "topics", "up"])
 def test_what_processes_need_is_named_in_one_line(bare: Path, tmp_path: Path, command: str) -> None:
     ended = run(str(bare / "argosy"), *command.split(), cwd=tmp_path, STATE_DB_URI="postgresql://h/d")
 
