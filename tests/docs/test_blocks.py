@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from argosy.check.checker import check
 from tests.docs.page import PAGES, ROOT, blocks
@@ -18,7 +19,15 @@ TOLD = [page for page in PAGES if any(block.language in ("sh", "console") for bl
 
 def test_every_block_is_of_a_kind_that_is_run_or_is_a_picture() -> None:
     assert len(BLOCKS) > 30
-    assert {block.language for block in BLOCKS} == {"python", "sh", "console", "text"}
+    assert {block.language for block in BLOCKS} == {"python", "sh", "console", "text", "yaml"}
+
+
+def test_every_yaml_block_is_one_that_kustomize_knows_and_names_an_overlay_that_is_here() -> None:
+    shown = [yaml.safe_load(block.text) for block in BLOCKS if block.language == "yaml"]
+
+    for each in shown:
+        assert each.keys() <= {"resources", "components", "images", "configMapGenerator", "patches", "replicas"}
+        assert [name for name in each["resources"] if not (ROOT / name.partition("//")[2]).is_dir()] == []
 
 
 def test_every_python_block_is_a_file_or_stands_in_an_example() -> None:
@@ -53,6 +62,7 @@ def test_only_what_would_run_these_tests_again_or_needs_no_proof_is_not_run() ->
         ("security.md", "AUTH_JWT_ISSUER=https://login.example"),  # an issuer of somebody else's
         ("security.md", "GRPC_TLS_CERT=/tls/tls.crt"),  # certificates of one's own
         ("operate.md", "argosy"),  # a gateway with tenants
+        ("kubernetes.md", "kubectl"),  # a cluster
     }
 
 
