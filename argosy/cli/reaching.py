@@ -21,8 +21,8 @@ async def reached(call: Callable[[], Awaitable[T]], within_s: float, server: str
     """Return what call() returns, calling it again while its server cannot be reached, or lacks brokers.
 
     What it waits for is said, once until that changes. A call that hangs is given up after within_s, and 30 s at the
-    least, so it must be one that may be cut off anywhere. Raises whatever call() raised last: UnavailableError and
-    BrokersMissingError after within_s, everything else at once.
+    least, so it must be one that may be cut off anywhere. Raises UnavailableError after within_s, and whatever else
+    call() raises at once.
     """
     end_s, said = clock.monotonic_s() + within_s, ""
     while True:
@@ -33,7 +33,7 @@ async def reached(call: Callable[[], Awaitable[T]], within_s: float, server: str
             raise StoreNotReadyError(f"{server} takes no connections after {within_s:g} s") from error
         except (UnavailableError, BrokersMissingError) as error:
             if clock.monotonic_s() + _AGAIN_S > end_s:
-                raise
+                raise UnavailableError(f"{server}: {error}") from error
             if str(error) != said:
                 typer.echo(f"waiting for {server}: {error}", err=True)
             said = str(error)

@@ -10,7 +10,10 @@ import typer
 from argosy.cli.options import dsn_of, load_settings
 from argosy.cli.reaching import reached
 from argosy.config import Settings
+from argosy.errors import UnavailableError
+from argosy.printable import printable
 
+_AWAY_CODE: Final = 75  # EX_TEMPFAIL of sysexits.h
 # The settings that `argosy migrate` reads; a bad value of another setting must not stop it.
 _MIGRATE: Final = frozenset({"state_db_uri", "heartbeat_ttl_s", "heartbeat_interval_s", "log_level", "log_format"})
 
@@ -77,7 +80,8 @@ def setup(
 ) -> None:
     """Do what `argosy migrate` and then `argosy topics` do, as soon as their servers can be reached.
 
-    It does nothing where nothing is missing, and any number of it may run at once.
+    It does nothing where nothing is missing, and any number of it may run at once. Exit code 75: a server was not there
+    in time, and the same again may succeed; 1: it does not, until somebody changes something.
     """
     from argosy.store import preflight
 
@@ -88,9 +92,15 @@ def setup(
     async def prepare() -> None:
         _warn(await reached(lambda: preflight.check(dsn), within_s, "Postgres (STATE_DB_URI)"))
         await _migrate(dsn, grant_to or (), grant_maintenance_to or ())
-        await reached(lambda: _ensure_topics(settings), within_s, "the log")
+        await reached(lambda: _ensure_topics(settings), within_s, log)
 
-    asyncio.run(prepare())
+    brokers = settings.kafka_bootstrap_servers
+    log = f"Kafka (KAFKA_BOOTSTRAP_SERVERS={brokers})" if settings.log_backend == "kafka" else "the log (STATE_DB_URI)"
+    try:
+        asyncio.run(prepare())
+    except UnavailableError as error:
+        typer.echo(printable(f"argosy: {error}"), err=True)
+        sys.exit(_AWAY_CODE)
 
 
 async def _migrate(dsn: str, fleet_roles: Sequence[str], maintenance_roles: Sequence[str]) -> None:

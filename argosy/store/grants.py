@@ -10,6 +10,7 @@ from typing import Any, Final
 import asyncpg
 
 from argosy.errors import SettingError
+from argosy.store.migrate import LOCK_KEY
 from argosy.store.patience import when_ready
 from argosy.store.pool import UNAVAILABLE, connect, unavailable
 from argosy.store.queries import load_queries
@@ -19,7 +20,7 @@ _SQL: Final = load_queries("grants")
 
 async def grant(dsn: str, role: str, *, is_of_maintenance: bool = False) -> None:
     """Give a role what it needs in a database that was migrated, and take what it has beyond that, in one transaction.
-    Safe to repeat, and while the fleet runs. Raises SettingError, StoreUnavailableError.
+    Safe to repeat, while the fleet runs, and in several processes at once. Raises SettingError, StoreUnavailableError.
     """
     connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
@@ -28,6 +29,7 @@ async def grant(dsn: str, role: str, *, is_of_maintenance: bool = False) -> None
         if await connection.fetchval(_SQL["is_owner"], role):
             raise SettingError(f"role {role} is a superuser, or is the owner of schema argosy or may become it")
         async with connection.transaction():
+            await connection.execute(_SQL["lock"], LOCK_KEY)
             await _execute(connection, "list_fleet_grants", role)
             if is_of_maintenance:
                 await _execute(connection, "list_maintenance_grants", role)

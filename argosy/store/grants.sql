@@ -1,3 +1,7 @@
+-- name: lock
+-- As a migration: of two that change the rights to one object at once, PostgreSQL refuses one. For this transaction.
+SELECT pg_advisory_xact_lock($1)
+
 -- name: has_role
 -- Whether there is this role.
 SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)

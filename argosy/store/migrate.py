@@ -30,7 +30,7 @@ from argosy.store.queries import load_queries
 _SQL: Final = load_queries("migration")
 EXPANDS_FROM: Final = "0031"  # the version before ends with the migration ahead of this one
 _FUNCTIONS: Final = "functions/"
-_LOCK_KEY: Final = 0x41_52_47_4F_53_59  # "ARGOSY"
+LOCK_KEY: Final = 0x41_52_47_4F_53_59  # "ARGOSY"
 
 
 class Migration(NamedTuple):
@@ -63,7 +63,7 @@ async def migrate(dsn: str) -> list[str]:
     """Apply what is missing and return the names. Raises StoreUnavailableError, SettingError."""
     connection = await when_ready(lambda: connect(dsn, application="argosy migrate"))
     try:
-        await connection.execute(_SQL["lock"], _LOCK_KEY)
+        await connection.execute(_SQL["lock"], LOCK_KEY)
         await connection.execute(_SQL["create_table"])
         await connection.execute(_SQL["settle_expansions"], EXPANDS_FROM)
         missing = await _missing(connection)

@@ -1,5 +1,6 @@
 """Roles that own nothing of the database: they do what processes do, and nothing that changes what the database is."""
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,6 +108,18 @@ async def test_the_fleet_adds_to_the_audit_and_maintenance_alone_deletes_from_it
     await grant(any_database, role)  # taken again
     assert await purge_audit(pool, "retention", term, 0.0, 10) is None
     await pool.close()
+
+
+async def test_several_may_give_a_role_its_rights_at_once(any_database: str, role: str) -> None:
+    await asyncio.gather(*(grant(any_database, role, is_of_maintenance=number % 2 > 0) for number in range(6)))
+
+    connection = await connect(any_database)
+    rights = await connection.fetchrow(
+        "SELECT has_table_privilege($1, 'argosy.turns', 'UPDATE'), has_table_privilege($1, 'argosy.audit', 'UPDATE')",
+        role,
+    )
+    await connection.close()
+    assert tuple(rights) == (True, False)
 
 
 async def test_what_a_later_migration_makes_the_fleet_may_use(any_database: str, role: str) -> None:
