@@ -19,7 +19,8 @@ from tests.docs.page import PAGES, ROOT, anchors, links, prose
 
 README_SIZE_BYTES_MAX = 8_192
 FOLDERS = (
-    ".ci", "argosy", "bench", "docs", "examples", "gateway", "k8s", "proto", "shards", "tests", "tools", "workers",
+    ".ci", "argosy", "bench", "deploy", "docs", "examples", "gateway", "k8s", "proto", "shards", "tests", "tools",
+    "workers",
 )  # fmt: skip
 # A file of the repository in a sentence. Names in capitals stand for a name that the reader chooses.
 _PATH = re.compile(r"`([\w.][\w./-]*/|(?!/)[\w./-]*[\w-]\.(?:py|sql|md|toml|proto|js|json|txt|jsonl))`")
