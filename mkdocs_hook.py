@@ -3,6 +3,7 @@
 A page keeps the links that are right where it stands in the repository; here they become those of the site.
 """
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
     def moved(link: re.Match[str]) -> str:
         path = _in_repository(link[1], page.file.src_uri)
-        return f"]({_in_site(path)}{link[2] or ''})" if (_ROOT / path).is_file() else link[0]
+        if not (_ROOT / path).is_file():
+            return link[0]
+        target = posixpath.relpath(_in_site(path), posixpath.dirname(page.file.src_uri) or ".")
+        return f"]({target}{link[2] or ''})"
 
     return _LINK.sub(moved, markdown)
 
