@@ -54,7 +54,7 @@ class IdentityCache:
         self._known = KnownIdentities(settings.identity_tokens_max)
         self._read_at_s: float | None = None  # when the last read began that Postgres answered
         self._forget_due_s = clock.monotonic_s() + _FORGET_S
-        self._used: set[KnownToken] = set()
+        self._used: dict[KnownToken, int] = {}  # when, in Unix time (ms)
         self._tokens = Lookups(_Tokens(identities, self._known, read_timeout_s), clock)
         self._tenants = Lookups(_Tenants(identities, self._known, read_timeout_s), clock)
         self.logins = LoginCache(settings, identities.logins, self._known, read_timeout_s, clock)
@@ -100,8 +100,7 @@ class IdentityCache:
 
     def used(self, token: KnownToken, now_ms: int) -> None:
         """Note that a token was used."""
-        token.used_at_ms = now_ms
-        self._used.add(token)
+        self._used[token] = now_ms
 
     async def look_up(self, digest: bytes) -> KnownToken | None:
         """Return a token that was not known, or None if there is none. Raises Problem when that cannot be told."""
@@ -139,13 +138,13 @@ class IdentityCache:
         """Write when tokens were last used, for those of which that was not written lately. Raises
         StoreUnavailableError.
         """
-        used, self._used = self._used, set()
-        due = [each for each in used if each.used_at_ms - each.written_at_ms >= _WRITTEN_MS]
+        used, self._used = self._used, {}
+        due = [(token, at_ms) for token, at_ms in used.items() if at_ms - token.written_at_ms >= _WRITTEN_MS]
         for begin in range(0, len(due), PAGE_ROWS):
             batch = due[begin : begin + PAGE_ROWS]
-            await self._identities.touch_tokens({each.token_id: _moment(each.used_at_ms) for each in batch})
-            for each in batch:
-                each.written_at_ms = each.used_at_ms
+            await self._identities.touch_tokens({token.token_id: _moment(at_ms) for token, at_ms in batch})
+            for token, at_ms in batch:
+                token.written_at_ms = at_ms
 
     def expiring(self) -> int:
         """Return how many of the known tokens end within _EXPIRING_MS."""
