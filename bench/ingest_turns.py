@@ -20,6 +20,7 @@ from bench.services import Services
 _LINES: Final = 50_000  # of an upload
 _AT_ONCE: Final = 2
 _UNDER_WAY_S: Final = 1.0
+_WARM: Final = 300  # turns, until the broker and the workers cost the same from one to the next
 _RATIO_MAX: Final = 2.0
 
 
@@ -57,7 +58,7 @@ async def measure(servers: Services, folder: Path, is_quick: bool) -> list[Findi
     async with ingest_fleet(servers, folder, "ingest_turns") as on:
         await asyncio.to_thread(on.bed.fleet.worker)
         client, database = on.bed.client, on.bed.database
-        await completions(client, database, 40)
+        await completions(client, database, _WARM)
         for _ in range(2 if is_quick else 4):
             samples = 150 if is_quick else 250
             idle_s += (await completions(client, database, samples)).completed_s

@@ -13,6 +13,7 @@ from argosy.gateway.exports import Exports
 from argosy.gateway.identity import Identity
 from argosy.gateway.ingest.ingest_log import IngestLog
 from argosy.gateway.ingest.job_source import Moved, MovedJobs
+from argosy.gateway.ingest.pace import Pace
 from argosy.gateway.ingest.uploads import Uploads
 from argosy.gateway.log_monitor import LogMonitor
 from argosy.gateway.page_cursor import PageCursors
@@ -125,6 +126,7 @@ def make_state(
             settings.ingest_tenant_uploads_max,
             settings.ingest_whole_size_bytes_max,
             settings.ingest_tenant_whole_ratio_max,
+            Pace(settings.ingest_uploads_time_ratio_max, clock),
         ),
         waiting=Waiting(pool, settings.lane, connections, writer.partition_count),
         admission=Admission(settings, clock, writer.partition_count),

@@ -63,6 +63,13 @@ class Ingest(BaseModel):
     ingest_tenant_uploads_max: int = Field(
         default=4, ge=1, le=1_000, description="Uploads of one tenant at once through one gateway process; then 503."
     )
+    ingest_uploads_time_ratio_max: float = Field(
+        default=0.5,
+        ge=0.05,
+        le=1,
+        description="Of the time of one gateway process, the part that uploads may have, all of them together: the "
+        "rest is for turns.",
+    )
     ingest_whole_size_bytes_max: int = Field(
         default=268_435_456,
         ge=1_048_576,

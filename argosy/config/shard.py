@@ -70,11 +70,11 @@ class Shard(BaseModel):
         "to write to the same graph, or to ask it; those that are left come again.",
     )
     shard_feed_nice: int = Field(
-        default=0,
+        default=5,
         ge=0,
         le=19,
         description="By how much the threads of a shard that write such lines yield to others on their machine "
-        "(nice(2)); on Linux. Without a free core, calls about other graphs may then wait for these threads.",
+        "(nice(2)); on Linux. With much more, calls about other graphs wait for these threads where no core is free.",
     )
     shard_graph_queue_max: int = Field(
         default=1_000,

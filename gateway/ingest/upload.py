@@ -27,7 +27,7 @@ from argosy.ingest.job import JobState
 from argosy.log import Entry
 from argosy.store.ingest import JobRow, Jobs
 
-_LINES_AT_ONCE: Final = 4_096  # some 5 ms; then others have their turn
+_LINES_AT_ONCE: Final = 512  # half a millisecond; then others have their turn
 _NOTED_S: Final = 1.0  # as often the job's row hears what the log has
 _LEAVE_S: Final = 20.0  # longer than an append may take (LOG_APPEND_TIMEOUT_S)
 
@@ -66,8 +66,11 @@ class Upload:
         try:
             async for some in lines:
                 for at in range(0, len(some), _LINES_AT_ONCE):
-                    await self._append(self._packer.take(some[at : at + _LINES_AT_ONCE]))
-                    await asyncio.sleep(0)
+                    began_s = self._clock.monotonic_s()
+                    packed = self._packer.take(some[at : at + _LINES_AT_ONCE])
+                    worked_s = self._clock.monotonic_s() - began_s
+                    await self._append(packed)
+                    await self._uploads.pace.rest(worked_s)
                 self._uploads.check()
                 self._request.check()
                 if self._clock.monotonic_s() >= self._note_due_s:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from argosy import telemetry
+from argosy.gateway.ingest.pace import Pace
 from argosy.gateway.problems import Problem
 
 _RETRY_AFTER_S: Final = 5.0  # an upload that is worth the bound takes seconds and more
@@ -32,12 +33,18 @@ class Whole:
 
 class Uploads:
     """The uploads under way. whole_size_bytes: of those that are read as a whole, by tenant. tenant_whole_ratio_max: of
-    the bound of these, the part of one tenant.
+    the bound of these, the part of one tenant. pace: of all of them.
     """
 
     def __init__(
-        self, uploads_max: int, tenant_uploads_max: int, whole_size_bytes_max: int, tenant_whole_ratio_max: float
+        self,
+        uploads_max: int,
+        tenant_uploads_max: int,
+        whole_size_bytes_max: int,
+        tenant_whole_ratio_max: float,
+        pace: Pace,
     ) -> None:
+        self.pace = pace
         self._uploads_max = uploads_max
         self._tenant_uploads_max = tenant_uploads_max
         self._whole_size_bytes_max = whole_size_bytes_max
