@@ -3,6 +3,9 @@
 A record holds consecutive lines of one job, or says where a job's lines end. It names its job, graph and life in full,
 so that the job's row can be made again from any of its records.
 
+Sealed lines (argosy/seal/lines.py) have a version of their own: a worker that cannot open them must not take them for
+broken ones.
+
 Promise: every later version decodes what this version writes. A record of a newer version raises NewerRecordError.
 """
 
@@ -14,6 +17,7 @@ import msgspec
 from argosy.errors import NewerRecordError, RecordError
 
 SCHEMA_VERSION: Final = 1
+SEALED_VERSION: Final = 2
 ID_SIZE_BYTES: Final = 16  # of a job's id, an incarnation and a chain
 # Of what is written now: so many lines of nothing are as much work for a shard as a record of real ones.
 RECORD_LINES_MAX: Final = 8_192
@@ -40,6 +44,10 @@ class LinesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="l
         return self.first_line + self.line_count
 
 
+class SealedLines(LinesRecord, array_like=True, frozen=True, gc=False, tag="lines"):
+    """Consecutive lines of a job as they stand in the log when payloads are sealed. lines: sealed."""
+
+
 class EndRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="end"):
     """The end of a job's lines: it has line_count, and this chain at the last one."""
 
@@ -56,7 +64,8 @@ IngestRecord = LinesRecord | EndRecord
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(IngestRecord)
-_prefix = bytes([SCHEMA_VERSION])
+_sealed_decoder = msgspec.msgpack.Decoder(SealedLines)
+_prefix, _sealed_prefix = bytes([SCHEMA_VERSION]), bytes([SEALED_VERSION])
 
 
 def join_lines(lines: Sequence[bytes]) -> bytes:
@@ -71,7 +80,7 @@ def split_lines(record: LinesRecord) -> list[bytes]:
 
 def encode(record: IngestRecord) -> bytes:
     """Return the record's value."""
-    return _prefix + _encoder.encode(record)
+    return (_sealed_prefix if isinstance(record, SealedLines) else _prefix) + _encoder.encode(record)
 
 
 def decode(value: bytes | None) -> IngestRecord:
@@ -80,12 +89,13 @@ def decode(value: bytes | None) -> IngestRecord:
     """
     if not value:
         raise RecordError("the record is empty")
-    if value[0] > SCHEMA_VERSION:
-        raise NewerRecordError(f"the record has schema version {value[0]}, this worker knows {SCHEMA_VERSION}")
-    if value[0] != SCHEMA_VERSION:
+    if value[0] > SEALED_VERSION:
+        raise NewerRecordError(f"the record has schema version {value[0]}, this worker knows {SEALED_VERSION}")
+    if value[0] < SCHEMA_VERSION:
         raise RecordError(f"the record has schema version {value[0]}, which never existed")
+    decoder = _decoder if value[0] == SCHEMA_VERSION else _sealed_decoder
     try:
-        record: IngestRecord = _decoder.decode(memoryview(value)[1:])
+        record: IngestRecord = decoder.decode(memoryview(value)[1:])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RecordError(f"the record cannot be decoded: {error}") from error
     if fault := _fault_of(record):
@@ -102,5 +112,10 @@ def _fault_of(record: IngestRecord) -> str:
         return "" if record.line_count >= 0 else f"it ends at line {record.line_count}"
     if record.first_line < 1:
         return f"its first line is number {record.first_line}"
-    has = record.lines.count(b"\n") + 1
-    return "" if has == record.line_count else f"it has {has} lines, and says {record.line_count}"
+    return "" if isinstance(record, SealedLines) else fault_of_lines(record.lines, record.line_count)
+
+
+def fault_of_lines(lines: bytes, line_count: int) -> str:
+    """Return what is wrong with how many lines these are; empty when nothing is."""
+    has = lines.count(b"\n") + 1
+    return "" if has == line_count else f"it has {has} lines, and says {line_count}"

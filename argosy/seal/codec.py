@@ -7,7 +7,7 @@ argosy/store/seals.py has the other one.
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from argosy.seal.errors import PayloadUnreadableError
+from argosy.seal.errors import NoMasterKeyError, PayloadUnreadableError
 
 Value = tuple[str, bytes | None]  # the tenant whose it is, and what is stored
 
@@ -30,9 +30,7 @@ class Opener:
     def open(self, tenant: str, value: bytes, place: bytes) -> bytes:
         """Return what was sealed; a value that is not sealed as it is. Raises PayloadUnreadableError."""
         if value[:1] == b"\x01":
-            raise PayloadUnreadableError(
-                f"the payload of tenant {tenant!r} is sealed, and PAYLOAD_KEYS is not set here"
-            )
+            raise NoMasterKeyError(f"the payload of tenant {tenant!r} is sealed, and PAYLOAD_KEYS is not set here")
         return value
 
     def open_or(self, tenant: str, value: bytes, place: bytes, instead: bytes) -> bytes:

@@ -17,3 +17,7 @@ class GraphSealedError(CallerError):
     """A sealed graph cannot do this, or a graph is to be what it is not: sealed, or not sealed."""
 
     code = "graph_sealed"
+
+
+class NoMasterKeyError(PayloadUnreadableError):
+    """A sealed payload does not open here: this process lacks the master key that others may have."""

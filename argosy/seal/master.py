@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from argosy.errors import SettingError
 from argosy.seal.envelope import KEY_SIZE_BYTES
-from argosy.seal.errors import KeysUnavailableError, PayloadUnreadableError
+from argosy.seal.errors import KeysUnavailableError, NoMasterKeyError, PayloadUnreadableError
 
 HOOK: Final = "hook"  # the name of the master key of PAYLOAD_KEYS_HOOK, in tenant_keys.master
 _NONCE_SIZE_BYTES: Final = 12
@@ -86,7 +86,7 @@ class MasterKeys:
         """Return a data key. Raises PayloadUnreadableError (for good, with these master keys), KeysUnavailableError."""
         context = f"{tenant}/{key_id}"
         if not self.has(wrapped.master):
-            raise PayloadUnreadableError(
+            raise NoMasterKeyError(
                 f"key {key_id} of tenant {tenant!r} is wrapped by master key {wrapped.master}, which PAYLOAD_KEYS and "
                 "PAYLOAD_KEYS_HOOK do not have here"
             )

@@ -57,3 +57,8 @@ def prop_of(tenant: str, sealed_as: uuid.UUID, fact: Sequence[str], name: str) -
     dst of an edge. Names of props may be long: they stand in a digest.
     """
     return _place(tenant, sealed_as, b"graphs.prop", digest(*fact, name, size_bytes=32).hex())
+
+
+def lines_of(tenant: str, job_id: uuid.UUID, first_line: int) -> bytes:
+    """Return the place of consecutive lines of a job of ingest, in their record."""
+    return _place(tenant, job_id, b"ingest.lines", "", first_line)

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from argosy.errors import GraphNotFoundError
 from argosy.ingest.job import JobEventType, JobKind, JobState, WaitsFor
+from argosy.seal.codec import Codec
 from argosy.store.leader import write_as
 from argosy.store.pool import Pool
 from argosy.store.queries import load_queries
@@ -110,6 +111,11 @@ class Jobs:
     def __init__(self, pool: Pool, heartbeat_ttl_s: float | None = None) -> None:
         self._pool = pool
         self._ttl_s = heartbeat_ttl_s
+
+    @property
+    def seals(self) -> Codec:
+        """Return what seals and opens the lines of jobs."""
+        return self._pool.seals
 
     async def begin(self, new: NewJob, log_id: str) -> JobRow:
         """Write a job's row, or return the one that is there, whatever its state. Raises GraphNotFoundError when the

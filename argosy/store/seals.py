@@ -97,7 +97,7 @@ class _KeyOpener(Opener):
         try:
             key = self._keys[tenant, key_id_of(value)]
             if isinstance(key, PayloadUnreadableError):
-                raise PayloadUnreadableError(str(key))  # a new one: the same may be asked for again
+                raise type(key)(str(key))  # a new one: the same may be asked for again
             return unseal(key.cipher, value, place)
         except PayloadUnreadableError:
             telemetry.PAYLOADS_UNREADABLE.inc()

@@ -24,7 +24,9 @@ from argosy.gateway.open_requests import OpenRequest
 from argosy.gateway.problems import Problem
 from argosy.ingest import record
 from argosy.ingest.job import JobState
+from argosy.ingest.record import LinesRecord
 from argosy.log import Entry
+from argosy.seal.lines import sealed_lines
 from argosy.store.ingest import JobRow, Jobs
 
 _LINES_AT_ONCE: Final = 512  # half a millisecond; then others have their turn
@@ -56,6 +58,7 @@ class Upload:
         has = Place(job.received_line, job.received_chain)
         self._appending = Appending(opened.writer, has, job.received_bytes)
         self._noted = has
+        self._is_broken = False
         self._note_due_s = clock.monotonic_s() + _NOTED_S
 
     async def run(self, lines: AsyncIterator[Sequence[bytes]]) -> JobRow:
@@ -123,7 +126,19 @@ class Upload:
         for each in packed:
             size_bytes = len(each.record.lines) + 1
             telemetry.UPLOADED_BYTES.inc(size_bytes)
-            await self._appending.add(Piece(self._entry(record.encode(each.record)), each.through, size_bytes))
+            value = record.encode(await self._sealed(each.record))
+            await self._appending.add(Piece(self._entry(value), each.through, size_bytes))
+
+    async def _sealed(self, lines: LinesRecord) -> LinesRecord:
+        """Return a record as the log gets it. After one that cannot be sealed nothing more is appended: a record behind
+        a hole is of no use, and the log would be taken to have what is in front of it.
+        """
+        if self._is_broken:
+            raise StoreUnavailableError("lines in front of these could not be sealed")
+        self._is_broken = True
+        sealed = await sealed_lines(self._jobs.seals, lines)
+        self._is_broken = False
+        return sealed
 
     def _entry(self, value: bytes) -> Entry:
         return Entry(self._partition, self._job.job_id.bytes, value)
@@ -150,7 +165,7 @@ class Upload:
         """Let the log have what came whole, and the row what the log has: then the upload can go on from there."""
         with suppress(Problem, StoreUnavailableError, TimeoutError):
             async with asyncio.timeout(_LEAVE_S):
-                with suppress(Problem):
+                with suppress(Problem, StoreUnavailableError):
                     await self._append(self._packer.rest())
                 await self._appending.settle()
                 await self._note(is_end=False)

@@ -11,11 +11,14 @@ from argosy.clock import SystemClock
 from argosy.config import Settings
 from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.oversized import START_SIZE_BYTES_MAX, OversizedLine, oversized
-from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, IngestRecord, LinesRecord, decode
+from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, IngestRecord, LinesRecord, SealedLines, decode
 from argosy.logs.open import ensure_topic
 from argosy.logs.topic import ingest_topic
+from argosy.seal.lines import opened_lines
+from argosy.seal.master import MasterKeys
 from argosy.store.ingest import Jobs
 from argosy.store.pool import Pool
+from argosy.store.sealing import seal_payloads
 from argosy.workers.dispatch import uploads as uploads_module
 from argosy.workers.dispatch.uploads import Uploads
 
@@ -81,3 +84,16 @@ async def test_a_line_that_is_too_long_is_in_the_log_as_one_that_will_be_refused
     short_line, long_line, just_fits = first.lines.split(b"\n")[:3]
     assert (short_line, just_fits) == (b"{}", b"y" * 1_000)
     assert oversized(long_line) == OversizedLine(1_001, b"x" * START_SIZE_BYTES_MAX)
+
+
+async def test_what_a_turn_uploads_is_sealed_in_the_log(settings: Settings, pool: Pool) -> None:
+    seal_payloads(pool, MasterKeys([b"1" * 32], None, 1.0), SystemClock(), settings)
+    uploads = Uploads(settings, settings.state_db_uri, pool, SystemClock())
+
+    job_id = await uploads.start("acme", "crm", uuid.uuid4(), [b'{"said": "swordfish"}', b"{}"], "turn/key")
+    await uploads.close()
+
+    lines, end = await records_of(settings.state_db_uri, job_id)
+    assert isinstance(lines, SealedLines)
+    assert isinstance(end, EndRecord)
+    assert (await opened_lines(pool.seals, lines)).lines == b'{"said": "swordfish"}\n{}'

@@ -11,7 +11,7 @@ from argosy.ingest import record
 from argosy.ingest.chain import EMPTY, chain, chain_of
 from argosy.ingest.job import bucket_of_graph, job_id_of
 from argosy.ingest.oversized import OversizedLine, marker_of, oversized
-from argosy.ingest.record import EndRecord, LinesRecord, decode, encode, join_lines, split_lines
+from argosy.ingest.record import EndRecord, LinesRecord, SealedLines, decode, encode, join_lines, split_lines
 
 JOB, LIFE = bytes(range(16)), bytes(range(16, 32))
 Lines = st.lists(st.binary(max_size=20).map(lambda each: each.replace(b"\n", b"")), min_size=1, max_size=20)
@@ -71,9 +71,23 @@ def test_what_is_no_record_is_refused(value: bytes | None) -> None:
         decode(value)
 
 
+def test_sealed_lines_are_read_as_they_were_written_and_as_newer_ones_by_a_version_that_cannot_open_them() -> None:
+    about = (JOB, "acme", "docs", LIFE, 5, 7, 3, EMPTY)
+    written = SealedLines(*about, b"\x01 whatever \n was sealed")
+
+    value = encode(written)
+
+    assert (value[0], decode(value)) == (2, written)
+    assert isinstance(decode(value), SealedLines)
+    assert not isinstance(decode(encode(lines_record([b"\x01"]))), SealedLines)
+    assert value[1:] == encode(LinesRecord(*about, written.lines))[1:]  # SQL finds its job where it finds others'
+    with pytest.raises(RecordError):
+        decode(b"\x02" + encode(EndRecord(JOB, "acme", "docs", LIFE, 5, 3, EMPTY))[1:])
+
+
 def test_a_record_of_a_newer_version_is_not_guessed_at() -> None:
     with pytest.raises(NewerRecordError):
-        decode(bytes([record.SCHEMA_VERSION + 1]) + b"anything")
+        decode(bytes([record.SEALED_VERSION + 1]) + b"anything")
 
 
 @given(Lines, Lines)

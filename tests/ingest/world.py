@@ -14,6 +14,7 @@ from argosy.ingest.chain import EMPTY, chain_of
 from argosy.ingest.job import JobState
 from argosy.ingest.record import EndRecord, LinesRecord, encode, join_lines
 from argosy.log import Record
+from argosy.seal.codec import PLAIN, Codec
 from argosy.store.ingest_notes import Note, Noted
 from argosy.workers.ingest.graph_life import Life
 from argosy.workers.ingest.loading import Loading
@@ -113,6 +114,8 @@ class MemoryNotes:
 
 
 class MemoryJobs:
+    seals: Codec = PLAIN
+
     def __init__(self, notes: MemoryNotes) -> None:
         self._notes = notes
 
@@ -141,11 +144,11 @@ class World:
     def __init__(self, notes: MemoryNotes | None = None, **settings: str) -> None:
         made = config.load({"INGEST_RETRY_S_MAX": "0.1", **settings})
         self.graphs, self.notes, self.reader = MemoryGraphs(), notes or MemoryNotes(), NoReader()
-        jobs, self.lives, clock = MemoryJobs(self.notes), MemoryLives(), SystemClock()
+        self.jobs, self.lives, clock = MemoryJobs(self.notes), MemoryLives(), SystemClock()
         self.progress = Progress(self.notes, self.reader, clock)  # type: ignore[arg-type]
         self.loading = Loading(
             self.graphs,  # type: ignore[arg-type]
-            jobs,  # type: ignore[arg-type]
+            self.jobs,  # type: ignore[arg-type]
             self.lives,  # type: ignore[arg-type]
             self.progress,
             clock,

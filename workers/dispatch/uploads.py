@@ -26,6 +26,7 @@ from argosy.ingest.record import RECORD_LINES_MAX, EndRecord, IngestRecord, Line
 from argosy.log import Entry, LogWriter, Outcome
 from argosy.logs.open import open_writer
 from argosy.logs.topic import ingest_topic
+from argosy.seal.lines import sealed_lines
 from argosy.store.ingest import JobRow, Jobs, NewJob, end_signal
 from argosy.store.pool import Pool
 
@@ -92,7 +93,8 @@ class Uploads:
         """Append the whole upload, and return the chain at its end."""
         partition = partition_of(job.bucket, writer.partition_count)
         lines_records, end = self._records(job, lines)
-        records: list[IngestRecord] = [*lines_records, end]
+        records: list[IngestRecord] = [await sealed_lines(self._jobs.seals, each) for each in lines_records]
+        records.append(end)
         entries = [Entry(partition, job.job_id.bytes, encode(each)) for each in records]
         for appended in await writer.append(entries):
             if appended.outcome is Outcome.NOT_APPENDED:

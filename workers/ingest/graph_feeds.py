@@ -35,7 +35,9 @@ from argosy.errors import (
 from argosy.graph.bound import BoundGraph
 from argosy.graph.feeds import FeedBatch, is_next
 from argosy.ingest.job import JobFailure, WaitsFor
-from argosy.ingest.record import LinesRecord
+from argosy.ingest.record import LinesRecord, SealedLines
+from argosy.seal.errors import NoMasterKeyError
+from argosy.seal.lines import opened_lines
 from argosy.store.ingest import Jobs
 from argosy.store.ingest_notes import Verdict
 from argosy.workers.ingest.decision import Ending, Fate, ending_of, fate_of, needs_look, piece_of
@@ -47,7 +49,9 @@ from argosy.workers.ingest.progress import Progress
 log = structlog.get_logger()
 
 # What waits for them is lost by no want of theirs: an operator can mend it.
-_NEED_OPERATOR: Final = (GraphFileError, GraphMissingError, GraphTakenError, GraphForbiddenError, InternalError)
+_NEED_OPERATOR: Final = (
+    *(GraphFileError, GraphMissingError, GraphTakenError, GraphForbiddenError, InternalError, NoMasterKeyError),
+)
 _WAIT_S_MIN: Final = 0.05
 _LINES: Final = {each: telemetry.INGEST_LINES.labels(outcome=each) for each in ("applied", "rejected", "known")}
 _FATES: Final = {each: telemetry.INGEST_RECORDS.labels(fate=each.value) for each in Fate}
@@ -148,6 +152,8 @@ class GraphFeeds:
         if feed.is_over:
             self._done(held)
             return None
+        if isinstance(held.record, SealedLines):
+            held.record = await opened_lines(self._jobs.seals, held.record)
         if isinstance(held.record, LinesRecord):
             return self._batch_of_lines(held, held.record)
         if feed.state is None:
@@ -216,7 +222,7 @@ class GraphFeeds:
                 return self._fail(feed, JobFailure.GRAPH_DROPPED, "its graph was dropped")
             return self._pause(error)
         # What its shard cannot do now it may do once mended.
-        if error.retryable or isinstance(error, InternalError | GraphForbiddenError):
+        if error.retryable or isinstance(error, InternalError | GraphForbiddenError | NoMasterKeyError):
             return self._pause(error)
         return self._fail(feed, error.code, str(error))
 

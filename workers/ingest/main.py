@@ -18,7 +18,9 @@ from argosy.store import quick_arrays
 from argosy.store.graph import Directory
 from argosy.store.patience import when_ready
 from argosy.store.pool import open_pool
+from argosy.store.sealing import check_masters, seal_payloads
 from argosy.workers.ingest.worker import Worker
+from argosy.workflow.master_keys import load_master_keys
 
 
 def run(settings: Settings, dsn: str, parent_fd: int | None = None) -> int:
@@ -39,7 +41,10 @@ async def _serve(settings: Settings, dsn: str, parent_fd: int | None) -> None:
     stopping = stopping_event(parent_fd)
     clock = SystemClock()
     connect = connect_to_shards(settings, clock)
+    masters = load_master_keys(settings)
     async with open_pool(settings, dsn) as pool:
+        await when_ready(lambda: check_masters(pool, masters))
+        seal_payloads(pool, masters, clock, settings)
         seed = Seed(Directory(pool), connect, clock)
         await when_ready(lambda: seed.settle(settings.graph_service_endpoints, settings.argosy_ready_s))
         async with open_graphs(settings, pool, connect, is_settled=True, clock=clock) as graphs:
