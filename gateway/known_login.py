@@ -44,7 +44,12 @@ class KnownLogin:
         self.idle_at_ms = self.written_until_ms = 0.0
         own = row.tenants[0] if len(row.tenants) == 1 else None
         self.principal = Principal(
-            PrincipalKind.LOGIN, row.subject, own, known(row.scopes), expires_at_s=row.expires_at.timestamp()
+            PrincipalKind.LOGIN,
+            row.subject,
+            own,
+            known(row.scopes),
+            expires_at_s=row.expires_at.timestamp(),
+            roles=row.roles,
         )
         self._take(row)
 

@@ -43,9 +43,9 @@ class AdminToken:
 
 class Grant(NamedTuple):
     """To whom a login is given. token_hash: of the token whose rights it has; None: ARGOSY_ADMIN_TOKEN. issuer: whose
-    user it is instead, with the scopes of `principal` and these tenants. tenant: for which it acts unless a request
-    names one. ends_at_s: when it ends at the latest, in Unix time; None: by the settings.
-    said: of an issuer's token.
+    user it is instead, with the scopes and roles of `principal` and these tenants. tenant: for which it acts unless a
+    request names one. ends_at_s: when it ends at the latest, in Unix time; None: by the settings. said: of an issuer's
+    token.
     """
 
     principal: Principal
@@ -189,6 +189,7 @@ class LoginSessions:
             idle_s=self._settings.login_idle_s,
             logins_max=self._settings.logins_max,
             replaces=None if replaces is None else api_token.digest(replaces),
+            roles=grant.principal.roles if of_issuer else (),
         )
         row = await self._cache.logins.stored.create(new, act._replace(target=str(login_id)))
         login = self._cache.logins.take(row)

@@ -1,28 +1,28 @@
 -- name: logins_since
 -- Logins that were written after a change, each with a number of its own.
 SELECT l.hash, l.login_id, l.subject, l.token_hash, l.issuer, l.tenants, l.scopes, l.tenant, l.created_at, l.expires_at, l.idle_until,
-       l.revoked_at, l.change_no
+       l.revoked_at, l.change_no, l.roles
 FROM logins AS l WHERE l.change_no > $1 ORDER BY l.change_no LIMIT $2
 
 -- name: find_login
 -- The login with a hash.
 SELECT l.hash, l.login_id, l.subject, l.token_hash, l.issuer, l.tenants, l.scopes, l.tenant, l.created_at, l.expires_at, l.idle_until,
-       l.revoked_at, l.change_no
+       l.revoked_at, l.change_no, l.roles
 FROM logins AS l WHERE l.hash = $1
 
 -- name: find_logins
 -- The logins with these hashes.
 SELECT l.hash, l.login_id, l.subject, l.token_hash, l.issuer, l.tenants, l.scopes, l.tenant, l.created_at, l.expires_at, l.idle_until,
-       l.revoked_at, l.change_no
+       l.revoked_at, l.change_no, l.roles
 FROM logins AS l WHERE l.hash = ANY ($1::bytea[])
 
 -- name: create_login
 -- See functions/login.sql, as for all below.
 SELECT l.hash, l.login_id, l.subject, l.token_hash, l.issuer, l.tenants, l.scopes, l.tenant, l.created_at, l.expires_at, l.idle_until,
-       l.revoked_at, l.change_no
+       l.revoked_at, l.change_no, l.roles
 FROM create_login($1::bytea, $2::uuid, $3::text, $4::bytea, $5::text, $6::text[], $7::text[], $8::text, $9::double precision,
-  $10::timestamptz, $11::double precision, $12::integer, $13::bytea,
-  ($14::text, $15::text, $16::uuid, $17::text, $18::text, $19::text, $20::text, $21::text, $22::text, $23::text)::act) AS l
+  $10::timestamptz, $11::double precision, $12::integer, $13::bytea, $14::text[],
+  ($15::text, $16::text, $17::uuid, $18::text, $19::text, $20::text, $21::text, $22::text, $23::text, $24::text)::act) AS l
 
 -- name: revoke_login
 -- End a login.

@@ -18,8 +18,8 @@ _SQL: Final = load_queries("login")
 
 class LoginRow(NamedTuple):
     """A login. hash: api_token.digest of its secret. token_hash: of the token with which it was made, and with which it
-    ends; None: it is of a user of `issuer`, with tenants and scopes of its own. tenant: for which it acts unless a
-    request names one. change_no: of the last write to it, but for idle_until.
+    ends; None: it is of a user of `issuer`, with tenants, scopes and roles of its own. tenant: for which it acts unless
+    a request names one. change_no: of the last write to it, but for idle_until. roles: as lists know the user.
     """
 
     hash: bytes
@@ -35,6 +35,7 @@ class LoginRow(NamedTuple):
     idle_until: datetime
     revoked_at: datetime | None
     change_no: int
+    roles: tuple[str, ...]
 
 
 class NewLogin(NamedTuple):
@@ -55,6 +56,7 @@ class NewLogin(NamedTuple):
     idle_s: float
     logins_max: int
     replaces: bytes | None
+    roles: Sequence[str]
 
 
 class Logins:
@@ -96,4 +98,4 @@ class Logins:
 
 def _login(row: Sequence[Any]) -> LoginRow:
     made = LoginRow(*row)
-    return made._replace(tenants=tuple(made.tenants), scopes=tuple(made.scopes))
+    return made._replace(tenants=tuple(made.tenants), scopes=tuple(made.scopes), roles=tuple(made.roles))

@@ -34,7 +34,7 @@ def act(action: str = "login") -> Act:
 def new(**changes: Any) -> NewLogin:
     made = NewLogin(
         digest(mint(TokenKind.LOGIN)), uuid.uuid4(), f"who-{uuid.uuid4()}", b"t" * 32, None, (), (), None,
-        3_600.0, None, 60.0, 3, None,
+        3_600.0, None, 60.0, 3, None, (),
     )  # fmt: skip
     return made._replace(**changes)
 
@@ -58,6 +58,14 @@ async def test_a_login_ends_once_and_both_are_told(pool: Pool) -> None:
     assert ended.revoked_at is not None
     assert ended.change_no > made.change_no
     assert [row.act.action for row in await list_audit(pool, None, None, 2)] == ["logout", "login"]
+
+
+async def test_a_login_keeps_the_roles_of_an_issuers_user(pool: Pool) -> None:
+    roles = ("user", "https://login.example|staff")
+
+    made = await Logins(pool).create(new(issuer="https://login.example", token_hash=None, roles=roles), act())
+
+    assert made.roles == (await found(Logins(pool), made)).roles == roles
 
 
 async def test_a_login_lasts_no_longer_than_its_token(pool: Pool) -> None:

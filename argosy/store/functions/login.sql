@@ -16,7 +16,7 @@ $$;
 CREATE OR REPLACE FUNCTION create_login(
   p_hash bytea, p_login uuid, p_subject text, p_token_hash bytea, p_issuer text, p_tenants text[], p_scopes text[], p_tenant text,
   p_lifetime_s double precision, p_ends_at timestamptz, p_idle_s double precision, p_logins_max integer, p_replaces bytea,
-  p_act act) RETURNS logins
+  p_roles text[], p_act act) RETURNS logins
 LANGUAGE plpgsql VOLATILE SET lock_timeout = '2s' AS $$
 DECLARE
   change bigint := next_change();
@@ -28,9 +28,11 @@ BEGIN
   IF FOUND THEN
     RETURN made;
   END IF;
-  INSERT INTO logins (hash, login_id, subject, token_hash, issuer, tenants, scopes, tenant, created_at, expires_at, idle_until, change_no)
+  INSERT INTO logins (hash, login_id, subject, token_hash, issuer, tenants, scopes, tenant, created_at, expires_at, idle_until, change_no,
+    roles)
   VALUES (p_hash, p_login, p_subject, p_token_hash, p_issuer, p_tenants, p_scopes, p_tenant, moment,
-    least(moment + make_interval(secs => p_lifetime_s), p_ends_at), moment + make_interval(secs => p_idle_s), change)
+    least(moment + make_interval(secs => p_lifetime_s), p_ends_at), moment + make_interval(secs => p_idle_s), change,
+    p_roles)
   RETURNING * INTO made;
   IF p_replaces IS NOT NULL THEN
     PERFORM end_login(p_replaces, next_change());

@@ -154,6 +154,7 @@ async def test_who_signs_in_at_the_provider_has_a_login_at_every_gateway(
         who = (await page.ask("GET", "/v1/whoami")).json()
         assert (who["kind"], who["tenant"], who["id"]) == ("login", "acme", f"{issuer.issuer}|ada")
         assert set(who["scopes"]) == SCOPES_OF[Role.USER] | {"turns:resume"}
+        assert {"role:user", f"role:{issuer.issuer}|staff"} <= set(who["labels"])  # as lists know the token's user
     posted = await first.ask("POST", "/v1/sessions/s/turns", json={"workflow": "echo", "input": 1})
     assert posted.status_code == 202
     assert (await first.ask("GET", "/v1/login")).json() == {"is_required": True, "issuer": "127.0.0.1"}

@@ -35,7 +35,7 @@ def login_row(digest: bytes, made_at: datetime) -> LoginRow:
     ends_at, idle_until = made_at + timedelta(hours=12), made_at - timedelta(seconds=1)
     return LoginRow(
         digest, uuid.uuid4(), "https://login.example|alice", None, "https://login.example", ("acme",), (), "acme",
-        made_at, ends_at, idle_until, None, 1,
+        made_at, ends_at, idle_until, None, 1, (),
     )  # fmt: skip
 
 
