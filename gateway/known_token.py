@@ -1,6 +1,6 @@
 """A token as a gateway has it in memory: whose it is, and until when it is good.
 
-A gateway may know 100,000 of them, few of which are used: each has what its row says in some 320 bytes, and becomes a
+A gateway may know 100,000 of them, few of which are used: each has what its row says in some 250 bytes, and becomes a
 Principal when it is first used.
 """
 
