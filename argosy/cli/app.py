@@ -14,6 +14,7 @@ from argosy.cli import (
     processes,
     shards,
     stores,
+    support,
     tenants,
     tokens,
     turns,
@@ -55,6 +56,7 @@ for command in (
     stores.topics,
     backups.backup,
     backups.restore,
+    support.support_bundle,
     processes.broker,
 ):
     app.command()(command)

@@ -42,6 +42,10 @@ class Credentials:
         """Return the token for an address; empty when there is none."""
         return "" if self._folder is None else self._read().get(address_of(url), "")
 
+    def tokens(self) -> list[str]:
+        """Return all stored tokens."""
+        return [] if self._folder is None else list(self._read().values())
+
     def store(self, url: str, token: str) -> None:
         self._write(self._read() | {address_of(url): token})
 

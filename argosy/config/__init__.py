@@ -36,6 +36,7 @@ from argosy.config.places import Places
 from argosy.config.seal import Seal
 from argosy.config.shard import Shard
 from argosy.config.sources import LADDER_NAMES_WITHOUT_USE, Known, default_data_dir, given, layers
+from argosy.config.support import Support
 from argosy.config.topic_sources import Topics
 from argosy.config.truth import Truth
 from argosy.config.worker import Worker
@@ -57,8 +58,8 @@ _LOOKED_S: Final = 3.0
 
 class Settings(
     # The fields of the last one come first, in messages and in the table of docs/settings.md.
-    Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, GrpcTls, Worker, Seal, Oidc, Issuers, Identity, Gateway,
-    Log, Truth, Places, BaseSettings,
+    Support, Output, Caller, Maintenance, Topics, Ingest, Graphs, Shard, GrpcTls, Worker, Seal, Oidc, Issuers, Identity,
+    Gateway, Log, Truth, Places, BaseSettings,
 ):  # fmt: skip
     """The settings of a process: frozen, and made once, by `load`."""
 

@@ -73,7 +73,9 @@ def given(source: str, layer: Mapping[str, Any], known: Known, used: Collection[
     """
     wanted = {name.upper(): name for name in used}
     in_file = {f"{name.upper()}{SUFFIX}": name for name in known.secrets if name in used}
-    ours = BOOTSTRAP_NAMES | {name.upper() for name in known.names}
+    ours = (
+        BOOTSTRAP_NAMES | {name.upper() for name in known.names} | {f"{name.upper()}{SUFFIX}" for name in known.secrets}
+    )
     values: dict[str, Any] = {}
     in_files: dict[str, InFile] = {}
     for raw_name, value in layer.items():

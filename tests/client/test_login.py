@@ -169,7 +169,7 @@ def test_every_command_with_an_address_is_in_this_table() -> None:
         " ".join(each[:2] if each[0] in {"turn", "graph", "forget", "tokens", "tenants"} else each[:1])
         for each in COMMANDS
     }
-    assert found == known | {"login", "logout", "graph ingest"}
+    assert found == known | {"login", "logout", "graph ingest", "support-bundle"}
 
 
 async def test_the_setting_comes_before_what_is_stored(

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -114,15 +115,25 @@ def test_no_secret_is_shown_anywhere(dsn: str, tmp_path: Path) -> None:
         answers.append(answer(f"http://127.0.0.1:{port}", "GET", "/metrics", "", admin))
         for arguments in (["shards", "list"], ["tokens", "list"], ["whoami", "--url", fleet.url], ["backups", "list"]):
             fleet.start_process("command", arguments, 0, {}).wait_dead(30)
+        bundle, ready = fleet.folder / "bundle.tar.gz", sorted(each.log for each in fleet.processes)
+        asked = [f"--metrics=http://127.0.0.1:{port}", f"--url={fleet.url}", *(f"--log={each}" for each in ready)]
+        admins = {"ARGOSY_TOKEN_FILE": canaries.settings["ARGOSY_ADMIN_TOKEN_FILE"]}
+        assert fleet.start_process("bundle", ["support-bundle", str(bundle), *asked], 0, admins).wait_dead(60) == 0
         seen = command_lines()
         logs = "".join(each.log.read_text(errors="replace") for each in fleet.processes)
         logs += (shard.folder / "shard.log").read_text(errors="replace")
 
     shard.bury()
+    with tarfile.open(bundle) as archive:
+        found = {each.name: file.read().decode() for each in archive if (file := archive.extractfile(each)) is not None}
+    bundled = "".join(found.values())
+    failed = {line.split()[0] for line in found["argosy-support/MANIFEST"].splitlines() if " failed: " in line}
+    assert failed == {"kafka.json", "slowest.json"}  # this fleet has neither
+    assert "gateway.started" in bundled
     assert all(each in logs for each in ("gateway.started", "worker.started", "maintenance.started", "shard.started"))
     assert len(answers) > 2 * len(ASKED)
     assert "argosy_turns" in "".join(answers)
-    for what, text in (("logs", logs), ("answers", "".join(answers)), ("command lines", seen)):
+    for what, text in (("logs", logs), ("answers", "".join(answers)), ("command lines", seen), ("bundle", bundled)):
         assert canaries.shown_in(text) == [], what
         assert "canary-short" not in text, what
-    assert made["token"] not in logs + seen
+    assert made["token"] not in logs + seen + bundled

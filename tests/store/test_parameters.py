@@ -35,6 +35,7 @@ FUNCTIONS = """
 """
 # Several commands in one text, which cannot be prepared.
 SEVERAL = ("create_table", "complete_session", "begin_restore", "make_keys", "settle_restored")
+EXTENSION = ("list_slowest",)  # reads a view that an extension brings
 PARTITION, EPOCH, PARTITION_COUNT = 2, 41, 4
 DUE = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
 
@@ -157,7 +158,7 @@ async def test_every_statement_of_the_code_is_valid(connection: Any) -> None:
         await connection.execute(load_queries("backup")[name])
     for file in sorted(files):
         for name, statement in load_queries(file.removesuffix(".sql")).items():
-            if name not in SEVERAL:
+            if name not in (*SEVERAL, *EXTENSION):
                 await connection.prepare(statement)
                 checked += 1
 

@@ -71,6 +71,12 @@ def test_what_kubernetes_says_of_a_service_is_no_setting(environ: dict[str, str]
     assert config.load(environ | links) == config.load(environ)
 
 
+def test_a_secret_in_a_file_that_a_command_does_not_read_is_no_unknown_name(environ: dict[str, str]) -> None:
+    environ |= {"ARGOSY_ADMIN_TOKEN_FILE": "/nowhere"}
+
+    assert config.load(environ, used=frozenset({"argosy_token"})).argosy_token == ""
+
+
 def test_a_name_of_ours_that_only_resembles_a_service_link_stops_the_start(environ: dict[str, str]) -> None:
     for name, value in {
         "ARGOSY_PORT": "9000",
