@@ -146,14 +146,17 @@ async def test_a_turn_is_watched_by_command_to_its_end(idle_fleet: Fleet) -> Non
 
 
 @pytest.mark.slow
-async def test_a_turn_is_drawn_in_a_terminal_and_goes_on_when_nobody_looks_any_more(idle_fleet: Fleet) -> None:
+async def test_a_turn_is_drawn_in_a_terminal_and_goes_on_when_nobody_looks_any_more(
+    idle_fleet: Fleet, tmp_path: Path
+) -> None:
     idle_fleet.start()
     with Client(idle_fleet.url) as client:
-        turn = client.submit("tells", 0.5)
+        turn = client.submit("tells_and_holds", str(tmp_path / "go"))  # it cannot end before somebody has looked
 
         command = [str(ARGOSY), "turn", "watch", turn.turn_id, "--url", idle_fleet.url]
         code, shown = await asyncio.to_thread(in_terminal, command, idle_fleet.environment, until="Once", times=1)
 
         assert (code, "Traceback" in shown) == (130, False), shown
         assert "story (write)" in shown
+        (tmp_path / "go").touch()
         assert turn.result(timeout_s=WITHIN_S) == STORY

@@ -52,6 +52,14 @@ async def tells(ctx: Context, pause_s: float) -> str:
     return await ctx.run(write, pause_s)
 
 
+@workflow
+async def tells_and_holds(ctx: Context, path: str) -> str:
+    """The story at once; runs until a file is there."""
+    story = await ctx.run(write, 0.0)
+    await ctx.run(wait_for, path)
+    return story
+
+
 @step
 async def write_chapter(job: dict[str, Any]) -> str:
     said = [f"{job['name']} {number}, " for number in range(job["words"])]
