@@ -7,6 +7,7 @@
 # make faults  the slow suites: storms of faults; ends with a table of scenarios (ARGS="-n 2 --storm-seeds 10": two at once, more storms)
 # make bench   measure, side by side with the floor (ARGS="turns workers recovery stall idle graphs ingest moves watch backlog": some of it)
 # make rolling  one fleet of this version and another one, rolled back and forth (ARGS="--beside DIR": that one's checkout)
+# make test-compose  deploy/compose.yaml in a real Docker engine: up, turns and streams through Caddy, processes killed, down (root)
 # make check   format, lint, types
 PYTHON ?= python3
 # Tests wait for servers and processes a quarter of their time: three of them keep two cores busy.
@@ -25,7 +26,7 @@ UNHEARD := editables
 ADD := $(BIN)/uv pip install --quiet --compile-bytecode
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml
 
-.PHONY: run test lowest packages docs lock faults bench rolling check clean
+.PHONY: run test lowest packages docs lock faults bench rolling test-compose check clean
 
 run: .venv
 	@$(BIN)/argosy up --demo examples/support_tickets.jsonl $(ARGS)
@@ -109,6 +110,9 @@ rolling: .venv/installed-dev
 	@sh tests/install_needs.sh
 	@$(BIN)/python -c '$(JARS)'
 	$(BIN)/python -m tests.rolling $(ARGS)
+
+test-compose: .venv/installed-dev
+	$(BIN)/python -m tests.compose $(ARGS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

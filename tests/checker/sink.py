@@ -96,26 +96,26 @@ class _Connection(asyncio.Protocol):
         self._transport.write(head.encode() + body)
 
 
-async def _serve() -> None:
+async def _serve(host: str) -> None:
     loop = asyncio.get_running_loop()
     state = _State()
-    server = await loop.create_server(lambda: _Connection(state), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: _Connection(state), host, 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.buffer.read)
 
 
 class Sink:
-    """A running sink. address: host:port, as test workflows take it in their input."""
+    """A running sink. address: host:port, as test workflows take it in their input. host: where it listens."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.checker.sink"],
+            [sys.executable, "-m", "tests.checker.sink", host],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )
         assert self._process.stdout is not None
-        self.address = f"127.0.0.1:{int(self._process.stdout.readline())}"
+        self.address = f"{host}:{int(self._process.stdout.readline())}"
 
     def effects(self) -> tuple[Effect, ...]:
         """Everything received so far, in order."""
@@ -135,4 +135,4 @@ class Sink:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(sys.argv[1]))
