@@ -22,7 +22,7 @@ _RUNG: Final = scenario.RUNG
 def main() -> None:
     try:
         found = tools()
-        images = archive(found, _RUNG)
+        images, left_out = archive(found, _RUNG)
     except NoToolError as error:
         print(f"make test-compose is SKIPPED: {error}", flush=True)
         return
@@ -39,7 +39,7 @@ def main() -> None:
     inside = f"ip link set lo up && exec {shlex.join(pytest)}"
     done = subprocess.run(
         [shutil.which("unshare") or "unshare", "--net", "sh", "-c", inside],
-        env={**os.environ, "COMPOSE_IMAGES": str(images)},
+        env={**os.environ, "COMPOSE_IMAGES": str(images), "COMPOSE_LEFT_OUT": " ".join(left_out)},
         check=False,
     )
     sys.exit(done.returncode)

@@ -33,25 +33,50 @@ _PROGRAMS: Final = (
 _LENT: Final = ("/etc/ssl/certs", "/etc/pip.conf")
 
 
-def archive(tools: Tools, rung: str) -> Path:
-    """Return an archive with every image that this rung needs; says in print which of them are stand-ins."""
+def archive(tools: Tools, rung: str) -> tuple[Path, list[str]]:
+    """Return an archive with every image that this rung needs, and the services whose image is not to be had; says in
+    print which images are stand-ins, and what is left out.
+    """
     of_rung = [each for each in services().values() if rung in each["profiles"]]
     extras = {_image_of(each): each["build"].get("args", {}).get("EXTRAS", "") for each in of_rung if "build" in each}
     wanted = sorted({_image_of(each) for each in of_rung})
     refused: set[str] = set()
+    missing: set[str] = set()
     for image in wanted:
         if image in extras:
             _build_ours(tools, image, extras[image], refused)
-        elif not _pulled(tools, image, refused):
+        elif _pulled(tools, image, refused):
+            continue
+        elif _name(image) in _stand_ins():
             _stands_in(image, _build_stand_in(tools, image))
+        else:
+            missing.add(image)
+            print(f"{image} cannot be pulled here, and nothing stands in for it: it is LEFT OUT", flush=True)
     path = cache("compose-images") / f"rung-{rung}.tar"
     path.unlink(missing_ok=True)
-    _podman(tools, "save", "--quiet", "--multi-image-archive", "--output", str(path), *map(_full, wanted))
-    return path
+    _podman(
+        tools,
+        "save",
+        "--quiet",
+        "--multi-image-archive",
+        "--output",
+        str(path),
+        *(_full(each) for each in wanted if each not in missing),
+    )
+    left_out = [name for name, each in services().items() if rung in each["profiles"] and _image_of(each) in missing]
+    return path, left_out
 
 
 def _image_of(service: dict[str, Any]) -> str:
     return filled(service["image"], GIVEN)
+
+
+def _name(image: str) -> str:
+    return image.split(":")[0].rsplit("/", 1)[-1]
+
+
+def _stand_ins() -> set[str]:
+    return set(re.findall(r"(?m)^FROM programs AS (\w+)$", (_HERE / "Dockerfile").read_text()))
 
 
 def _stands_in(image: str, what: str) -> None:
@@ -120,9 +145,7 @@ def _build_ours(tools: Tools, image: str, extras: str, refused: set[str]) -> Non
 
 def _build_stand_in(tools: Tools, image: str) -> str:
     """Make the program of an image of others under its name; what it is made of."""
-    name = image.split(":")[0].rsplit("/", 1)[-1]
-    if f" AS {name}\n" not in (_HERE / "Dockerfile").read_text():
-        raise NoToolError(f"{image} cannot be pulled, and nothing stands in for it")
+    name = _name(image)
     _imported(tools, "programs", _PROGRAMS, "localhost/argosy-stand-in:1")
     with tempfile.TemporaryDirectory(prefix="argosy-stand-in-") as folder:
         context = Path(folder)
