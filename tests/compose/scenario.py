@@ -164,7 +164,8 @@ def test_kafka_takes_what_is_compressed_by_native_code(fleet: Fleet) -> None:
         from confluent_kafka import Producer
         from confluent_kafka.admin import AdminClient, NewTopic
         servers = {"bootstrap.servers": "kafka-1:9092"}
-        AdminClient(servers).create_topics([NewTopic("of-others", 1, 3)])["of-others"].result(30)
+        admin = AdminClient(servers)
+        admin.create_topics([NewTopic("of-others", 1, 3)])["of-others"].result(30)
         for codec in ("lz4", "snappy", "zstd"):
             producer = Producer({**servers, "compression.type": codec, "message.timeout.ms": 30_000})
             failed = []
