@@ -7,6 +7,7 @@ a key that an issuer takes back is good until the next fetch at the longest, and
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from math import isfinite
 from typing import Final, NamedTuple
 
 from argosy.clock import Clock
@@ -102,6 +103,13 @@ class AccessTokens:
     def is_empty(self) -> bool:
         """Whether no issuer is trusted."""
         return not self._trusted
+
+    def missed(self) -> dict[str, float | None]:
+        """Return the issuers that are away, and have been for half of what makes their keys stale, or longer; and for
+        how many seconds; None: nothing was ever heard of it.
+        """
+        ages_s = {name: each.keys.age_s for name, each in self._trusted.items() if each.keys.is_missed}
+        return {name: round(age_s, 1) if isfinite(age_s) else None for name, age_s in ages_s.items()}
 
     def remembered(self, digest: bytes) -> KnownAccessToken | None:
         """Return a token that is known to be good, without verifying anything. digest: of the token, as `verify` was

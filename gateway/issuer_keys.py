@@ -91,6 +91,11 @@ class IssuerKeys:
         """Whether the keys are so old that nobody may rely on them."""
         return self.age_s > self._stale_s_max
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether the issuer did not answer, and its keys are more than half way to being stale."""
+        return self._retry_s > 0 and self.age_s > self._stale_s_max / 2
+
     def has(self, thumbprint: bytes) -> bool:
         """Whether a key is one of the newest set that is known."""
         return thumbprint in self._thumbprints

@@ -72,6 +72,8 @@ async def readiness(state: State) -> tuple[bool, dict[str, Any]]:
         "identity_age_s": None if identity_age_s is None else round(identity_age_s, 3),
         "workflows": state.catalog.workflow_count,
     }
+    if missed := state.identity.access_tokens.missed():
+        content["issuers_away"] = missed
     if state.log_monitor.reason:
         content["log_refused"] = state.log_monitor.reason
     if state.log_monitor.away:

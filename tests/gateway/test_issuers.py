@@ -105,6 +105,24 @@ async def test_an_agent_of_a_tenant_does_what_its_roles_and_scopes_allow(
     assert resumed.status_code == 202
 
 
+async def test_an_issuer_that_is_away_for_half_of_what_makes_its_keys_stale_is_named_by_a_gateway_that_is_ready(
+    opened: Opened, issuer: OpenIdProvider, clock: AheadClock
+) -> None:
+    async with opened(kg_auth_required=False, auth_jwks_stale_s_max=1_000.0) as client:
+        clock.ahead_s += 600  # longer than half of that, but nobody has looked for the issuer since
+        there = (await client.get("/readyz")).json()
+    await asyncio.to_thread(issuer.stop)
+    async with opened(kg_auth_required=False, auth_jwks_stale_s_max=1_000.0) as client:
+        soon = (await client.get("/readyz")).json()
+        clock.ahead_s += 501
+        later = await client.get("/readyz")
+
+    assert (there["ready"], "issuers_away" in there, "issuers_away" in soon) == (True, False, False)
+    assert later.status_code == 200
+    assert list(later.json()["issuers_away"]) == [issuer.issuer]
+    assert 500 < later.json()["issuers_away"][issuer.issuer] < 600
+
+
 async def test_a_token_is_for_its_own_tenant_and_no_other(opened: Opened, issuer: OpenIdProvider) -> None:
     acme, zeta, nobody = [
         await asyncio.to_thread(issuer.token, f"agent-of-{tenant}") for tenant in ("acme", "zeta", "nobody")
