@@ -147,3 +147,15 @@ def test_caddy_knows_every_gateway() -> None:
 
     assert set(upstreams.split()) == {f"{name}:9000" for name in services() if name.startswith("gateway-")}
     assert "flush_interval -1" in text
+
+
+def test_grafana_finds_its_dashboards_and_their_prometheus() -> None:
+    grafana, folder = services()["grafana"], DEPLOY / "grafana" / "provisioning"
+    (provider,) = yaml.safe_load((folder / "dashboards" / "argosy.yaml").read_text())["providers"]
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in grafana["volumes"]}
+
+    assert mounted["/etc/grafana/provisioning"] == "./grafana/provisioning"
+    assert mounted[provider["options"]["path"]] == "./grafana/dashboards"
+    assert source["url"] == "http://prometheus:9090"
+    assert "prometheus" in grafana["depends_on"]

@@ -36,7 +36,7 @@ def test_a_file_is_what_the_generator_writes_today(board: Board) -> None:
 
 
 def test_every_file_is_of_a_board() -> None:
-    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(f"{board.name}.json" for board in BOARDS)
+    assert sorted(path.name for path in FOLDER.glob("*.json")) == sorted(f"{board.name}.json" for board in BOARDS)
 
 
 @EACH_BOARD
