@@ -96,7 +96,9 @@ def _signals(history: History) -> Iterator[str]:
             is_sure = signal.status not in UNCERTAIN
             sent[turn_id, signal.name][request] = sent[turn_id, signal.name].get(request, False) or is_sure
     for read in {read.turn_id: read for read in history.reads.values()}.values():
-        names = {event.key: event.data.get("name") for event in read.events if event.type == "wait.started"}
+        # A wait for a shard that is away, or a child, may have a name, too: it is no signal.
+        began = [event for event in read.events if event.type == "wait.started"]
+        names = {each.key: each.data.get("name") for each in began if each.data.get("kind") == "signal"}
         delivered: dict[str, list[Any]] = defaultdict(list)
         for event in read.events:
             if event.type == "wait.completed" and names.get(event.key):

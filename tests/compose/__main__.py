@@ -30,7 +30,6 @@ def main() -> None:
         sys.executable,
         "-m",
         "pytest",
-        "-x",
         "-p",
         "no:cacheprovider",
         str(Path(scenario.__file__)),
