@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from argosy import config, telemetry
 from argosy.clock import SystemClock
 from argosy.config import Settings
-from argosy.errors import GraphFileError, GraphMissingError, ShardUnavailableError
+from argosy.errors import GraphDeadlineError, GraphFileError, GraphMissingError, ShardUnavailableError
 from argosy.graph.facts import Member, Node, WriteKey
 from argosy.graph.graphs import Graphs
 from argosy.graph.members import Members
@@ -111,17 +111,29 @@ async def test_a_graph_whose_file_cannot_be_used_is_alone_with_that(
 
     with capture_logs() as said:
         for _ in range(10):
-            with pytest.raises((GraphFileError, GraphMissingError)) as told:
-                await served.of("acme", spoilt.graph).get_nodes(["ada"], deadline_s=0.2)
+            told = await _refusal(served, spoilt.graph)
             assert await served.of("acme", whole.graph).get_nodes(["ada"]) == [None]
 
     (unusable,) = [each for each in said if each["event"] == telemetry.GRAPH_FILE_UNUSABLE]
     assert (unusable["graph"], unusable["endpoint"]) == (spoilt.graph, two[0].member.endpoint)
     assert said_of_it in unusable["error"]
-    assert "`argosy graph drop`" in words_for_tenants(told.value)
+    assert "`argosy graph drop`" in words_for_tenants(told)
     await served.drop("acme", spoilt.graph)
     await served.create("acme", spoilt.graph)
     assert await served.of("acme", spoilt.graph).get_nodes(["ada"]) == [None]
+
+
+async def _refusal(graphs: Graphs, graph: str) -> GraphFileError | GraphMissingError:
+    """Why a graph cannot be asked. A shard that answers late, on a busy machine, is asked again."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                found = await graphs.of("acme", graph).get_nodes(["ada"], deadline_s=0.2)
+            except (GraphFileError, GraphMissingError) as refusal:
+                return refusal
+            except (GraphDeadlineError, ShardUnavailableError):
+                continue
+            raise AssertionError(f"it was asked, and has {found}")
 
 
 async def _until_asked(graphs: Graphs, graph: str) -> list[Node | None]:
