@@ -1,7 +1,6 @@
 -- name: server_version
--- Which server answers, and for how long it has been up.
-SELECT version() AS version, extract(epoch FROM now() - pg_postmaster_start_time())::bigint AS up_s,
-       pg_database_size(current_database()) AS size_bytes
+-- Which server answers, and how large the database is.
+SELECT version() AS version, pg_database_size(current_database()) AS size_bytes
 
 -- name: read_only
 -- What this session may do: it plans statements that write, and none may ever run.
