@@ -41,8 +41,8 @@ def versions(lock: str) -> dict[str, list[int]]:
 
 
 def numbers(version: str) -> list[int]:
-    """A version as three numbers."""
-    found = [int(part) for part in version.split(".")[:3]]
+    """A version as three numbers, without its epoch."""
+    found = [int(part) for part in version.rpartition("!")[2].split(".")[:3]]
     return found + [0] * (3 - len(found))
 
 
